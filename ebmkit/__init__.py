@@ -1,0 +1,54 @@
+"""ebmkit: energy-based models trained by short-run MCMC, as parts that anyone can swap.
+
+Sign: p(x) is proportional to exp(-E(x)); low energy is likely.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# Public names and where they live. They are imported on use, so that `ebmkit --help` costs no torch.
+_PUBLIC = {
+    "Energy": "interfaces",
+    "InitDistribution": "interfaces",
+    "Sampler": "interfaces",
+    "State": "interfaces",
+    "Step": "training",
+    "Trainer": "training",
+    "UsageError": "errors",
+    "hookimpl": "hookspecs",
+    "register": "registry",
+    "value_and_grad": "interfaces",
+}
+
+__all__ = [
+    "Energy",
+    "InitDistribution",
+    "Sampler",
+    "State",
+    "Step",
+    "Trainer",
+    "UsageError",
+    "__version__",
+    "hookimpl",
+    "register",
+    "value_and_grad",
+]
+
+if TYPE_CHECKING:
+    from ebmkit.errors import UsageError
+    from ebmkit.hookspecs import hookimpl
+    from ebmkit.interfaces import Energy, InitDistribution, Sampler, State, value_and_grad
+    from ebmkit.registry import register
+    from ebmkit.training import Step, Trainer
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(import_module(f"ebmkit.{_PUBLIC[name]}"), name)
+    raise AttributeError(f"module 'ebmkit' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

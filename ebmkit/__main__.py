@@ -1,0 +1,5 @@
+"""`python -m ebmkit` is the command `ebmkit`."""
+
+from ebmkit.cli.main import main
+
+main()

@@ -1,0 +1,59 @@
+"""The built-in components, through the same hooks as everybody's, as import strings."""
+
+from ebmkit.hookspecs import Component, hookimpl
+
+
+@hookimpl
+def energies() -> dict[str, Component]:
+    """The networks, then the energies with known moments."""
+    return {
+        "convnet": "ebmkit.energies.convnet:ConvNet",
+        "resnet": "ebmkit.energies.resnet:ResNet",
+        "mlp": "ebmkit.energies.mlp:MLP",
+        "gaussian": "ebmkit.energies.analytic:Gaussian",
+        "mixture": "ebmkit.energies.analytic:Mixture",
+        "double_well": "ebmkit.energies.analytic:DoubleWell",
+    }
+
+
+@hookimpl
+def samplers() -> dict[str, Component]:
+    """The samplers."""
+    return {"langevin": "ebmkit.samplers.langevin:Langevin", "hmc": "ebmkit.samplers.hmc:HMC"}
+
+
+@hookimpl
+def inits() -> dict[str, Component]:
+    """The distributions that chains start from."""
+    return {
+        "uniform": "ebmkit.inits.uniform:Uniform",
+        "gaussian": "ebmkit.inits.gaussian:Gaussian",
+        "data": "ebmkit.inits.data:Data",
+        "replay": "ebmkit.inits.replay:Replay",
+    }
+
+
+@hookimpl
+def datasets() -> dict[str, Component]:
+    """The data sets: made or embedded first, files after."""
+    return {
+        "digits": "ebmkit.data.digits:digits",
+        "shapes": "ebmkit.data.shapes:shapes",
+        "gaussians": "ebmkit.data.toys:gaussians",
+        "rings": "ebmkit.data.toys:rings",
+        "moons": "ebmkit.data.toys:moons",
+        "arrays": "ebmkit.data.arrays:arrays",
+        "idx": "ebmkit.data.idx:idx",
+        "folder": "ebmkit.data.folder:folder",
+    }
+
+
+@hookimpl
+def watchers() -> dict[str, Component]:
+    """The watchers; every run has them."""
+    return {
+        "divergence": "ebmkit.watch:divergence",
+        "metrics": "ebmkit.watch:metrics",
+        "checkpoints": "ebmkit.watch:checkpoints",
+        "pictures": "ebmkit.watch:pictures",
+    }

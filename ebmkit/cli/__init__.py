@@ -1,0 +1,1 @@
+"""The command line: Typer and Rich, and no logic of its own."""

@@ -1,0 +1,52 @@
+"""Completion of names and settings. Names come without importing torch; settings import the part that they are of."""
+
+from collections.abc import Callable
+
+import typer
+
+from ebmkit.components import HOOKS, KINDS
+from ebmkit.registry import registry
+
+
+def kinds(incomplete: str) -> list[str]:
+    """Kinds of parts."""
+    return [kind for kind in KINDS if kind.startswith(incomplete)]
+
+
+def names(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names of the kind that stands before."""
+    kind = ctx.params.get("kind") or ""
+    return [name for name in registry().names(kind) if name.startswith(incomplete)] if kind in HOOKS else []
+
+
+def names_of(kind: str) -> Callable[[str], list[str]]:
+    """A completer for the names of one kind."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [name for name in registry().names(kind) if name.startswith(incomplete)]
+
+    return complete
+
+
+def preset_names(incomplete: str) -> list[str]:
+    """Names of the packaged presets."""
+    from ebmkit.config import presets
+
+    return [name for name in presets() if name.startswith(incomplete)]
+
+
+def settings(ctx: typer.Context, incomplete: str) -> list[str]:
+    """`section.key=` of the chosen parts, and after the `=` the values that a setting lists."""
+    from ebmkit.config import Layer, Value
+    from ebmkit.resolve import asked_by
+    from ebmkit.settings import choices
+
+    chosen = Layer("command line")
+    for section in ("energy", "sampler", "init", "data"):
+        if ctx.params.get(section):
+            chosen.put(section, "use", Value(ctx.params[section], "", str(ctx.params[section])))
+    found = []
+    for path, setting in asked_by([chosen]).items():
+        values = choices(setting.annotation) if incomplete.startswith(f"{path}=") else []
+        found += [f"{path}={value}" for value in values] or [f"{path}="]
+    return [text for text in found if text.startswith(incomplete)]

@@ -1,0 +1,58 @@
+"""What the commands share: two consoles, and how an error ends a command."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+from rich.console import Console
+
+from ebmkit.errors import Diverged, Interrupted, UsageError
+from ebmkit.registry import registry
+
+FAILURE, USAGE, DIVERGED, INTERRUPTED = 1, 2, 3, 130
+
+
+def out() -> Console:
+    """stdout: results only."""
+    return Console(soft_wrap=True, highlight=False)
+
+
+def err() -> Console:
+    """stderr: everything for people."""
+    return Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def say(text: str, style: str | None = None) -> None:
+    """A line for people, on stderr; whatever stands in it is printed as it is."""
+    err().print(text, style=style, markup=False)
+
+
+@contextmanager
+def errors() -> Iterator[None]:
+    """End the command by its exit code: one line on stderr for what a user can mend, never a traceback."""
+    try:
+        yield
+    except UsageError as error:
+        say(f"error: {error}", "red")
+        raise typer.Exit(USAGE) from None
+    except Diverged as error:
+        say(f"error: {error}", "red")
+        raise typer.Exit(DIVERGED) from None
+    except Interrupted as error:
+        say(str(error))
+        raise typer.Exit(INTERRUPTED) from None
+    except BrokenPipeError:
+        # Whoever read our output has gone; there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(FAILURE) from None
+
+
+def warn_of_plugins() -> None:
+    """One line about the plug-ins that did not load."""
+    broken = registry().broken
+    if broken:
+        first = f"{broken[0].package} {broken[0].version}: {broken[0].error}"
+        word = "plug-in" if len(broken) == 1 else "plug-ins"
+        say(f"{len(broken)} {word} did not load ({first}); see: ebmkit plugins", "yellow")

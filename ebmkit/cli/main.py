@@ -1,0 +1,24 @@
+"""The command `ebmkit`: its groups of commands in one application."""
+
+import typer
+
+from ebmkit.cli import parts, train
+
+app = typer.Typer(
+    name="ebmkit",
+    help="Energy-based models trained by short-run MCMC, from parts picked by name; p(x) ∝ exp(-E(x)).",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("train")(train.train)
+app.command("list")(parts.list_parts)
+app.command("show")(parts.show)
+app.command("plugins")(parts.plugins)
+app.command("version")(parts.version)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,111 @@
+"""What a name stands for: a component, and the package that it came with. Nothing is imported before it is used."""
+
+import ast
+import importlib
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import ebmkit
+from ebmkit.errors import UsageError
+
+HOOKS = {"energy": "energies", "sampler": "samplers", "init": "inits", "data": "datasets", "watcher": "watchers"}
+KINDS = tuple(HOOKS)
+
+
+class PluginError(Exception):
+    """A plug-in broke the rules; the message says which and how to mend it."""
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """Where components come from.
+
+    Attributes:
+        package: The distribution, as pip knows it.
+        version: Its version.
+        entry: The entry point's name and value; empty for the built-in parts.
+        error: Why it was set aside; empty for one that loaded.
+    """
+
+    package: str
+    version: str
+    entry: str = ""
+    error: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.package} {self.version}".strip() if self.entry else f"ebmkit {self.version}"
+
+
+BUILT_IN = Plugin("shortrun-ebmkit", ebmkit.__version__)
+SESSION = Plugin("registered in this session", "", entry="ebmkit.register")
+
+
+@dataclass(frozen=True)
+class Component:
+    """A name, what it stands for, and who brought it."""
+
+    kind: str
+    name: str
+    target: str | Callable[..., Any]
+    plugin: Plugin
+
+    def load(self) -> Callable[..., Any]:
+        """The class or function itself, imported now if it is an import string.
+
+        Raises:
+            UsageError: if it cannot be imported; it is never replaced by another.
+        """
+        if not isinstance(self.target, str):
+            return self.target
+        module, _, attribute = self.target.partition(":")
+        try:
+            loaded: Any = importlib.import_module(module)
+            for part in attribute.split("."):
+                loaded = getattr(loaded, part)
+        except (Exception, SystemExit) as error:
+            raise UsageError(
+                f"{self.kind} '{self.name}' of {self.plugin} does not import: {one_line(error)} ({self.target})"
+            ) from error
+        return loaded  # type: ignore[no-any-return]
+
+    @property
+    def where(self) -> str:
+        """The import string, or the place of the object."""
+        target = getattr(self.target, "func", self.target)
+        return target if isinstance(target, str) else f"{target.__module__}:{target.__qualname__}"
+
+    @property
+    def summary(self) -> str:
+        """First line of the docstring, read from the source so that nothing is imported."""
+        if isinstance(self.target, str):
+            return source_summary(self.target)
+        target = getattr(self.target, "func", self.target)
+        return (target.__doc__ or "").strip().partition("\n")[0]
+
+
+def one_line(error: BaseException) -> str:
+    """An exception as one line: its type, then its message without the line breaks."""
+    text = " ".join(str(error).split())
+    if isinstance(error, PluginError):
+        return text
+    kind = "called sys.exit" if isinstance(error, SystemExit) else type(error).__name__
+    return f"{kind}: {text}" if text else kind
+
+
+def source_summary(target: str) -> str:
+    """First docstring line of what an import string names, without importing it (only its parent packages)."""
+    module, _, attribute = target.partition(":")
+    try:
+        spec = importlib.util.find_spec(module)
+        if spec is None or spec.origin is None:
+            return ""
+        with open(spec.origin, encoding="utf-8") as source:
+            tree = ast.parse(source.read())
+    except (ImportError, OSError, SyntaxError, ValueError, AttributeError):
+        return ""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == attribute:
+            return (ast.get_docstring(node) or "").partition("\n")[0]
+    return ""

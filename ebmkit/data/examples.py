@@ -1,0 +1,196 @@
+"""Any data set, seen as examples of one shape in [-1, 1], and the endless batches drawn from it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from einops import rearrange
+from numpy.typing import NDArray
+from torch import Generator, Tensor
+
+from ebmkit.errors import UsageError, check
+from ebmkit.interfaces import noise_like
+
+KEYS = ("image", "img", "pixel_values", "x")
+
+# PIL modes whose numbers are no brightnesses, and the mode that shows what they stand for.
+PIL_MODES = {"1": "L", "LA": "RGBA", "PA": "RGBA", **dict.fromkeys(("P", "CMYK", "YCbCr", "HSV", "LAB"), "RGB")}
+
+
+class Examples:
+    """A data set as float32 examples of one shape; the rest of the library sees data only through this.
+
+    FLOATING NUMBERS ARE TAKEN AS THEY ARE: they must already be in [-1, 1], images as `(C, H, W)`. Nothing is
+    rescaled by guesswork; torchvision's `ToTensor` gives [0, 1], so add `Normalize(0.5, 0.5)` behind it.
+
+    Numbers of type uint8 are brightnesses 0..255 and become `x / 127.5 - 1`. Arrays and PIL images of uint8 are
+    `(H, W)` or `(H, W, C)` with 1, 3 or 4 channels; tensors of uint8 are `(H, W)` or `(C, H, W)`.
+
+    An item may be a tensor, an array, a PIL image, a tuple or list of which the first element is the example, or a
+    mapping: its "image", "img", "pixel_values" or "x", else its only value that is an array. Where the source has
+    `__getitems__(list[int])`, torch's protocol for whole batches, that is used; it may return a tensor.
+
+    Args:
+        source: A tensor or array `(N, *shape)`, or anything with `__len__` and `__getitem__`: a data set.
+
+    Attributes:
+        source: What the examples are read from.
+        shape: The shape of one example, found from the first.
+
+    Raises:
+        UsageError: if the source is empty or no such thing, or its first item is not an example.
+    """
+
+    def __init__(self, source: Any) -> None:
+        self.source: Any = source.source if isinstance(source, Examples) else source
+        _check_source(self.source)
+        first = torch.zeros(1, dtype=torch.long)
+        self.shape: tuple[int, ...] = tuple(self._read(first)[0].shape)
+        self.fetch(first)
+
+    def __len__(self) -> int:
+        """How many examples there are."""
+        return len(self.source)
+
+    def fetch(self, indices: Tensor) -> Tensor:
+        """The examples at `indices` `(n,)`: float32, `(n, *shape)`, on the CPU.
+
+        Raises:
+            UsageError: if one has another shape than the first, or is not finite.
+        """
+        items = self._read(indices)
+        if len(items) != len(indices):
+            raise UsageError(f"the data set gave {len(items)} items where {len(indices)} were asked for")
+        # The rows of a tensor have one shape, so the first speaks for all.
+        for item, index in zip(items[:1] if isinstance(items, Tensor) else items, indices.tolist(), strict=False):
+            if item.shape != self.shape:
+                raise UsageError(
+                    f"example {index} has shape {tuple(item.shape)} but the first one {self.shape}: "
+                    "let the data set bring all to one shape"
+                )
+        batch = items if isinstance(items, Tensor) else torch.cat([torch.empty(0, *self.shape), torch.stack(items)])
+        finite = batch.flatten(1).isfinite().all(1)
+        if not bool(finite.all()):
+            index = int(indices[int(finite.int().argmin())])
+            raise UsageError(f"example {index} holds NaN or infinity: mend it or leave it out of the data set")
+        return batch
+
+    def _read(self, indices: Tensor) -> Tensor | list[Tensor]:
+        if isinstance(self.source, Tensor):
+            return as_examples(self.source[indices.to(self.source.device)])
+        if isinstance(self.source, np.ndarray):
+            return as_examples(self.source[indices.numpy()])
+        numbers = indices.tolist()
+        if hasattr(self.source, "__getitems__"):
+            items = self.source.__getitems__(numbers)
+            if isinstance(items, Tensor):
+                return as_examples(items)
+        else:
+            items = [self.source[number] for number in numbers]
+        return [as_examples(_values(item)[None])[0] for item in items]
+
+
+def as_examples(batch: Tensor | NDArray[Any]) -> Tensor:
+    """Examples `(n, ...)` as float32 `(n, *shape)` on the CPU: uint8 becomes [-1, 1], channels come first.
+
+    Raises:
+        UsageError: if the numbers are neither of type uint8 nor floating.
+    """
+    pixels = batch.dtype in (torch.uint8, np.uint8)
+    floating = batch.is_floating_point() if isinstance(batch, Tensor) else batch.dtype.kind == "f"
+    if not pixels and not floating:
+        raise UsageError(f"examples are of type {batch.dtype}: expected uint8 (0..255) or floating numbers in [-1, 1]")
+    if isinstance(batch, Tensor):
+        values = batch.detach().to("cpu", torch.float32)
+    else:
+        if pixels and batch.ndim == 4 and batch.shape[3] in (1, 3, 4):
+            batch = rearrange(batch, "n h w c -> n c h w")
+        values = torch.from_numpy(batch.astype(np.float32, order="C"))
+    if not pixels:
+        return values
+    if values.ndim == 3:
+        values = rearrange(values, "n h w -> n 1 h w")
+    return values / 127.5 - 1
+
+
+def batches(
+    examples: Examples,
+    batch_size: int,
+    rng: Generator,
+    *,
+    noise: float | Callable[[int], float] = 0.0,
+    device: torch.device | str = "cpu",
+    start: int = 0,
+) -> Iterator[Tensor]:
+    """Endless batches `(batch_size, *shape)`: examples drawn uniformly with replacement, as in the paper's code.
+
+    Args:
+        examples: What to draw from.
+        batch_size: How many examples one batch has.
+        rng: A generator on the CPU, whatever the device, so that the stream is the same on every device.
+        noise: Standard deviation of the fresh noise added to each batch; or a function of the update's index.
+        device: Where the batches go.
+        start: How many updates came before; the first batch is that of update `start + 1`.
+
+    Raises:
+        UsageError: at the call, if there are fewer than `batch_size` examples or the noise is negative.
+    """
+    check("batch_size", batch_size, at_least=1)
+    if batch_size > len(examples):
+        raise UsageError(f"batch_size is {batch_size} but there are only {len(examples)} examples: make it smaller")
+    if not callable(noise):
+        check("data noise", noise, at_least=0)
+
+    def draw() -> Iterator[Tensor]:
+        index = start
+        while True:
+            index += 1
+            scale = noise(index) if callable(noise) else noise
+            check(f"data noise of update {index}", scale, at_least=0)
+            batch = examples.fetch(torch.randint(len(examples), (batch_size,), generator=rng))
+            if scale:
+                batch = batch + scale * noise_like(batch, rng)
+            yield batch.to(device)
+
+    return draw()
+
+
+def _check_source(source: Any) -> None:
+    """Raise UsageError unless `source` is a map-style data set of something."""
+    if isinstance(source, (Tensor, np.ndarray)) and source.ndim < 2:
+        raise UsageError(f"the data has shape {tuple(source.shape)}: expected (N, *shape), N examples of some shape")
+    if isinstance(source, Mapping):
+        names = ", ".join(map(str, source))
+        raise UsageError(f"the data is a mapping with the keys {names}: give the data set behind one of them")
+    if not hasattr(source, "__len__") or not hasattr(source, "__getitem__"):
+        raise UsageError(f"a {type(source).__name__} is no data set: expected one with __len__ and __getitem__")
+    if len(source) == 0:
+        raise UsageError("the data set is empty: expected at least one example")
+
+
+def _values(item: Any) -> Tensor | NDArray[Any]:
+    """The numbers of the example that a data set's item holds."""
+    if isinstance(item, Mapping):
+        named = [item[key] for key in KEYS if key in item]
+        arrays = named[:1] or [value for value in item.values() if _is_array(value)]
+        if len(arrays) == 1:
+            return _values(arrays[0])
+        keys = ", ".join(map(str, item))
+        raise UsageError(f"items have the keys {keys}: expected one of {', '.join(KEYS)}, or just one array")
+    if isinstance(item, (tuple, list)) and item:
+        return _values(item[0])
+    if not _is_array(item):
+        raise UsageError(f"an item is a {type(item).__name__}: expected an array, tensor or image, or a tuple of one")
+    if _is_pil(item) and item.mode in PIL_MODES:
+        item = item.convert(PIL_MODES[item.mode])
+    return item if isinstance(item, Tensor) else np.asarray(item)
+
+
+def _is_pil(value: Any) -> bool:
+    return hasattr(value, "mode") and hasattr(value, "convert")
+
+
+def _is_array(value: Any) -> bool:
+    """Whether this can be an example: an image or an array with at least one axis, so no label."""
+    return _is_pil(value) or (hasattr(value, "__array__") and getattr(value, "ndim", 1) > 0)

@@ -1,0 +1,1 @@
+"""Energies: one file per architecture."""

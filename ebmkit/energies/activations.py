@@ -1,0 +1,20 @@
+"""The activations that networks can be built with."""
+
+from typing import Literal
+
+from torch import nn
+
+Activation = Literal["leaky_relu", "silu", "relu", "elu", "gelu", "softplus"]
+
+
+def activation_layer(name: Activation, slope: float) -> nn.Module:
+    """A new activation layer; `slope` is LeakyReLU's for negative inputs, and nobody else's."""
+    layers: dict[str, nn.Module] = {
+        "leaky_relu": nn.LeakyReLU(slope),
+        "silu": nn.SiLU(),
+        "relu": nn.ReLU(),
+        "elu": nn.ELU(),
+        "gelu": nn.GELU(),
+        "softplus": nn.Softplus(),
+    }
+    return layers[name]

@@ -1,0 +1,1 @@
+"""Init distributions: one file each."""

@@ -1,0 +1,49 @@
+"""Real examples as p_0: contrastive divergence."""
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Protocol
+
+import torch
+from torch import Generator, Tensor
+
+from ebmkit.errors import check
+from ebmkit.interfaces import InitDistribution, noise_like
+
+
+class Source(Protocol):
+    """What examples are fetched from; `ebmkit.data.examples.Examples` is one."""
+
+    def __len__(self) -> int:
+        """How many examples there are."""
+
+    def fetch(self, indices: Tensor) -> Tensor:
+        """The examples `(n, *shape)`, in single precision on the CPU, that stand at `indices` `(n,)`."""
+
+
+@dataclass(frozen=True)
+class Data(InitDistribution):
+    """Chains start at real examples, drawn with replacement, plus Gaussian noise: contrastive divergence.
+
+    The examples are drawn independently of those the update compares with: they are not the batch itself.
+
+    Source: Hinton, "Training products of experts by minimizing contrastive divergence", 2002.
+
+    Args:
+        noise: Standard deviation of the noise added to every element.
+
+    Raises:
+        UsageError: if a setting is outside its range.
+    """
+
+    data: Source
+    _: KW_ONLY
+    noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        check("noise", self.noise, at_least=0)
+
+    def sample(self, n: int, rng: Generator) -> Tensor:
+        """`n` examples, `(n, *shape)`."""
+        indices = torch.randint(len(self.data), (n,), generator=rng, device=rng.device)
+        x = self.data.fetch(indices.cpu()).to(rng.device)
+        return x + self.noise * noise_like(x, rng) if self.noise else x

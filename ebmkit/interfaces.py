@@ -1,0 +1,156 @@
+"""The three interfaces: an energy, a sampler, and where its chains start.
+
+Sign: p(x) is proportional to exp(-E(x)), so low energy is likely. (The paper's f is -E.)
+
+An energy is any callable `(B, *shape) -> (B,)` or `(B, 1)`; a sampler asks for nothing else.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Generator, Tensor, nn
+
+EnergyFn = Callable[[Tensor], Tensor]
+
+
+class Energy(nn.Module, ABC):
+    """A network for E in p(x) ∝ exp(-E(x)); built as `Energy(shape, *, settings...)`."""
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """Energies `(B,)` of `x` `(B, *shape)`; each example on its own, never mixed with its neighbours."""
+
+
+class State(NamedTuple):
+    """Where a chain is after a step, and what that step saw.
+
+    Attributes:
+        x: The examples after this step, `(B, *shape)`.
+        info: `energy` `(B,)` and `gradient` `(B, *shape)` at the point where the step began; samplers that
+            accept or reject add `accepted` `(B,)`, and `nonfinite` `(B,)` for proposals that left the numbers.
+    """
+
+    x: Tensor
+    info: dict[str, Tensor]
+
+
+class Sampler(ABC):
+    """A Markov chain on examples; built as `Sampler(*, settings...)`.
+
+    A chain is a generator: momenta, caches and schedules are local variables of its frame. Trajectories,
+    thinning and diagnostics are the caller's `for`.
+    """
+
+    @abstractmethod
+    def chain(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Iterator[State]:
+        """Yield the state after every step of the chain that starts at `x` `(B, *shape)`.
+
+        Args:
+            energy: Any callable `(B, *shape) -> (B,)` or `(B, 1)`.
+            x: Where the chains start; it is not written to. If it requires a gradient, so does every state:
+                the chain can then be differentiated.
+            rng: The only source of randomness, on the device of `x`.
+        """
+
+    def sample(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Tensor:
+        """Where the chain ends: `(B, *shape)`, the arguments being those of `chain`."""
+        with evaluating(energy):
+            for state in self.chain(energy, x, rng):
+                x = state.x
+        return x
+
+
+class InitDistribution(ABC):
+    """p_0, where chains start; built as `InitDistribution(shape, *, settings...)`."""
+
+    @abstractmethod
+    def sample(self, n: int, rng: Generator) -> Tensor:
+        """`n` starting points `(n, *shape)`, on the device of `rng`."""
+
+    def remember(self, x: Tensor) -> None:  # noqa: B027 - only banks have something to remember
+        """Take note of where the chains ended `(n, *shape)`. Forgets it, unless this is a bank."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What a checkpoint must hold so that a resumed run draws the same. Nothing, unless this is a bank."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take up what `state_dict` gave."""
+        if state:
+            raise ValueError(f"{type(self).__name__} keeps no state, but was given {sorted(state)}")
+
+
+def evaluate(energy: EnergyFn, x: Tensor) -> Tensor:
+    """E(x) as `(B,)`, whether the energy returns `(B,)` or `(B, 1)`.
+
+    Raises:
+        ValueError: if it returns any other shape.
+    """
+    value = energy(x)
+    if value.shape == (len(x), 1):
+        return value.squeeze(1)
+    if value.shape != (len(x),):
+        raise ValueError(
+            f"the energy returned shape {tuple(value.shape)} for x of shape {tuple(x.shape)}; "
+            f"expected one energy per example, ({len(x)},) or ({len(x)}, 1)"
+        )
+    return value
+
+
+def value_and_grad(energy: EnergyFn, x: Tensor) -> tuple[Tensor, Tensor]:
+    """E(x) `(B,)` and dE/dx `(B, *shape)`: the one door through which samplers reach an energy.
+
+    The result is free of graphs unless `x` requires a gradient; then both can be differentiated again.
+    Callers need no `torch.no_grad()`, and work under it and under `torch.inference_mode()` alike. A module is put
+    in evaluation mode for the call (dropout off, running statistics untouched) and left as it was, also when it raises.
+
+    An energy that has a method `value_and_grad` is asked for both through it.
+
+    Raises:
+        ValueError: if the energy does not return one energy per example, or none that depends on `x`.
+    """
+    own: Callable[[Tensor], tuple[Tensor, Tensor]] | None = getattr(energy, "value_and_grad", None)
+    if own is not None:
+        return own(x)
+    differentiable = x.requires_grad
+    with torch.inference_mode(False), torch.enable_grad(), evaluating(energy):
+        if x.is_inference():
+            x = x.clone()
+        leaf = x if differentiable else x.detach().requires_grad_()
+        value = evaluate(energy, leaf)
+        gradient = None
+        if value.requires_grad:
+            (gradient,) = torch.autograd.grad(value.sum(), leaf, create_graph=differentiable, allow_unused=True)
+        if gradient is None:
+            raise ValueError("the energy does not depend on x through autograd: does it detach x, or use numpy?")
+    return (value, gradient) if differentiable else (value.detach(), gradient)
+
+
+@contextmanager
+def evaluating(energy: Any) -> Iterator[None]:
+    """Hold every submodule of `energy` in evaluation mode; put each back as it was."""
+    modules = energy.modules() if isinstance(energy, nn.Module) else ()
+    training = [module for module in modules if module.training]
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def noise_like(x: Tensor, rng: Generator) -> Tensor:
+    """Standard normal noise of the shape, dtype and device of `x`.
+
+    Drawn in contiguous order whatever the memory format of `x`, so that the stream does not depend on it.
+    """
+    return torch.randn(x.shape, generator=rng, dtype=x.dtype, device=x.device)
+
+
+def per_example(x: Tensor, values: Tensor) -> Tensor:
+    """`values` `(B,)` as a view that broadcasts against `x` `(B, *shape)`."""
+    return values.view(-1, *[1] * (x.ndim - 1))

@@ -1,0 +1,55 @@
+"""The settings of the training loop: the section `train`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from ebmkit.errors import check
+from ebmkit.training import Schedule, constant, linear
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """The settings of the loop.
+
+    Args:
+        iterations: How many updates the run makes.
+        batch_size: Real examples, and chains, in one update.
+        data_noise: Standard deviation of the noise that each batch of real examples gets.
+        lr_schedule: How the learning rate goes: constant, or linear down to zero from schedule_from on.
+        noise_schedule: How data_noise goes: constant, or linear down to zero from schedule_from on.
+        schedule_from: Share of the run, in [0, 1), after which linear schedules fall.
+        energy_l2: Weight of the mean squared energies in the loss; 0 leaves them out.
+        gradient_clip: Bound on the norm of the parameter gradient; none leaves it free.
+        average: Decay of a moving average of the weights, used for pictures and samples; none keeps none.
+        precision: Numbers that chains pass through the network in; their state stays fp32.
+        seed: Seed of the weights, the batches and the chains.
+        device: Where to compute: auto, cpu, cuda, cuda:N or mps.
+
+    Raises:
+        UsageError: if a setting is outside its range.
+    """
+
+    iterations: int = 400
+    batch_size: int = 64
+    data_noise: float = 0.03
+    lr_schedule: Schedule = "constant"
+    noise_schedule: Schedule = "constant"
+    schedule_from: float = 0.5
+    energy_l2: float = 0.0
+    gradient_clip: float | None = None
+    average: float | None = None
+    precision: Literal["fp32", "bf16"] = "fp32"
+    seed: int = 0
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        check("iterations", self.iterations, at_least=1)
+        check("batch_size", self.batch_size, at_least=1)
+        check("data_noise", self.data_noise, at_least=0)
+        check("schedule_from", self.schedule_from, at_least=0, below=1)
+        check("seed", self.seed, at_least=0)
+
+    def schedule(self, kind: Schedule) -> Callable[[int], float]:
+        """The factor by the update's index that a schedule stands for in this run."""
+        return linear(self.iterations, self.schedule_from) if kind == "linear" else constant

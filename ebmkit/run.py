@@ -1,0 +1,239 @@
+"""A recipe becomes a run: every part built, the pipe of watchers laid. The one place where everything meets."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Generator, nn
+
+from ebmkit import folder as run_folder
+from ebmkit.acceleration import LowPrecision
+from ebmkit.components import BUILT_IN, Component
+from ebmkit.config import Layer
+from ebmkit.data.examples import Examples, batches
+from ebmkit.errors import UsageError
+from ebmkit.interfaces import evaluate, evaluating
+from ebmkit.loop import Train
+from ebmkit.resolve import Recipe, resolve
+from ebmkit.settings import bind
+from ebmkit.training import Step, Trainer
+from ebmkit.watch import guarded
+
+
+@dataclass
+class Run:
+    """A run that is ready: its parts built, nothing written yet.
+
+    Attributes:
+        recipe: What it was built from.
+        train: The settings of the loop.
+        trainer: The energy, its sampler, init and optimiser.
+        examples: The data.
+        batch_rng: Randomness of the batches, on the CPU whatever the device.
+        folder: Where it will write.
+    """
+
+    recipe: Recipe
+    train: Train
+    trainer: Trainer
+    examples: Examples
+    batch_rng: Generator
+    folder: Path
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `checkpoint.pt` holds: everything to go on, tensors and plain types only."""
+        return {
+            "format": 1,
+            "config": self.recipe.toml(),
+            "shape": list(self.examples.shape),
+            "device": self.trainer.rng.device.type,
+            "batch_rng": self.batch_rng.get_state(),
+            "trainer": self.trainer.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state_dict` gave; on another kind of device the chains' randomness starts anew.
+
+        Raises:
+            UsageError: if the examples have another shape now.
+        """
+        if tuple(state["shape"]) != self.examples.shape:
+            shape = tuple(state["shape"])
+            raise UsageError(f"the checkpoint is of examples {shape}, the data now has {self.examples.shape}")
+        self.batch_rng.set_state(state["batch_rng"])
+        trainer = dict(state["trainer"])
+        if state["device"] != self.trainer.rng.device.type:
+            trainer["rng"] = self.trainer.rng.get_state()
+        self.trainer.load_state_dict(trainer)
+
+    def updates(self) -> Iterator[Step]:
+        """The rest of the updates, bare."""
+        factor = self.train.schedule(self.train.noise_schedule)
+        real = batches(
+            self.examples,
+            self.train.batch_size,
+            self.batch_rng,
+            noise=lambda index: self.train.data_noise * factor(index),
+            device=self.trainer.rng.device,
+            start=self.trainer.index,
+        )
+        yield from islice(map(self.trainer.step, real), self.train.iterations - self.trainer.index)
+
+    def steps(self, warn: Callable[[str], None]) -> Iterator[Step]:
+        """The rest of the updates, watched. Whoever leaves early closes the watchers, and so the checkpoint is saved.
+
+        Args:
+            warn: Told when a third party's watcher raised and was switched off.
+
+        Raises:
+            UsageError: at the call, for a watcher whose settings are out of range.
+        """
+        with ExitStack() as stack:
+            steps = stack.enter_context(closing(self.updates()))  # type: ignore[type-var]
+            for section in self.recipe.sections:
+                if section.startswith("watch."):
+                    steps = stack.enter_context(closing(self.watched(section, steps, warn)))  # type: ignore[type-var]
+            pipe = stack.pop_all()
+
+        def watched() -> Iterator[Step]:
+            with pipe:
+                yield from steps
+
+        return watched()
+
+    def watched(self, section: str, steps: Iterator[Step], warn: Callable[[str], None]) -> Iterator[Step]:
+        """`steps` seen by one watcher; a third party's cannot break the run."""
+        component = self.recipe.parts[section]
+        facts = {
+            "trainer": self.trainer,
+            "folder": self.folder,
+            "examples": self.examples,
+            "iterations": self.train.iterations,
+            "config": self.recipe.sections,
+            "state": self.state_dict,
+        }
+
+        def watcher(steps: Iterator[Step]) -> Iterator[Step]:
+            built: Iterator[Step] = build(component, section, facts | {"steps": steps}, self.recipe)
+            return built
+
+        if component.plugin is BUILT_IN:
+            return watcher(steps)
+        return guarded(
+            watcher, steps, lambda reason: warn(f"watcher '{component.name}' of {component.plugin}: {reason}")
+        )
+
+
+def prepare(recipe: Recipe, folder: Path | None) -> Run:
+    """Build every part of a recipe; nothing is written.
+
+    Raises:
+        UsageError: for settings out of range, data that cannot be read, an energy that cannot take the data, a device
+            that is not there, or a folder that exists.
+    """
+    train: Train = wrapped("train", recipe.settings("train"), lambda: Train(**recipe.settings("train")))
+    device = pick_device(train.device)
+    if folder is not None and folder.exists():
+        raise UsageError(f"{folder} exists; go on with it by --resume {folder}, or choose another --out")
+    examples = Examples(build(recipe.parts["data"], "data", {}, recipe))
+    if train.batch_size > len(examples):
+        raise UsageError(f"train.batch_size={train.batch_size} is more than the data has: {len(examples)} examples")
+    facts = {"shape": examples.shape, "data": examples}
+    weight_seed, chain_seed, batch_seed = (int(s) for s in np.random.SeedSequence(train.seed).generate_state(3))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(weight_seed)
+        energy: nn.Module = build(recipe.parts["energy"], "energy", facts, recipe)
+    check_energy(energy, recipe.parts["energy"], examples)
+    energy.to(device)
+    sampler = build(recipe.parts["sampler"], "sampler", facts, recipe)
+    init = build(recipe.parts["init"], "init", facts, recipe)
+    optimizer = build(recipe.parts["optimizer"], "optimizer", {"params": list(energy.parameters())}, recipe)
+    trainer: Trainer = wrapped(
+        "train",
+        recipe.settings("train"),
+        lambda: Trainer(
+            energy,
+            sampler,
+            init,
+            optimizer,
+            Generator(device).manual_seed(chain_seed),
+            energy_l2=train.energy_l2,
+            gradient_clip=train.gradient_clip,
+            average=train.average,
+            schedule=train.schedule(train.lr_schedule),
+            accelerate=LowPrecision(energy).refreshed if train.precision == "bf16" else None,
+        ),
+    )
+    place = folder or run_folder.fresh(recipe)
+    return Run(recipe, train, trainer, examples, Generator().manual_seed(batch_seed), place)
+
+
+def reopen(place: Path, changes: Layer | None = None) -> Run:
+    """The run in a folder as its checkpoint left it, ready to go on or to draw samples from.
+
+    Args:
+        place: The run's folder.
+        changes: Settings that may differ from the run's own: `train.iterations`, `train.device` and watchers.
+
+    Raises:
+        UsageError: if the folder is no run, its checkpoint cannot be read, or other settings differ; all are listed.
+    """
+    base, state = run_folder.saved(place), run_folder.checkpoint(place)
+    recipe = resolve([base, changes] if changes else [base])
+    run_folder.check_same(resolve([base]), recipe)
+    run = prepare(recipe, None)
+    run.folder = place
+    run.load_state_dict(state)
+    return run
+
+
+def build(component: Component, section: str, facts: Mapping[str, Any], recipe: Recipe) -> Any:
+    """One part, from the facts it asks for and its settings."""
+    settings = recipe.settings(section)
+    return wrapped(section, settings, lambda: bind(component.load(), facts, settings))
+
+
+def wrapped(section: str, settings: Mapping[str, Any], make: Callable[[], Any]) -> Any:
+    """What `make` gives; a ValueError about a setting becomes a user's error that names its section."""
+    try:
+        return make()
+    except (ValueError, OSError) as error:
+        message = " ".join(str(error).split())
+        if message.startswith(f"{section}."):
+            raise
+        names_setting = message.partition(" ")[0] in settings
+        raise UsageError(f"{section}.{message}" if names_setting else f"{section}: {message}") from error
+
+
+def check_energy(energy: nn.Module, component: Component, examples: Examples) -> None:
+    """Refuse an energy that has nothing to train, or that does not take these examples."""
+    if not any(parameter.requires_grad for parameter in energy.parameters()):
+        raise UsageError(f"energy '{component.name}' has no parameters to train; it is for samplers and tests")
+    try:
+        with torch.no_grad(), evaluating(energy):
+            evaluate(energy, examples.fetch(torch.zeros(2, dtype=torch.long)))
+    except (RuntimeError, ValueError, IndexError) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(
+            f"energy '{component.name}' cannot take examples of shape {examples.shape}: {reason}"
+        ) from error
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of that name; `auto` is the first of cuda, mps and cpu that is there.
+
+    Raises:
+        UsageError: for a name that is no device, or a device that is not there.
+    """
+    cuda, mps = torch.cuda.device_count(), torch.backends.mps.is_available()
+    there = [*(["cuda"] if cuda else []), *(f"cuda:{n}" for n in range(cuda)), *(["mps"] if mps else []), "cpu"]
+    if name == "auto":
+        return torch.device(there[0])
+    if name not in there:
+        raise UsageError(f"train.device: '{name}' is not on this machine; it has: auto, {', '.join(there)}")
+    return torch.device(name)

@@ -1,0 +1,94 @@
+"""Hamiltonian Monte Carlo, adjusted or not, on examples of any shape."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from ebmkit.errors import UsageError, check
+from ebmkit.interfaces import EnergyFn, Sampler, State, noise_like, per_example, value_and_grad
+
+
+@dataclass(frozen=True, kw_only=True)
+class HMC(Sampler):
+    """Hamiltonian Monte Carlo for exp(-E / temperature), with the leapfrog integrator.
+
+    One step draws momenta `p ~ N(0, mass * temperature)`, follows `H(x, p) = E(x) + |p|² / (2 mass)` for
+    `leapfrog` leapfrogs of `step_size`, and keeps the end with probability `min(1, exp(-ΔH / temperature))`.
+    Without `adjust` every finite end is kept. An end that is not finite (in its examples, its energy or its
+    gradient) is rejected and reported, never repaired.
+
+    A chain of n steps costs `n * leapfrog + 1` gradients: the closing force of a leapfrog opens the next.
+
+    Source: Neal, "MCMC using Hamiltonian dynamics" (2011), sections 2 and 3. The temperature is ours: at 1 the
+    target is exp(-E); a low one gives the paper's regime, where the drift outweighs the noise.
+
+    Args:
+        steps: How many momenta one chain draws: the length K of the chain.
+        step_size: Time that one leapfrog advances.
+        leapfrog: How many leapfrogs one step takes.
+        adjust: Whether ends are accepted or rejected by Metropolis' rule.
+        mass: Mass of each coordinate; in Python also a tensor that broadcasts against `(B, *shape)`.
+        temperature: Temperature T of the target exp(-E/T).
+
+    Raises:
+        UsageError: if a setting is outside its range.
+    """
+
+    steps: int = 20
+    step_size: float = 0.1
+    leapfrog: int = 5
+    adjust: bool = True
+    mass: float | Tensor = 1.0
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        check("steps", self.steps, at_least=1)
+        check("step_size", self.step_size, above=0)
+        check("leapfrog", self.leapfrog, at_least=1)
+        check("temperature", self.temperature, above=0)
+        if not isinstance(self.mass, Tensor):
+            check("mass", self.mass, above=0)
+        elif not bool(((self.mass > 0) & self.mass.isfinite()).all()):
+            raise UsageError("mass must be above 0 and finite everywhere")
+
+    def chain(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Iterator[State]:
+        """Yield the state after each proposal was kept or rejected."""
+        scale = (self.mass * self.temperature) ** 0.5
+        value, gradient = value_and_grad(energy, x)
+        for _ in range(self.steps):
+            momentum = (scale * noise_like(x, rng)).to(x.dtype)
+            end, momentum_end, value_end, gradient_end = self.leapfrogs(energy, x, momentum, gradient)
+            finite = value_end.isfinite() & _finite(end) & _finite(gradient_end)
+            keep = finite
+            if self.adjust:
+                change = value_end + self.kinetic(momentum_end) - value - self.kinetic(momentum)
+                uniform = torch.rand(value.shape, generator=rng, dtype=torch.float64, device=x.device)
+                # A comparison with NaN is false, and a chain that starts at an infinite energy stays there.
+                keep = finite & (uniform.log() < -change.double() / self.temperature) & value.isfinite()
+            info = {"energy": value, "gradient": gradient, "accepted": keep, "nonfinite": ~finite}
+            x = torch.where(per_example(x, keep), end, x)
+            value = torch.where(keep, value_end, value)
+            gradient = torch.where(per_example(x, keep), gradient_end, gradient)
+            yield State(x, info)
+
+    def leapfrogs(
+        self, energy: EnergyFn, x: Tensor, momentum: Tensor, gradient: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Follow the dynamics from `x`, whose gradient is known; give the end's x, momentum, energy and gradient."""
+        for _ in range(self.leapfrog):
+            momentum = momentum - self.step_size / 2 * gradient
+            x = x + self.step_size * (momentum / self.mass).to(x.dtype)
+            value, gradient = value_and_grad(energy, x)
+            momentum = momentum - self.step_size / 2 * gradient
+        return x, momentum, value, gradient
+
+    def kinetic(self, momentum: Tensor) -> Tensor:
+        """|p|² / (2 mass) of each example, `(B,)`, summed in at least single precision."""
+        dtype = torch.promote_types(momentum.dtype, torch.float32)
+        return (momentum.to(dtype).square() / self.mass).flatten(1).sum(1) / 2
+
+
+def _finite(x: Tensor) -> Tensor:
+    return x.isfinite().flatten(1).all(1)

@@ -1,0 +1,255 @@
+"""HMC: the leapfrog's invariants, the exactness of Metropolis' rule, and walls."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Generator, Tensor
+
+from ebmkit.energies.analytic import DoubleWell, Gaussian
+from ebmkit.errors import UsageError
+from ebmkit.interfaces import value_and_grad
+from ebmkit.samplers.hmc import HMC
+
+N = 100_000
+PRECISION = torch.tensor([[2.0, 0.6], [0.6, 0.5]], dtype=torch.float64)
+
+
+def rng(seed: int = 0) -> Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=rng(seed), dtype=torch.float64)
+
+
+def square(x: Tensor) -> Tensor:
+    return x.square().flatten(1).sum(1) / 2
+
+
+def worst_z(x: Tensor, mean: Tensor, covariance: Tensor) -> float:
+    """The largest |z| among all means and (co)variances of `x`, tested against those given."""
+    offset = x - mean
+    products = (offset.unsqueeze(2) * offset.unsqueeze(1)).flatten(1) - covariance.flatten()
+    both = torch.cat([offset, products], dim=1)
+    return float((both.mean(0) / (both.std(0) / math.sqrt(len(x)))).abs().max())
+
+
+def test_the_leapfrog_conserves_its_modified_energy():
+    step = 0.7
+    sampler = HMC(step_size=step, leapfrog=1)
+    x, p = normal(20, 1), normal(20, 1, seed=1)
+    gradient = x
+    for _ in range(200):
+        before = p.square() / 2 + x.square() / 2 * (1 - step**2 / 4)
+        x, p, value, gradient = sampler.leapfrogs(square, x, p, gradient)
+        after = p.square() / 2 + x.square() / 2 * (1 - step**2 / 4)
+        assert (after - before).abs().max() < 1e-11
+        torch.testing.assert_close(value, square(x))
+        torch.testing.assert_close(gradient, x)
+
+
+@pytest.mark.parametrize("mass", [1.0, torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64)], ids=["float", "tensor"])
+def test_the_dynamics_can_be_reversed(mass: float | Tensor):
+    energy = DoubleWell((3,), height=0.5)
+    sampler = HMC(step_size=0.05, leapfrog=30, mass=mass)
+    x, p = normal(50, 3), normal(50, 3, seed=1)
+    end, momentum, _, gradient = sampler.leapfrogs(energy, x, p, value_and_grad(energy, x)[1])
+    assert (end - x).abs().max() > 0.1
+    back, momentum, _, _ = sampler.leapfrogs(energy, end, -momentum, gradient)
+    assert (back - x).abs().max() < 1e-11
+    assert (momentum + p).abs().max() < 1e-11
+
+
+def creutz_z(step_size: float, heat: float, mass: float | Tensor = 1.0) -> float:
+    """z of E[exp(-ΔH)] = 1 for exact draws, their momenta heated by `heat`."""
+    energy = Gaussian((2,), precision=PRECISION)
+    sampler = HMC(step_size=step_size, leapfrog=4, mass=mass)
+    x = energy.draw(N, rng(2))
+    p = heat * mass**0.5 * normal(N, 2, seed=3)
+    value, gradient = value_and_grad(energy, x)
+    _, p_end, value_end, _ = sampler.leapfrogs(energy, x, p, gradient)
+    weight = torch.exp(-(value_end + sampler.kinetic(p_end) - value - sampler.kinetic(p)))
+    assert weight.std() > 0.1
+    return float((weight.mean() - 1) / (weight.std() / math.sqrt(N)))
+
+
+@pytest.mark.parametrize("mass", [1.0, torch.tensor([2.0, 0.7], dtype=torch.float64)], ids=["float", "tensor"])
+def test_creutz_equality_holds(mass: float | Tensor):
+    assert abs(creutz_z(0.6, 1.0, mass)) < 5
+
+
+def test_creutz_equality_fails_for_momenta_of_another_temperature():
+    assert abs(creutz_z(0.6, 1.1)) > 5
+
+
+def invariance_z(**settings: Any) -> float:
+    """How far exact draws are from their law after a few adjusted steps."""
+    energy = Gaussian((2,), mean=torch.tensor([0.5, -1.0], dtype=torch.float64), precision=PRECISION)
+    sampler = HMC(**{"steps": 5, "step_size": 0.9, "leapfrog": 3, **settings})
+    x, generator = energy.draw(N, rng(4)), rng(5)
+    moved, accepted = x, torch.ones(())
+    for state in sampler.chain(energy, x, generator):
+        moved, accepted = state.x, state.info["accepted"].float().mean()
+    assert not sampler.adjust or 0.2 < accepted < 0.98
+    assert (moved != x).any(1).float().mean() > 0.5
+    return worst_z(moved, energy.mean.detach(), energy.covariance)
+
+
+@pytest.mark.parametrize("mass", [1.0, torch.tensor([1.5, 0.5], dtype=torch.float64)], ids=["float", "tensor"])
+def test_adjusted_steps_leave_the_target_as_it_is(mass: float | Tensor):
+    assert invariance_z(mass=mass) < 5
+
+
+@pytest.mark.parametrize("mutant", [{"temperature": 1 / 1.1}, {"temperature": 1.1}, {"adjust": False}], ids=str)
+def test_the_test_of_invariance_catches_mutants(mutant: dict[str, Any]):
+    assert invariance_z(**mutant) > 5
+
+
+@pytest.mark.parametrize("temperature", [0.3, 2.5])
+def test_the_temperature_scales_the_target(temperature: float):
+    sampler = HMC(steps=8, step_size=0.8, leapfrog=2, temperature=temperature)
+    end = sampler.sample(square, normal(N, 1) * math.sqrt(temperature), rng(6))
+    assert worst_z(end, torch.zeros(1), torch.full((1, 1), temperature)) < 5
+    # From elsewhere, too: the chain has to find its temperature.
+    end = HMC(steps=40, step_size=0.8, leapfrog=2, temperature=temperature).sample(square, normal(20_000, 1), rng(7))
+    assert worst_z(end, torch.zeros(1), torch.full((1, 1), temperature)) < 5
+
+
+def test_without_adjustment_the_stationary_variance_is_the_leapfrogs():
+    step = 1.0
+    end = HMC(steps=30, step_size=step, leapfrog=2, adjust=False).sample(square, normal(N, 1), rng(8))
+    assert worst_z(end, torch.zeros(1), torch.full((1, 1), 1 / (1 - step**2 / 4))) < 5
+    assert worst_z(end, torch.zeros(1), torch.ones(1, 1)) > 5
+
+
+def test_a_mass_is_a_rescaled_step():
+    # With p = sqrt(m) z, a step e of mass m is a step e / sqrt(m) of mass 1: the same chain on the same noise.
+    x = normal(30, 3)
+    energy = DoubleWell((3,))
+    plain = HMC(steps=6, step_size=0.3, leapfrog=3)
+    heavy = HMC(steps=6, step_size=0.3 * 2, leapfrog=3, mass=4.0)
+    tensor = HMC(steps=6, step_size=0.3 * 2, leapfrog=3, mass=torch.full((3,), 4.0, dtype=torch.float64))
+    end = plain.sample(energy, x, rng(9))
+    torch.testing.assert_close(heavy.sample(energy, x, rng(9)), end)
+    torch.testing.assert_close(tensor.sample(energy, x, rng(9)), end)
+
+
+def test_a_mass_of_another_dtype_leaves_the_chain_in_its_own():
+    x = torch.ones(2, 3)
+    end = HMC(steps=2, mass=torch.ones(3, dtype=torch.float64)).sample(square, x, rng())
+    assert end.dtype == torch.float32
+    torch.testing.assert_close(end, HMC(steps=2).sample(square, x, rng()))
+
+
+def nan_value(x: Tensor) -> Tensor:
+    return torch.where(x.squeeze(1) < 2, square(x), math.nan)
+
+
+def nan_value_and_gradient(x: Tensor) -> Tensor:
+    return square(x) + 0 * (2 - x.squeeze(1)).log()
+
+
+def inf_value(x: Tensor) -> Tensor:
+    return torch.where(x.squeeze(1) < 2, square(x), math.inf)
+
+
+def minus_inf_value(x: Tensor) -> Tensor:
+    return torch.where(x.squeeze(1) < 2, square(x), -math.inf)
+
+
+walls = pytest.mark.parametrize("wall", [nan_value, nan_value_and_gradient, inf_value, minus_inf_value])
+
+
+@walls
+def test_a_wall_truncates_the_target(wall: Callable[[Tensor], Tensor]):
+    x = torch.zeros(40_000, 1, dtype=torch.float64)
+    nonfinite = 0
+    for state in HMC(steps=25, step_size=0.6, leapfrog=3).chain(wall, x, rng(10)):
+        kept = state.info["accepted"]
+        assert (state.x < 2).all()
+        assert torch.equal(state.x[~kept], x[~kept])
+        assert not (kept & state.info["nonfinite"]).any()
+        nonfinite += int(state.info["nonfinite"].sum())
+        x = state.x
+    assert nonfinite > 1000
+    density, below = math.exp(-2) / math.sqrt(2 * math.pi), (1 + math.erf(math.sqrt(2))) / 2
+    mean = -density / below
+    variance = 1 + 2 * mean - mean**2
+    assert (mean, variance) == (pytest.approx(-0.0552, abs=1e-4), pytest.approx(0.886, abs=1e-3))
+    assert worst_z(x, torch.tensor([mean], dtype=torch.float64), torch.tensor([[variance]], dtype=torch.float64)) < 5
+    assert worst_z(x, torch.zeros(1, dtype=torch.float64), torch.ones(1, 1, dtype=torch.float64)) > 5
+
+
+@walls
+@pytest.mark.parametrize("adjust", [True, False])
+def test_every_end_behind_the_wall_is_counted_and_none_is_kept(wall: Callable[[Tensor], Tensor], adjust: bool):
+    ends: list[Tensor] = []
+
+    def energy(x: Tensor) -> Tensor:
+        ends.append(x.detach())
+        return wall(x)
+
+    x = torch.full((500, 1), 1.5)
+    states = list(HMC(steps=10, step_size=0.9, leapfrog=1, adjust=adjust).chain(energy, x, rng(11)))
+    outside = torch.stack(ends[1:]).squeeze(2) >= 2
+    assert outside.any()
+    assert torch.equal(torch.stack([state.info["nonfinite"] for state in states]), outside)
+    for state, end in zip(states, ends[1:], strict=True):
+        kept = state.info["accepted"]
+        assert adjust or torch.equal(kept, ~state.info["nonfinite"])
+        assert torch.equal(torch.where(kept[:, None], end, x), state.x)
+        assert (state.x < 2).all()
+        x = state.x
+
+
+@walls
+def test_a_chain_that_starts_behind_the_wall_does_not_move_unnoticed(wall: Callable[[Tensor], Tensor]):
+    x = torch.full((20, 1), 2.5)
+    for state in HMC(steps=5, step_size=0.5).chain(wall, x, rng(12)):
+        assert torch.equal(state.x, x)
+        assert not state.info["accepted"].any()
+
+
+def test_the_infos_energy_and_gradient_are_those_where_the_step_began():
+    x = torch.randn(50, 3, generator=rng())
+    for state in HMC(steps=6, step_size=1.2, leapfrog=2).chain(square, x, rng(13)):
+        torch.testing.assert_close(state.info["energy"], square(x))
+        torch.testing.assert_close(state.info["gradient"], x)
+        x = state.x
+
+
+def test_images_are_sampled_example_by_example():
+    x = torch.randn(4, 3, 8, 8, generator=rng())
+    states = list(HMC(steps=10, step_size=0.35, leapfrog=3).chain(square, x, rng(14)))
+    accepted = torch.stack([state.info["accepted"] for state in states])
+    assert accepted.shape == (10, 4)
+    assert not (accepted == accepted[:, :1]).all()
+    for before, after in zip(states[:-1], states[1:], strict=True):
+        moved = (after.x != before.x).flatten(1)
+        assert torch.equal(moved.any(1), after.info["accepted"])
+        assert torch.equal(moved.all(1), after.info["accepted"])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"steps": 0},
+        {"step_size": 0.0},
+        {"step_size": math.nan},
+        {"leapfrog": 0},
+        {"mass": 0.0},
+        {"mass": math.inf},
+        {"mass": torch.tensor([1.0, 0.0])},
+        {"mass": torch.tensor([1.0, math.nan])},
+        {"mass": torch.tensor([1.0, math.inf])},
+        {"temperature": 0.0},
+    ],
+    ids=str,
+)
+def test_settings_out_of_range_are_refused_in_one_line(settings: dict[str, Any]):
+    with pytest.raises(UsageError, match=f"^{next(iter(settings))} must be ") as caught:
+        HMC(**settings)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,179 @@
+"""Langevin: the paper's loop, its exact law on a Gaussian, and its bounds."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Generator, Tensor
+
+from ebmkit.energies.analytic import Gaussian
+from ebmkit.energies.convnet import ConvNet
+from ebmkit.errors import UsageError
+from ebmkit.interfaces import noise_like
+from ebmkit.samplers.langevin import Langevin
+
+N, K, STEP, NOISE = 100_000, 8, 0.15, 0.3
+
+
+def rng(seed: int = 0) -> Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def square(x: Tensor) -> Tensor:
+    return x.square().flatten(1).sum(1) / 2
+
+
+def random_precision(d: int) -> Tensor:
+    root = torch.randn(d, d, generator=rng(3), dtype=torch.float64)
+    return root @ root.T / d + 0.5 * torch.eye(d, dtype=torch.float64)
+
+
+def starts(kind: str, d: int, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Starting points with their mean and their covariance."""
+    mean, eye = torch.full((d,), 0.7, dtype=torch.float64), torch.eye(d, dtype=torch.float64)
+    if kind == "uniform":
+        return mean + torch.rand(N, d, generator=generator, dtype=torch.float64) - 0.5, mean, eye / 12
+    return mean + torch.randn(N, d, generator=generator, dtype=torch.float64), mean, eye
+
+
+def worst_z(x: Tensor, mean: Tensor, covariance: Tensor) -> float:
+    """The largest |z| among all means and (co)variances of `x`, tested against those given."""
+    offset = x - mean
+    products = (offset.unsqueeze(2) * offset.unsqueeze(1)).flatten(1) - covariance.flatten()
+    both = torch.cat([offset, products], dim=1)
+    return float((both.mean(0) / (both.std(0) / math.sqrt(len(x)))).abs().max())
+
+
+def law_z(kind: str, sampler: Langevin) -> float:
+    """How far the ends of `sampler` are from the law of K steps with STEP and NOISE."""
+    d, generator = 5, rng(11)
+    precision = random_precision(d)
+    x, mean, covariance = starts(kind, d, generator)
+    keep = torch.eye(d, dtype=torch.float64) - STEP * precision
+    for _ in range(K):
+        mean = keep @ mean
+        covariance = keep @ covariance @ keep.T + NOISE**2 * torch.eye(d, dtype=torch.float64)
+    end = sampler.sample(Gaussian((d,), precision=precision), x, generator)
+    return worst_z(end, mean, covariance)
+
+
+# An untrained network pulls weakly; a stronger one makes the drift as large as the noise, and amplifies rounding.
+@pytest.mark.parametrize(("dtype", "strength"), [(torch.float32, 3), (torch.float64, 30)], ids=str)
+def test_the_chain_is_the_papers_loop(dtype: torch.dtype, strength: float):
+    torch.manual_seed(0)
+    energy = ConvNet((3, 32, 32), width=8).to(dtype)
+    start = torch.rand(2, 3, 32, 32, generator=rng(), dtype=dtype) * 2 - 1
+    with torch.no_grad():
+        energy.layers[-1].weight.mul_(strength)
+
+    generator = rng(5)
+    x = start.clone().requires_grad_()
+    for _ in range(100):
+        f = -energy(x)
+        (pull,) = torch.autograd.grad(f.sum(), [x])
+        x.data += 1.0 * pull + 0.01 * torch.randn(x.shape, generator=generator, dtype=dtype)
+
+    end = Langevin(steps=100, step_size=1.0, noise=0.01).sample(energy, start, rng(5))
+    free = Langevin(steps=100, step_size=1e-9, noise=0.01).sample(energy, start, rng(5))
+    assert (free - end).abs().max() > 0.1
+    torch.testing.assert_close(end, x.detach(), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["uniform", "gaussian"])
+def test_the_law_after_k_steps_on_a_gaussian_is_exact(kind: str):
+    assert law_z(kind, Langevin(steps=K, step_size=STEP, noise=NOISE)) < 5
+
+
+@pytest.mark.parametrize(
+    "mutant",
+    [
+        {"noise": NOISE * math.sqrt(2)},
+        {"steps": K - 1},
+        {"steps": K + 1},
+        {"step_size": STEP / 2},
+        {"noise": NOISE * 1.05},
+    ],
+    ids=str,
+)
+def test_the_test_of_the_law_catches_mutants(mutant: dict[str, Any]):
+    assert law_z("gaussian", Langevin(**{"steps": K, "step_size": STEP, "noise": NOISE, **mutant})) > 5
+
+
+def test_the_temperature_is_that_of_the_density_which_the_chain_samples():
+    sampler = Langevin(steps=400, step_size=0.005, noise=0.12)
+    assert sampler.temperature == pytest.approx(0.12**2 / (2 * 0.005))
+    x = torch.randn(20_000, 1, generator=rng(1), dtype=torch.float64) * 1.2
+    keep = 1 - 0.005
+    end = sampler.sample(square, x, rng(2))
+    # The discretised chain's own stationary variance is T / (1 - s/2).
+    variance = torch.full((1, 1), sampler.temperature / (1 - 0.005 / 2), dtype=torch.float64)
+    variance = variance + keep**800 * (1.2**2 - variance)
+    assert worst_z(end, torch.zeros(1, dtype=torch.float64), variance) < 5
+
+
+def test_the_papers_temperature_is_low():
+    assert Langevin().temperature == pytest.approx(5e-5)
+
+
+def test_without_noise_nothing_is_drawn():
+    generator = rng(4)
+    before = generator.get_state()
+    end = Langevin(steps=3, step_size=0.1, noise=0).sample(square, torch.ones(2, 3), generator)
+    assert torch.equal(generator.get_state(), before)
+    torch.testing.assert_close(end, torch.full((2, 3), 0.9**3))
+
+
+def test_the_clip_bounds_each_element_of_the_drift():
+    x = torch.tensor([[10.0, -10.0, 0.1]])
+    end = Langevin(steps=1, step_size=0.5, noise=0, clip=0.3).sample(square, x, rng())
+    torch.testing.assert_close(end, torch.tensor([[9.7, -9.7, 0.05]]))
+
+
+def test_the_clip_of_the_norm_bounds_each_example_and_keeps_its_direction():
+    x = torch.stack([torch.full((2, 2), 10.0), torch.full((2, 2), 0.1), torch.zeros(2, 2)])
+    end = Langevin(steps=1, step_size=0.5, noise=0, clip_norm=1.0).sample(square, x, rng())
+    torch.testing.assert_close(end[0], torch.full((2, 2), 9.5))
+    torch.testing.assert_close(end[1], torch.full((2, 2), 0.05))
+    assert torch.equal(end[2], torch.zeros(2, 2))
+
+
+def test_bounds_on_the_drift_leave_the_noise_free():
+    plain = noise_like(torch.zeros(2, 3), rng(6))
+    end = Langevin(steps=1, noise=5.0, clip=0.01, clip_norm=0.01).sample(square, torch.zeros(2, 3), rng(6))
+    torch.testing.assert_close(end, 5 * plain)
+
+
+def test_a_clamped_chain_stays_in_the_range():
+    sampler = Langevin(steps=20, step_size=0.01, noise=1.0, clamp=(-0.5, 0.25))
+    free = Langevin(steps=20, step_size=0.01, noise=1.0)
+    x = torch.zeros(50, 3)
+    for state in sampler.chain(square, x, rng()):
+        assert state.x.min() >= -0.5
+        assert state.x.max() <= 0.25
+    assert free.sample(square, x, rng()).abs().max() > 1
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"steps": 0},
+        {"steps": -3},
+        {"step_size": 0.0},
+        {"step_size": -1.0},
+        {"noise": -0.1},
+        {"noise": math.nan},
+        {"noise": math.inf},
+        {"clip": 0.0},
+        {"clip_norm": -1.0},
+        {"clip_norm": math.nan},
+        {"clamp": (1.0, -1.0)},
+        {"clamp": (0.0, 0.0)},
+        {"clamp": (0.0, math.nan)},
+    ],
+    ids=str,
+)
+def test_settings_out_of_range_are_refused_in_one_line(settings: dict[str, Any]):
+    with pytest.raises(UsageError, match=f"^{next(iter(settings))}.* must be ") as caught:
+        Langevin(**settings)
+    assert "\n" not in str(caught.value)
