@@ -13,16 +13,15 @@ from torch import Generator, nn
 
 from ebmkit import folder as run_folder
 from ebmkit.acceleration import LowPrecision
-from ebmkit.components import BUILT_IN, Component
+from ebmkit.building import build, check_energy, pick_device, wrapped
+from ebmkit.components import BUILT_IN
 from ebmkit.config import Layer
 from ebmkit.data.examples import Examples, batches
 from ebmkit.errors import UsageError
-from ebmkit.interfaces import evaluate, evaluating
+from ebmkit.guard import guarded
 from ebmkit.loop import Train
 from ebmkit.resolve import Recipe, resolve
-from ebmkit.settings import bind
 from ebmkit.training import Step, Trainer
-from ebmkit.watch import guarded
 
 
 @dataclass
@@ -190,50 +189,3 @@ def reopen(place: Path, changes: Layer | None = None) -> Run:
     run.folder = place
     run.load_state_dict(state)
     return run
-
-
-def build(component: Component, section: str, facts: Mapping[str, Any], recipe: Recipe) -> Any:
-    """One part, from the facts it asks for and its settings."""
-    settings = recipe.settings(section)
-    return wrapped(section, settings, lambda: bind(component.load(), facts, settings))
-
-
-def wrapped(section: str, settings: Mapping[str, Any], make: Callable[[], Any]) -> Any:
-    """What `make` gives; a ValueError about a setting becomes a user's error that names its section."""
-    try:
-        return make()
-    except (ValueError, OSError) as error:
-        message = " ".join(str(error).split())
-        if message.startswith(f"{section}."):
-            raise
-        names_setting = message.partition(" ")[0] in settings
-        raise UsageError(f"{section}.{message}" if names_setting else f"{section}: {message}") from error
-
-
-def check_energy(energy: nn.Module, component: Component, examples: Examples) -> None:
-    """Refuse an energy that has nothing to train, or that does not take these examples."""
-    if not any(parameter.requires_grad for parameter in energy.parameters()):
-        raise UsageError(f"energy '{component.name}' has no parameters to train; it is for samplers and tests")
-    try:
-        with torch.no_grad(), evaluating(energy):
-            evaluate(energy, examples.fetch(torch.zeros(2, dtype=torch.long)))
-    except (RuntimeError, ValueError, IndexError) as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(
-            f"energy '{component.name}' cannot take examples of shape {examples.shape}: {reason}"
-        ) from error
-
-
-def pick_device(name: str) -> torch.device:
-    """The device of that name; `auto` is the first of cuda, mps and cpu that is there.
-
-    Raises:
-        UsageError: for a name that is no device, or a device that is not there.
-    """
-    cuda, mps = torch.cuda.device_count(), torch.backends.mps.is_available()
-    there = [*(["cuda"] if cuda else []), *(f"cuda:{n}" for n in range(cuda)), *(["mps"] if mps else []), "cpu"]
-    if name == "auto":
-        return torch.device(there[0])
-    if name not in there:
-        raise UsageError(f"train.device: '{name}' is not on this machine; it has: auto, {', '.join(there)}")
-    return torch.device(name)

@@ -10,8 +10,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
-from itertools import chain
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -202,38 +201,3 @@ def trace(trainer: Trainer, start: Tensor, rng: Generator, rows: int) -> tuple[T
             kept.append(x[:rows].clone())
     last = len(kept) - 1
     return x, {step: kept[step] for step in sorted({round(last * quarter / 4) for quarter in range(5)})}
-
-
-def guarded(watcher: Callable[[Steps], Steps], steps: Steps, warn: Callable[[str], None]) -> Steps:
-    """Run a watcher that may break: if it raises, it is switched off with one warning, and no step is lost.
-
-    What the loop itself raises passes through.
-    """
-    pending: list[Step] = []
-    upstream: list[BaseException] = []
-
-    def feed() -> Steps:
-        try:
-            for step in steps:
-                pending.append(step)
-                yield step
-        except BaseException as error:
-            upstream.append(error)
-            raise
-
-    watching = watcher(feed())
-
-    def watched() -> Steps:
-        with closing(watching):  # type: ignore[type-var]
-            try:
-                for step in watching:
-                    pending.clear()
-                    yield step
-                return
-            except Exception as error:
-                if upstream:
-                    raise
-                warn(f"switched off: {type(error).__name__}: {error}")
-        yield from chain(pending, steps)
-
-    return watched()

@@ -32,7 +32,7 @@ class Examples:
     `__getitems__(list[int])`, torch's protocol for whole batches, that is used; it may return a tensor.
 
     Args:
-        source: A tensor or array `(N, *shape)`, or anything with `__len__` and `__getitem__`: a data set.
+        source: A tensor or array `(N, *shape)`, or anything with `__len__` and `__getitem__`.
 
     Attributes:
         source: What the examples are read from.
@@ -62,14 +62,14 @@ class Examples:
         items = self._read(indices)
         if len(items) != len(indices):
             raise UsageError(f"the data set gave {len(items)} items where {len(indices)} were asked for")
-        # The rows of a tensor have one shape, so the first speaks for all.
-        for item, index in zip(items[:1] if isinstance(items, Tensor) else items, indices.tolist(), strict=False):
-            if item.shape != self.shape:
+        parts = [items] if isinstance(items, Tensor) else [item[None] for item in items]
+        for part, index in zip(parts, indices.tolist(), strict=False):
+            if part.shape[1:] != self.shape:
                 raise UsageError(
-                    f"example {index} has shape {tuple(item.shape)} but the first one {self.shape}: "
+                    f"example {index} has shape {tuple(part.shape[1:])} but the first one {self.shape}: "
                     "let the data set bring all to one shape"
                 )
-        batch = items if isinstance(items, Tensor) else torch.cat([torch.empty(0, *self.shape), torch.stack(items)])
+        batch = torch.cat([torch.empty(0, *self.shape), *parts])
         finite = batch.flatten(1).isfinite().all(1)
         if not bool(finite.all()):
             index = int(indices[int(finite.int().argmin())])

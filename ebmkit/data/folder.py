@@ -109,7 +109,8 @@ def folder(
 def opened(path: Path) -> Iterator[Image.Image]:
     """The image in a file; whatever goes wrong in reading it is a UsageError that names the file."""
     try:
-        with Image.open(path) as image:
+        # Given a path, Pillow maps uncompressed TIFFs into memory, and scrambles those that it has to turn.
+        with path.open("rb") as file, Image.open(file) as image:
             yield image
     except (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError) as error:
         reason = " ".join(str(error).split())
