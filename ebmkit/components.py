@@ -74,7 +74,10 @@ class Component:
     def where(self) -> str:
         """The import string, or the place of the object."""
         target = getattr(self.target, "func", self.target)
-        return target if isinstance(target, str) else f"{target.__module__}:{target.__qualname__}"
+        if isinstance(target, str):
+            return target
+        named = target if hasattr(target, "__qualname__") else type(target)
+        return f"{named.__module__}:{named.__qualname__}"
 
     @property
     def summary(self) -> str:
@@ -103,7 +106,7 @@ def source_summary(target: str) -> str:
             return ""
         with open(spec.origin, encoding="utf-8") as source:
             tree = ast.parse(source.read())
-    except (ImportError, OSError, SyntaxError, ValueError, AttributeError):
+    except (Exception, SystemExit):  # whatever a parent package does when it is imported; `load` will tell
         return ""
     for node in tree.body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == attribute:

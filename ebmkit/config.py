@@ -49,14 +49,14 @@ def typed(pairs: Iterable[str]) -> Layer:
     """
     layer = Layer("command line")
     for pair in pairs:
-        path, equals, text = pair.partition("=")
-        section, dot, key = path.strip().rpartition(".")
+        path, equals, text = (part.strip() for part in pair.partition("="))
+        section, dot, key = path.rpartition(".")
         if not (equals and dot and key):
-            raise UsageError(f"-s takes section.key=value, like -s sampler.step_size=0.1, not '{pair}'")
+            raise UsageError(f"-s takes section.key=value, like -s sampler.step_size=0.1, not {pair!r}")
         check_section(section, f"-s {pair}")
         if key in layer.sections.get(section, {}):
             raise UsageError(f"{path} is given twice on the command line")
-        layer.put(section, key, Value(parse(text.strip()), f"-s {path.strip()}", text.strip()))
+        layer.put(section, key, Value(parse(text), f"-s {path}", text))
     return layer
 
 
@@ -90,7 +90,7 @@ def loads(text: str, name: str) -> Layer:
     """The layer of a TOML text; `name` stands in errors and as the origin of its values."""
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also for digits and brackets by the thousand
         raise UsageError(f"{name} is not valid TOML: {error}") from None
     watchers = table.pop("watch", {})
     if not isinstance(watchers, dict):
@@ -152,9 +152,14 @@ def dumps(sections: Mapping[str, Mapping[str, Any]], comments: Mapping[tuple[str
         lines.append(f"[{'.'.join(bare(part) for part in section.split('.', 1))}]")
         for key, value in values.items():
             comment = (comments or {}).get((section, key), "")
-            lines.append(f"{bare(key)} = {toml(value)}" + (f"  # {comment}" if comment else ""))
+            lines.append(f"{bare(key)} = {toml(value)}" + (f"  # {printable(comment)}" if comment else ""))
         lines.append("")
     return "\n".join(lines)
+
+
+def printable(comment: str) -> str:
+    """A comment without what TOML forbids in one: the name of a file may hold line breaks."""
+    return "".join(letter if letter.isprintable() else "?" for letter in comment)
 
 
 def bare(key: str) -> str:
@@ -172,8 +177,10 @@ def toml(value: Any) -> str:
         return toml(NONE)
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int | float):
-        return repr(value)
+    if isinstance(value, int):
+        return int.__repr__(value)
+    if isinstance(value, float):  # which NumPy's float64 is too, with a notation of its own
+        return float.__repr__(value)
     if isinstance(value, str):
         # JSON's strings are TOML's, but for the one control character that JSON leaves alone.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

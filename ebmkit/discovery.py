@@ -1,8 +1,7 @@
 """Loads plug-ins one at a time, each on its own: one that fails is set aside and changes nothing for the others."""
 
 import os
-from collections.abc import Iterable
-from importlib.metadata import EntryPoint
+from importlib.metadata import Distribution, EntryPoint, distributions
 from typing import Any
 
 import pluggy
@@ -12,15 +11,45 @@ from ebmkit import hookspecs
 from ebmkit.components import HOOKS, Component, Plugin, PluginError, one_line
 from ebmkit.errors import nearest
 
+UNKNOWN = "unknown"
 
-def allowed(entries: Iterable[EntryPoint]) -> list[EntryPoint]:
-    """The entry points to load, in the same order everywhere."""
-    wanted = os.environ.get("EBMKIT_PLUGINS", "all")
-    names = [name.strip().lower() for name in wanted.split(",")]
-    ordered = sorted(entries, key=lambda entry: (package_of(entry).lower(), entry.name))
-    if names == ["none"]:
-        return []
-    return [entry for entry in ordered if names == ["all"] or package_of(entry).lower() in names]
+
+def installed() -> tuple[list[EntryPoint], list[Plugin]]:
+    """The entry points to load, in the same order everywhere, and the packages whose list of them is broken.
+
+    `importlib.metadata.entry_points` would raise for all where one package is damaged; so each is asked on its own.
+    """
+    entries: dict[str, list[EntryPoint]] = {}
+    broken = []
+    for distribution in distributions():
+        try:
+            if "ebmkit" not in (distribution.read_text("entry_points.txt") or ""):
+                continue
+            package, _ = identity(distribution)
+            if package in entries or not allowed(package):
+                continue
+            found = list(distribution.entry_points.select(group="ebmkit"))
+            if found and package == UNKNOWN:
+                place = distribution.locate_file("")
+                raise PluginError(f"a package in {place} has no METADATA: remove its .dist-info, or install it again")
+            entries[package] = found
+        except Exception as error:
+            if strict():
+                raise
+            broken.append(Plugin(*identity(distribution), "entry_points.txt", one_line(error)))
+    every = [entry for package in sorted(entries, key=str.lower) for entry in sorted(entries[package])]
+    return every, sorted(broken, key=str)
+
+
+def allowed(package: str) -> bool:
+    """Whether `EBMKIT_PLUGINS` lets a package in: all, none, or a comma list."""
+    names = [name.strip().lower() for name in os.environ.get("EBMKIT_PLUGINS", "all").split(",")]
+    return names == ["all"] or (names != ["none"] and package.lower() in names)
+
+
+def strict() -> bool:
+    """Whether a plug-in that fails shall raise."""
+    return os.environ.get("EBMKIT_STRICT_PLUGINS") == "1"
 
 
 def load(hooks: pluggy.PluginManager, entry: EntryPoint, taken: set[tuple[str, str]]) -> tuple[Plugin, list[Component]]:
@@ -31,8 +60,8 @@ def load(hooks: pluggy.PluginManager, entry: EntryPoint, taken: set[tuple[str, s
         entry: Its entry point.
         taken: Kinds and names that are built in, which nobody may take.
     """
-    version = entry.dist.version if entry.dist else "unknown"
-    plugin = Plugin(package_of(entry), version, f"{entry.name} = {entry.value}")
+    package, version = identity(entry.dist)
+    plugin = Plugin(package, version, f"{entry.name} = {entry.value}")
     name = f"{plugin.package}:{entry.name}"
     try:
         found = collect(hooks, entry.load(), name, plugin)
@@ -42,9 +71,9 @@ def load(hooks: pluggy.PluginManager, entry: EntryPoint, taken: set[tuple[str, s
     except (Exception, SystemExit) as error:
         if hooks.get_plugin(name) is not None:
             hooks.unregister(name=name)
-        if os.environ.get("EBMKIT_STRICT_PLUGINS") == "1":
+        if strict():
             raise
-        return Plugin(plugin.package, version, plugin.entry, one_line(error)), []
+        return Plugin(package, version, plugin.entry, one_line(error)), []
     return plugin, found
 
 
@@ -86,6 +115,10 @@ def checked_table(hook: str, table: Any) -> list[tuple[str, Any]]:
     return list(table.items())
 
 
-def package_of(entry: EntryPoint) -> str:
-    """The distribution that an entry point belongs to."""
-    return entry.dist.name if entry.dist else "unknown"
+def identity(distribution: Distribution | None) -> tuple[str, str]:
+    """Name and version of a distribution; `unknown` where it does not say."""
+    try:
+        said: Any = distribution.metadata if distribution is not None else {}
+        return str(said["Name"] or UNKNOWN), str(said["Version"] or UNKNOWN)
+    except (KeyError, TypeError):
+        return UNKNOWN, UNKNOWN

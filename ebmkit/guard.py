@@ -1,7 +1,6 @@
 """A fence around third parties' watchers: one that raises is switched off, and the run goes on."""
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from itertools import chain
 
 from ebmkit.training import Step
@@ -10,9 +9,10 @@ Steps = Iterator[Step]
 
 
 def guarded(watcher: Callable[[Steps], Steps], steps: Steps, warn: Callable[[str], None]) -> Steps:
-    """Run a watcher that may break: if it raises, it is switched off with one warning, and no step is lost.
+    """Run a watcher that may break: if it raises, it is switched off with one warning.
 
-    What the loop itself raises passes through.
+    Whatever the watcher yields, the steps come out unchanged, each once and in order. What the loop itself raises
+    passes through.
     """
     pending: list[Step] = []
     upstream: list[BaseException] = []
@@ -22,23 +22,35 @@ def guarded(watcher: Callable[[Steps], Steps], steps: Steps, warn: Callable[[str
             for step in steps:
                 pending.append(step)
                 yield step
+        except GeneratorExit:
+            raise
         except BaseException as error:
             upstream.append(error)
             raise
 
-    watching = watcher(feed())
+    def released() -> Steps:
+        while pending:
+            yield pending.pop(0)
+
+    def switched_off(error: BaseException) -> None:
+        warn(f"switched off: {type(error).__name__}: {' '.join(str(error).split())}")
 
     def watched() -> Steps:
-        with closing(watching):  # type: ignore[type-var]
+        try:
+            for _ in watching:
+                yield from released()
+        except GeneratorExit:
             try:
-                for step in watching:
-                    pending.clear()
-                    yield step
-                return
-            except Exception as error:
-                if upstream:
-                    raise
-                warn(f"switched off: {type(error).__name__}: {error}")
-        yield from chain(pending, steps)
+                getattr(watching, "close", lambda: None)()
+            except (Exception, SystemExit) as error:
+                switched_off(error)
+            raise
+        except (Exception, SystemExit) as error:
+            if not upstream:
+                switched_off(error)
+        if upstream:
+            raise upstream[0]
+        yield from chain(released(), steps)
 
+    watching = watcher(feed())
     return watched()

@@ -4,14 +4,13 @@ import functools
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from typing import Any
 
 import pluggy
 
 from ebmkit import builtin, hookspecs
-from ebmkit.components import BUILT_IN, HOOKS, KINDS, SESSION, Component, Plugin
-from ebmkit.discovery import allowed, checked_table, collect, load
+from ebmkit.components import BUILT_IN, HOOKS, KINDS, SESSION, Component, Plugin, PluginError
+from ebmkit.discovery import checked_table, collect, installed, load
 from ebmkit.errors import UsageError, nearest
 
 
@@ -80,7 +79,8 @@ def registry() -> Registry:
     for component in collect(hooks, builtin, "ebmkit", BUILT_IN):
         made.add(component)
     taken = set(made.components)
-    for entry in allowed(entry_points(group="ebmkit")):
+    entries, made.plugins = installed()
+    for entry in entries:
         plugin, found = load(hooks, entry, taken)
         made.plugins.append(plugin)
         for component in found:
@@ -97,15 +97,19 @@ def register(kind: str, name: str, target: str | Callable[..., Any]) -> None:
         target: A class, function, partial or import string.
 
     Raises:
-        UsageError: for an unknown kind, or a name that is built in.
+        UsageError: for an unknown kind, a name that is built in or none, or a target of another sort.
     """
     if kind not in HOOKS:
         raise UsageError(f"unknown kind '{kind}'.{nearest(kind, KINDS)} Kinds: {', '.join(KINDS)}.")
+    try:
+        checked_table(HOOKS[kind], {name: target})
+    except PluginError as error:
+        raise UsageError(f"register: {error}") from None
     known = registry().components.setdefault((kind, name), [])
     if any(component.plugin is BUILT_IN for component in known):
         raise UsageError(f"{kind} '{name}' is built in and cannot be replaced; choose another name")
     known[:] = [one for one in known if one.plugin is not SESSION]
-    registry().add(Component(kind, checked_table(HOOKS[kind], {name: target})[0][0], target, SESSION))
+    known.append(Component(kind, name, target, SESSION))
 
 
 def blame(error: BaseException, components: Iterable[Component]) -> None:

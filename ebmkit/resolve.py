@@ -1,15 +1,16 @@
 """Layers of values against the signatures of the chosen components: a complete, checked recipe for a run."""
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ebmkit.components import BUILT_IN, Component
-from ebmkit.config import PARTS, Layer, Value, dumps
+from ebmkit.config import PARTS, Layer, Value, dumps, toml
 from ebmkit.errors import UsageError, nearest
 from ebmkit.loop import Train
 from ebmkit.registry import registry
-from ebmkit.settings import REQUIRED, Setting, Signature, describe, signature
+from ebmkit.settings import REQUIRED, Setting, Signature, convert, signature
 
 DEFAULTS = {"energy": "convnet", "sampler": "langevin", "init": "uniform", "data": "digits", "optimizer": "adam"}
 WATCHERS = ("divergence", "metrics", "pictures", "checkpoints")  # every run has these, in this order
@@ -62,7 +63,7 @@ def resolve(layers: list[Layer]) -> Recipe:
     fill(recipe, "train", merged(layers, "train", recipe.notes), signature(Train), None)
     for watcher in watchers(layers):
         section = f"watch.{watcher}"
-        component = find("watcher", watcher, Value(watcher, section, ""))
+        component = find("watcher", watcher, first(layers, section))
         recipe.parts[section] = component
         fill(recipe, section, merged(layers, section, recipe.notes), read(component, section), component)
     return recipe
@@ -73,11 +74,17 @@ def chosen(layers: list[Layer], section: str) -> Value:
     for layer in reversed(layers):
         if "use" in layer.sections.get(section, {}):
             value = layer.sections[section]["use"]
-            name = value.value if value.text is None else value.text
-            if not isinstance(name, str):
-                raise UsageError(f"{value.origin}: {section}.use must be the name of a component, not {name!r}")
-            return Value(name, value.origin, value.text)
+            return Value(named(section, value), value.origin, value.text)
     return Value(DEFAULTS[section], "default", "")
+
+
+def named(section: str, value: Value) -> str:
+    """The name that a value of `use` gives: a string, or whatever was typed."""
+    try:
+        return str(convert(value.value, str, value.text))
+    except ValueError:
+        message = f"{section}.use must be the name of a component, not {value.value!r}"
+        raise UsageError(f"{value.origin}: {message}") from None
 
 
 def find(kind: str, name: str, asked: Value) -> Component:
@@ -119,8 +126,11 @@ def optimizer(name: str) -> Component:
 
 def read(component: Component, section: str) -> Signature:
     """The signature of a component; torch's optimisers take settings by position."""
+    target = component.load()
     try:
-        found = signature(component.load(), facts=("params",) if section == "optimizer" else None)
+        found = signature(target, facts=("params",) if section == "optimizer" else None)
+        if "use" in found.settings:
+            raise ValueError("a setting cannot be called 'use', which names the component")
     except (TypeError, ValueError) as error:
         raise UsageError(
             f"{component.kind} '{component.name}' of {component.plugin} cannot be used: {error}"
@@ -138,6 +148,12 @@ def watchers(layers: list[Layer]) -> list[str]:
     return list(dict.fromkeys([*WATCHERS, *named]))
 
 
+def first(layers: list[Layer], section: str) -> Value:
+    """The first value in a section, whose place stands for the section's."""
+    values = [value for layer in layers for value in layer.sections.get(section, {}).values()]
+    return values[0] if values else Value("", section, "")
+
+
 def merged(layers: list[Layer], section: str, notes: list[str]) -> dict[str, Value]:
     """The section's values, later layers winning. Values that were meant for another component are dropped, aloud."""
     values: dict[str, Value] = {}
@@ -145,8 +161,7 @@ def merged(layers: list[Layer], section: str, notes: list[str]) -> dict[str, Val
     for layer in layers:
         own = dict(layer.sections.get(section, {}))
         name = own.pop("use", None)
-        if name is not None and (name.text or name.value) != current:
-            use = str(name.text or name.value)
+        if name is not None and (use := named(section, name)) != current:
             if values:
                 notes.append(f"{section} is now '{use}': dropped what was set for '{current}' ({', '.join(values)})")
             values, current = {}, use
@@ -174,8 +189,17 @@ def fill(
             owner = f"{component.kind} '{component.name}'" if component else section
             help_text = f" ({setting.help.rstrip('.')})" if setting.help else ""
             raise UsageError(f"{owner} needs {section}.{key}{help_text}: -s {section}.{key}={setting.type.upper()}")
-        elif describe(setting.annotation) or setting.annotation is Any:
+        elif written(setting):
             chosen_values[key], recipe.origins[section, key] = setting.default, "default"
+
+
+def written(setting: Setting) -> bool:
+    """Whether the setting's default can be written down and read back; any other stays the component's own."""
+    try:
+        setting.convert(tomllib.loads(f"value = {toml(setting.default)}")["value"])
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def prefix(value: Value) -> str:

@@ -15,7 +15,7 @@ from ebmkit import folder as run_folder
 from ebmkit.acceleration import LowPrecision
 from ebmkit.building import build, check_energy, pick_device, wrapped
 from ebmkit.components import BUILT_IN
-from ebmkit.config import Layer
+from ebmkit.config import Layer, loads
 from ebmkit.data.examples import Examples, batches
 from ebmkit.errors import UsageError
 from ebmkit.guard import guarded
@@ -184,7 +184,7 @@ def reopen(place: Path, changes: Layer | None = None) -> Run:
     """
     base, state = run_folder.saved(place), run_folder.checkpoint(place)
     recipe = resolve([base, changes] if changes else [base])
-    run_folder.check_same(resolve([base]), recipe)
+    run_folder.check_same(resolve([loads(state["config"], f"{place / 'checkpoint.pt'}")]), recipe)
     run = prepare(recipe, None)
     run.folder = place
     run.load_state_dict(state)

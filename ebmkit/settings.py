@@ -10,6 +10,7 @@ import tomllib
 import types
 import typing
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
@@ -91,10 +92,13 @@ def annotations(target: Callable[..., Any]) -> dict[str, Any]:
     """Resolved annotations of the parameters; a name that does not resolve makes that one parameter untyped."""
     target = getattr(target, "func", target)
     function = target.__init__ if inspect.isclass(target) else target
-    try:
-        return typing.get_type_hints(function)
-    except (NameError, TypeError, AttributeError):
-        return {}
+    names = getattr(inspect.unwrap(function), "__globals__", {})
+    resolved: dict[str, Any] = {}
+    for name, annotation in getattr(function, "__annotations__", {}).items():
+        alone = types.SimpleNamespace(__annotations__={name: annotation})
+        with suppress(NameError, SyntaxError, TypeError, AttributeError):
+            resolved |= typing.get_type_hints(alone, names)
+    return resolved
 
 
 def argument_helps(target: Callable[..., Any]) -> dict[str, str]:
@@ -120,7 +124,7 @@ def parse(text: str) -> Any:
     """
     try:
         table = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # tomllib raises the bare kinds for digits and brackets by the thousand
         return text
     return table["value"] if len(table) == 1 else text
 
@@ -131,7 +135,7 @@ def convert(value: Any, annotation: Any, text: str | None = None) -> Any:
     What TOML cannot say (a tensor, another component) is for Python only: here it never matches.
     """
     origin = get_origin(annotation)
-    if annotation is Any or annotation is REQUIRED:
+    if annotation is Any:
         return value
     if origin in (typing.Union, types.UnionType):
         return _first(value, get_args(annotation), text)
@@ -151,7 +155,8 @@ def convert(value: Any, annotation: Any, text: str | None = None) -> Any:
         if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
             return int(value)
     elif annotation is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        with suppress(OverflowError):
+            return float(value)
     raise ValueError(value)
 
 

@@ -65,6 +65,11 @@ def test_shrinking_is_antialiased():
     assert plain.min() == 1
 
 
+@pytest.mark.parametrize(("side", "size"), [(7, 3), (7, 6), (8, 2), (9, 3), (11, 3)])
+def test_rounding_does_not_make_white_whiter(side, size):
+    assert fitted(torch.ones(1, 1, side, side), size, "resize", None).max() <= 1
+
+
 def test_grey_is_the_rec_601_luma_and_colour_repeats_grey():
     colours = torch.eye(3).view(3, 3, 1, 1)
     assert fitted(colours, None, "pad", 1).flatten().tolist() == pytest.approx([0.299, 0.587, 0.114])

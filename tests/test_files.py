@@ -125,6 +125,11 @@ def test_vectors_are_a_tensor(save):
     assert all(row in values[LABELS == 2].astype(np.float32).tolist() for row in chosen.tolist())
 
 
+def test_vectors_may_leave_the_range_of_images(save):
+    points = np.array([[-3.0, 0.5], [0.0, 2.0]], dtype=np.float32)
+    assert torch.equal(Examples(arrays(path=save(points))).fetch(torch.arange(2)), torch.from_numpy(points))
+
+
 @pytest.mark.parametrize("given", [{"size": 8}, {"fit": "resize"}, {"channels": 3}])
 def test_vectors_refuse_the_settings_of_images(save, given):
     refused("holds vectors, .*: leave out size, fit and channels", arrays, path=save(np.zeros((3, 2))), **given)
@@ -133,10 +138,10 @@ def test_vectors_refuse_the_settings_of_images(save, given):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (np.linspace(0, 1, 300).reshape(3, 10, 10), r"numbers in \[0, 1\], but floats must be .* store uint8"),
+        (np.linspace(0, 1, 300).reshape(3, 10, 10), r"numbers in \[0, 1\], but images of floats must be .* store uint8"),
         (np.linspace(0, 255, 300).reshape(3, 10, 10), r"numbers in \[0, 255\]"),
         (np.linspace(-1, 1.01, 300).reshape(3, 10, 10), r"numbers in \[-1, 1.01\]"),
-        (np.linspace(-3, 1, 300).reshape(3, 100), r"numbers in \[-3, 1\]"),
+        (np.linspace(-3, 1, 300).reshape(3, 10, 10), r"numbers in \[-3, 1\]"),
         (np.full((3, 2, 2), np.nan), "NaN or infinity"),
         (np.array([[0, np.inf]]), "NaN or infinity"),
         (np.zeros((3, 2, 2), np.int64), "type int64: store images as uint8"),
@@ -155,10 +160,10 @@ def test_arrays_of_other_numbers_are_refused(save, values, message):
 def test_every_piece_of_a_large_array_is_checked(save, monkeypatch):
     monkeypatch.setattr("ebmkit.data.arrays.CHUNK", 10)
     for row in (0, 7, 19):
-        values = np.zeros((20, 4))
-        values[row, 2] = np.nan
+        values = np.zeros((20, 2, 2))
+        values[row, 1, 0] = np.nan
         refused("NaN", arrays, path=save(values))
-        values[row, 2] = -1.5
+        values[row, 1, 0] = -1.5
         refused(r"\[-1.5, 0\]", arrays, path=save(values))
 
 

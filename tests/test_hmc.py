@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -76,7 +77,7 @@ def creutz_z(step_size: float, heat: float, mass: float | Tensor = 1.0) -> float
     return float((weight.mean() - 1) / (weight.std() / math.sqrt(N)))
 
 
-@pytest.mark.parametrize("mass", [1.0, torch.tensor([2.0, 0.7], dtype=torch.float64)], ids=["float", "tensor"])
+@pytest.mark.parametrize("mass", [1.0, torch.tensor([0.7, 2.0], dtype=torch.float64)], ids=["float", "tensor"])
 def test_creutz_equality_holds(mass: float | Tensor):
     assert abs(creutz_z(0.6, 1.0, mass)) < 5
 
@@ -139,9 +140,10 @@ def test_a_mass_is_a_rescaled_step():
 
 def test_a_mass_of_another_dtype_leaves_the_chain_in_its_own():
     x = torch.ones(2, 3)
-    end = HMC(steps=2, mass=torch.ones(3, dtype=torch.float64)).sample(square, x, rng())
-    assert end.dtype == torch.float32
-    torch.testing.assert_close(end, HMC(steps=2).sample(square, x, rng()))
+    mass = torch.full((3,), 2.0, dtype=torch.float64)
+    end = HMC(steps=2, mass=mass, adjust=False).sample(square, x, rng())
+    torch.testing.assert_close(end, HMC(steps=2, mass=2.0, adjust=False).sample(square, x, rng()))
+    assert end.dtype == HMC(steps=2, mass=mass).sample(square, x, rng()).dtype == torch.float32
 
 
 def nan_value(x: Tensor) -> Tensor:
@@ -165,9 +167,9 @@ walls = pytest.mark.parametrize("wall", [nan_value, nan_value_and_gradient, inf_
 
 @walls
 def test_a_wall_truncates_the_target(wall: Callable[[Tensor], Tensor]):
-    x = torch.zeros(40_000, 1, dtype=torch.float64)
+    x = torch.zeros(20_000, 1, dtype=torch.float64)
     nonfinite = 0
-    for state in HMC(steps=25, step_size=0.6, leapfrog=3).chain(wall, x, rng(10)):
+    for state in HMC(steps=20, step_size=0.6, leapfrog=3).chain(wall, x, rng(10)):
         kept = state.info["accepted"]
         assert (state.x < 2).all()
         assert torch.equal(state.x[~kept], x[~kept])
@@ -227,7 +229,7 @@ def test_images_are_sampled_example_by_example():
     accepted = torch.stack([state.info["accepted"] for state in states])
     assert accepted.shape == (10, 4)
     assert not (accepted == accepted[:, :1]).all()
-    for before, after in zip(states[:-1], states[1:], strict=True):
+    for before, after in pairwise(states):
         moved = (after.x != before.x).flatten(1)
         assert torch.equal(moved.any(1), after.info["accepted"])
         assert torch.equal(moved.all(1), after.info["accepted"])

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
 
 import pytest
 import torch
@@ -185,10 +187,12 @@ def test_the_global_random_state_is_untouched(sampler: Sampler):
 
 @samplers
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
-def test_chains_are_the_same_without_gradients_and_in_inference_mode(sampler: Sampler, mode: Callable[[], object]):
+def test_chains_are_the_same_without_gradients_and_in_inference_mode(
+    sampler: Sampler, mode: Callable[[], AbstractContextManager[Any]]
+):
     network = Network()
     expected = sampler.sample(network, torch.ones(2, 3), rng())
-    with mode():  # type: ignore[attr-defined]
+    with mode():
         x = torch.ones(2, 3)
         assert torch.equal(sampler.sample(network, x, rng()), expected)
         assert torch.is_inference_mode_enabled() == (mode is torch.inference_mode)

@@ -62,21 +62,21 @@ def law_z(kind: str, sampler: Langevin) -> float:
 @pytest.mark.parametrize(("dtype", "strength"), [(torch.float32, 3), (torch.float64, 30)], ids=str)
 def test_the_chain_is_the_papers_loop(dtype: torch.dtype, strength: float):
     torch.manual_seed(0)
-    energy = ConvNet((3, 32, 32), width=8).to(dtype)
+    energy = ConvNet((3, 32, 32), width=4).to(dtype)
     start = torch.rand(2, 3, 32, 32, generator=rng(), dtype=dtype) * 2 - 1
     with torch.no_grad():
         energy.layers[-1].weight.mul_(strength)
 
     generator = rng(5)
-    x = start.clone().requires_grad_()
+    x, drift = start.clone().requires_grad_(), torch.zeros_like(start)
     for _ in range(100):
         f = -energy(x)
         (pull,) = torch.autograd.grad(f.sum(), [x])
+        drift += pull
         x.data += 1.0 * pull + 0.01 * torch.randn(x.shape, generator=generator, dtype=dtype)
 
     end = Langevin(steps=100, step_size=1.0, noise=0.01).sample(energy, start, rng(5))
-    free = Langevin(steps=100, step_size=1e-9, noise=0.01).sample(energy, start, rng(5))
-    assert (free - end).abs().max() > 0.1
+    assert drift.abs().max() > 0.1
     torch.testing.assert_close(end, x.detach(), rtol=0, atol=1e-5)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import typer
 
 from ebmkit.components import HOOKS, KINDS
+from ebmkit.errors import UsageError
 from ebmkit.registry import registry
 
 
@@ -45,8 +46,12 @@ def settings(ctx: typer.Context, incomplete: str) -> list[str]:
     for section in ("energy", "sampler", "init", "data"):
         if ctx.params.get(section):
             chosen.put(section, "use", Value(ctx.params[section], "", str(ctx.params[section])))
+    try:
+        asked = asked_by([chosen])
+    except UsageError:
+        return []  # a part that is not there has no settings; the error comes when the command runs
     found = []
-    for path, setting in asked_by([chosen]).items():
+    for path, setting in asked.items():
         values = choices(setting.annotation) if incomplete.startswith(f"{path}=") else []
         found += [f"{path}={value}" for value in values] or [f"{path}="]
     return [text for text in found if text.startswith(incomplete)]

@@ -15,13 +15,13 @@ FAILURE, USAGE, DIVERGED, INTERRUPTED = 1, 2, 3, 130
 
 
 def out() -> Console:
-    """stdout: results only."""
-    return Console(soft_wrap=True, highlight=False)
+    """stdout: results only. Without emoji, `file.toml:100:` stays what it is."""
+    return Console(soft_wrap=True, highlight=False, emoji=False)
 
 
 def err() -> Console:
     """stderr: everything for people."""
-    return Console(stderr=True, soft_wrap=True, highlight=False)
+    return Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
 
 def say(text: str, style: str | None = None) -> None:

@@ -1,12 +1,14 @@
 """The command `ebmkit`: its groups of commands in one application."""
 
+import os
+from typing import Annotated
+
 import typer
 
 from ebmkit.cli import parts, train
 
 app = typer.Typer(
     name="ebmkit",
-    help="Energy-based models trained by short-run MCMC, from parts picked by name; p(x) ∝ exp(-E(x)).",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -17,6 +19,15 @@ app.command("list")(parts.list_parts)
 app.command("show")(parts.show)
 app.command("plugins")(parts.plugins)
 app.command("version")(parts.version)
+
+
+@app.callback()
+def everywhere(
+    no_plugins: Annotated[bool, typer.Option("--no-plugins", help="Leave out all third-party plug-ins.")] = False,
+) -> None:
+    """Energy-based models trained by short-run MCMC, from parts picked by name; p(x) ∝ exp(-E(x))."""
+    if no_plugins:
+        os.environ["EBMKIT_PLUGINS"] = "none"
 
 
 def main() -> None:

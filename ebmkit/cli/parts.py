@@ -3,6 +3,7 @@
 import inspect
 import json
 import platform
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from typing import Annotated
@@ -33,12 +34,19 @@ def list_parts(
         if as_json:
             print(json.dumps([described(component) for component in parts]))
         else:
-            table = Table("kind", "name", "what it is", "from", box=None, pad_edge=False)
-            for component in parts:
-                cells = (component.kind, component.name, component.summary, str(component.plugin))
-                table.add_row(*(Text(cell) for cell in cells))
-            out().print(table, soft_wrap=False)
+            rows = [(one.kind, one.name, one.summary, str(one.plugin)) for one in parts]
+            out().print(tabled(("kind", "name", "what it is", "from"), rows, "what it is"), soft_wrap=False)
         warn_of_plugins()
+
+
+def tabled(titles: tuple[str, ...], rows: Iterable[tuple[str, ...]], prose: str) -> Table:
+    """A table that breaks the column `prose` into lines, and no other: names stay whole."""
+    table = Table(box=None, pad_edge=False)
+    for title in titles:
+        table.add_column(title, no_wrap=title != prose, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table
 
 
 def described(component: Component) -> dict[str, str]:
@@ -75,11 +83,9 @@ def show(
             console.print(inspect.cleandoc(doc), markup=False)
         console.print()
         section = {"watcher": f"watch.{name}"}.get(kind, kind)
-        table = Table("setting", "type", "default", "what it does", box=None, pad_edge=False)
-        for setting in asked.settings.values():
-            cells = (f"{section}.{setting.name}", setting.type, shown(setting.default), setting.help)
-            table.add_row(*(Text(cell) for cell in cells))
-        console.print(table if asked.settings else "It has no settings.", soft_wrap=False)
+        titles = ("setting", "type", "default", "what it does")
+        rows = [(f"{section}.{one.name}", one.type, shown(one.default), one.help) for one in asked.settings.values()]
+        console.print(tabled(titles, rows, titles[-1]) if rows else "It has no settings.", soft_wrap=False)
 
 
 def plugins(

@@ -13,7 +13,7 @@ import typer
 
 from ebmkit.cli.complete import names_of, preset_names, settings
 from ebmkit.cli.console import errors, say, warn_of_plugins
-from ebmkit.errors import Interrupted, UsageError
+from ebmkit.errors import Diverged, Interrupted, UsageError
 
 if TYPE_CHECKING:
     from ebmkit.config import Layer
@@ -75,12 +75,13 @@ def train(
     with errors():
         layer = typed_layer(given, setting or [], watch or [])
         if resume is None:
-            run = fresh(layer, preset, config, out, print_config)
+            run = fresh(layer, preset, config, out, print_config, quiet)
         else:
             run = resumed(resume, layer, {"--out": out, "--preset": preset, "--config": config}, print_config)
         if run is None:
             return
-        warn_of_plugins()
+        if not quiet:
+            warn_of_plugins()
         if dry_run:
             from ebmkit.cli.progress import dry
 
@@ -106,7 +107,9 @@ def typed_layer(given: dict[str, str], pairs: list[str], watch: list[str]) -> "L
     return layer
 
 
-def fresh(typed: "Layer", preset: Text, config: Path | None, out: Path | None, print_config: bool) -> "Run | None":
+def fresh(
+    typed: "Layer", preset: Text, config: Path | None, out: Path | None, print_config: bool, quiet: bool
+) -> "Run | None":
     """A new run from the layers; with `print_config` only its settings, printed."""
     from ebmkit import config as tables
     from ebmkit.resolve import resolve
@@ -114,7 +117,7 @@ def fresh(typed: "Layer", preset: Text, config: Path | None, out: Path | None, p
 
     layers = [*([tables.preset(preset)] if preset else []), *([tables.read(config)] if config else []), typed]
     recipe = resolve(layers)
-    for note in recipe.notes:
+    for note in recipe.notes if not quiet else ():
         say(f"note: {note}")
     if print_config:
         print(recipe.toml(with_origins=True))
@@ -153,7 +156,7 @@ def go(run: "Run", again: bool, quiet: bool, as_json: bool) -> None:
     if not quiet:
         header(run)
         say(f"folder    {run.folder}")
-    status = "diverged"
+    status = "failed"
     try:
         view = shown(steps, run, quiet, as_json)
         with stop_signals() as stop, closing(steps), closing(view):  # type: ignore[type-var]
@@ -163,9 +166,16 @@ def go(run: "Run", again: bool, quiet: bool, as_json: bool) -> None:
                     break
             else:
                 status = "done"
+    except Diverged as error:
+        status = "diverged"
+        left = run.folder / "checkpoint.pt"
+        kept = f"the last good checkpoint is {left}" if left.exists() else "no checkpoint had been written"
+        raise Diverged(f"{error}; {kept}") from error
+    except KeyboardInterrupt:
+        status = "interrupted"
+        raise
     except Exception as error:
         blame(error, run.recipe.parts.values())
-        add_remedy(error, run)
         raise
     finally:
         if as_json:
@@ -174,16 +184,6 @@ def go(run: "Run", again: bool, quiet: bool, as_json: bool) -> None:
         raise Interrupted(f"stopped after step {run.trainer.index}; go on by: ebmkit train --resume {run.folder}")
     if not as_json:
         print(run.folder)
-
-
-def add_remedy(error: Exception, run: "Run") -> None:
-    """Say, where a run diverged, which checkpoint is left."""
-    from ebmkit.errors import Diverged
-
-    if isinstance(error, Diverged):
-        left = run.folder / "checkpoint.pt"
-        kept = f"the last good checkpoint is {left}" if left.exists() else "no checkpoint had been written"
-        error.args = (f"{error}; {kept}",)
 
 
 @contextmanager

@@ -35,7 +35,7 @@ def arrays(
     """Your own arrays: images or vectors in a .npy file (which is memory-mapped) or a .npz file.
 
     Images are uint8 `(N, H, W)`, `(N, H, W, C)` or `(N, C, H, W)`, or floating `(N, H, W)` or `(N, C, H, W)`;
-    vectors are floating `(N, d)`. Floating numbers must already be in [-1, 1].
+    vectors are floating `(N, d)`. Images of floats must already be in [-1, 1].
 
     Args:
         path: The .npy or .npz file.
@@ -107,7 +107,7 @@ def _line(error: Exception) -> str:
 
 
 def _check_numbers(values: NDArray[Any], path: str) -> None:
-    """Raise UsageError unless these are finite numbers in [-1, 1]; reads the array in pieces."""
+    """Raise UsageError unless these are finite numbers, and in [-1, 1] for images; reads the array in pieces."""
     if values.dtype.kind != "f":
         raise UsageError(f"{path} has numbers of type {values.dtype}: store images as uint8, or floats in [-1, 1]")
     if values.ndim not in (2, 3, 4) or values.size == 0:
@@ -120,10 +120,10 @@ def _check_numbers(values: NDArray[Any], path: str) -> None:
         piece = values[start : start + rows]
         low, high = np.minimum(low, piece.min()), np.maximum(high, piece.max())
     if not np.isfinite([low, high]).all():
-        raise UsageError(f"{path} holds NaN or infinity: expected finite numbers in [-1, 1]")
+        raise UsageError(f"{path} holds NaN or infinity: expected finite numbers")
     # No image set is without a single dark pixel: numbers that are never negative are in [0, 1].
-    if low < -1 or high > 1 or (values.ndim > 2 and low >= 0):
+    if values.ndim > 2 and (low < -1 or high > 1 or low >= 0):
         raise UsageError(
-            f"{path} has numbers in [{low:g}, {high:g}], but floats must be in [-1, 1]: "
+            f"{path} has numbers in [{low:g}, {high:g}], but images of floats must be in [-1, 1]: "
             "arrays in [0, 1] or 0..255: scale them to [-1, 1] or store uint8"
         )

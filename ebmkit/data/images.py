@@ -157,7 +157,7 @@ def _coloured(batch: Tensor, channels: Channels) -> Tensor:
         return repeat(batch, "n 1 h w -> n c h w", c=3)
     if channels == 1 and batch.shape[1] == 3:
         weights = torch.tensor(LUMA).view(3, 1, 1)
-        return (batch * weights).sum(1, keepdim=True).clamp(-1, 1)
+        return (batch * weights).sum(1, keepdim=True)
     raise UsageError(f"images of {batch.shape[1]} channels cannot become images of {channels}: leave channels unset")
 
 

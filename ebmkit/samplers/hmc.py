@@ -64,9 +64,9 @@ class HMC(Sampler):
             keep = finite
             if self.adjust:
                 change = value_end + self.kinetic(momentum_end) - value - self.kinetic(momentum)
-                uniform = torch.rand(value.shape, generator=rng, dtype=torch.float64, device=x.device)
+                uniform = torch.rand(value.shape, generator=rng, dtype=change.dtype, device=x.device)
                 # A comparison with NaN is false, and a chain that starts at an infinite energy stays there.
-                keep = finite & (uniform.log() < -change.double() / self.temperature) & value.isfinite()
+                keep = finite & (uniform.log() < -change / self.temperature) & value.isfinite()
             info = {"energy": value, "gradient": gradient, "accepted": keep, "nonfinite": ~finite}
             x = torch.where(per_example(x, keep), end, x)
             value = torch.where(keep, value_end, value)

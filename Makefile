@@ -1,0 +1,46 @@
+# Two commands that always work on a fresh machine with Python 3.11+ and git: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Chains are long rows of small operations: one thread a process and two processes are fastest for the tests.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+.PHONY: help demo test lint types docs wheel clean
+help:  ## What can be made
+	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ebmkit needs Python 3.11 or newer, not " + sys.version.split()[0] + "; try: make PYTHON=python3.12 " + "$(MAKECMDGOALS)")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	@touch $@
+
+demo: $(VENV)/ready  ## Train on real digits: two to three minutes on two cores
+	$(BIN)/ebmkit train --energy convnet --sampler langevin --steps 100
+
+test: $(VENV)/ready  ## The whole test suite
+	$(PYTEST)
+
+lint: $(VENV)/ready  ## Style: ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/ready  ## Types: mypy, strict
+	$(BIN)/mypy
+
+docs: $(VENV)/ready  ## The documentation, in site/
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+wheel:  ## Build the wheel, install it in an empty environment, and run the suite there
+	rm -rf .venv-wheel dist
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/python -m pip install --quiet --constraint constraints.txt --upgrade pip
+	.venv-wheel/bin/python -m pip install --quiet --constraint constraints.txt --group build --group test
+	.venv-wheel/bin/python -m build --wheel --outdir dist . >/dev/null
+	.venv-wheel/bin/python -m pip install --quiet --constraint constraints.txt dist/*.whl
+	.venv-wheel/bin/python tests/beside_a_wheel.py
+
+clean:  ## Remove everything that was made, but no runs
+	rm -rf $(VENV) .venv-wheel dist site

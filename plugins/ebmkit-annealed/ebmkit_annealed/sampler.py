@@ -1,0 +1,51 @@
+"""Langevin dynamics with falling noise."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import Generator, Tensor
+
+from ebmkit import Sampler, State, value_and_grad
+from ebmkit.errors import check
+from ebmkit.interfaces import EnergyFn, noise_like
+
+
+@dataclass(frozen=True, kw_only=True)
+class Annealed(Sampler):
+    """Langevin dynamics whose noise falls linearly along the chain.
+
+    One step is `x' = x - step_size * dE/dx(x) + s N(0, I)`, where `s` goes down a straight line from `noise` at
+    the first step to `final_noise` at the last. There is no one temperature, so the sampler states none.
+
+    Args:
+        steps: How many steps one chain takes.
+        step_size: Coefficient of the gradient in one step.
+        noise: Standard deviation of the noise that the first step adds.
+        final_noise: Standard deviation of the noise that the last step adds; a single step has `noise`.
+
+    Raises:
+        UsageError: if a setting is outside its range, or the noise would rise.
+    """
+
+    steps: int = 100
+    step_size: float = 1.0
+    noise: float = 0.1
+    final_noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        check("steps", self.steps, at_least=1)
+        check("step_size", self.step_size, above=0)
+        check("noise", self.noise, at_least=0)
+        check("final_noise", self.final_noise, at_least=0, at_most=self.noise)
+
+    def chain(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Iterator[State]:
+        """Yield the state after each step; K gradients in all."""
+        for step in range(self.steps):
+            value, gradient = value_and_grad(energy, x)
+            x = x - self.step_size * gradient + self.noise_at(step) * noise_like(x, rng)
+            yield State(x, {"energy": value, "gradient": gradient})
+
+    def noise_at(self, step: int) -> float:
+        """Standard deviation of the noise of a step, counted from 0."""
+        share = step / max(1, self.steps - 1)
+        return self.noise + share * (self.final_noise - self.noise)

@@ -1,0 +1,55 @@
+"""Fixtures that several files share."""
+
+import importlib
+import sys
+
+import hypothesis
+import pytest
+
+from ebmkit.registry import registry
+
+# The same examples in every run, however slow the machine is.
+hypothesis.settings.register_profile("ebmkit", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("ebmkit")
+
+
+@pytest.fixture
+def fresh_registry():
+    """The registry is made anew in this test, and again after it."""
+    registry.cache_clear()
+    yield registry
+    registry.cache_clear()
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch, fresh_registry):
+    """A folder on sys.path: what is installed there is found, and forgotten after the test."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(folder)
+    before = set(sys.modules)
+    yield folder
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(folder)):
+            del sys.modules[name]
+    importlib.invalidate_caches()
+
+
+@pytest.fixture
+def install(site):
+    """`install(package, source)` makes an installed distribution with one plug-in module of that source."""
+
+    def install(package, source, entry_points=None, metadata=True):
+        module = package.replace("-", "_")
+        (site / f"{module}.py").write_text(source, encoding="utf-8")
+        info = site / f"{module}-0.1.dist-info"
+        info.mkdir()
+        if metadata:
+            (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 0.1\n", encoding="utf-8")
+        text = f"[ebmkit]\n{module} = {module}\n" if entry_points is None else entry_points
+        (info / "entry_points.txt").write_text(text, encoding="utf-8")
+        importlib.invalidate_caches()
+        registry.cache_clear()
+        return site
+
+    return install

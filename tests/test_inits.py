@@ -1,0 +1,162 @@
+"""Where chains start: uniform and Gaussian noise, and real examples."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Generator, Tensor
+
+from ebmkit.data.examples import Examples
+from ebmkit.errors import UsageError
+from ebmkit.inits.data import Data
+from ebmkit.inits.gaussian import Gaussian
+from ebmkit.inits.uniform import Uniform
+from ebmkit.interfaces import InitDistribution
+
+N = 20_000
+
+
+class Rows:
+    """The smallest thing that examples can be fetched from; it notes what was asked for."""
+
+    def __init__(self, rows: Tensor) -> None:
+        self.rows, self.asked = rows, [torch.zeros(0, dtype=torch.long)]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def fetch(self, indices: Tensor) -> Tensor:
+        assert indices.device.type == "cpu"
+        assert indices.dtype == torch.long
+        self.asked.append(indices)
+        return self.rows[indices]
+
+
+ROWS = torch.arange(12.0).reshape(6, 2)
+INITS: dict[str, InitDistribution] = {
+    "uniform": Uniform((2, 3)),
+    "gaussian": Gaussian((2, 3)),
+    "data": Data(Rows(ROWS)),
+    "data-noise": Data(Rows(ROWS), noise=0.1),
+}
+every_init = pytest.mark.parametrize("init", INITS.values(), ids=INITS)
+
+
+def rng(seed: int = 0) -> Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def z(values: Tensor, expected: float) -> float:
+    values = values.double().flatten()
+    return abs(float((values.mean() - expected) / (values.std() / math.sqrt(len(values)))))
+
+
+@every_init
+def test_a_seed_decides_the_starts(init: InitDistribution):
+    x = init.sample(7, rng(1))
+    assert x.dtype == torch.float32
+    assert len(x) == 7
+    assert torch.equal(x, init.sample(7, rng(1)))
+    assert not torch.equal(x, init.sample(7, rng(2)))
+
+
+@every_init
+def test_the_global_random_state_is_untouched(init: InitDistribution):
+    before = torch.get_rng_state()
+    init.sample(3, rng())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("shape", [(2,), (3, 8, 8), (1, 4, 6)], ids=str)
+@pytest.mark.parametrize("kind", [Uniform, Gaussian])
+def test_noise_has_the_shape_of_the_examples(kind: type[Any], shape: tuple[int, ...]):
+    assert kind(shape).sample(5, rng()).shape == (5, *shape)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1.0, 1.0), (0.0, 0.5), (-3.0, -2.0)])
+def test_uniform_noise_is_uniform_on_its_range(low: float, high: float):
+    stats = pytest.importorskip("scipy.stats")
+    x = Uniform((3,), low=low, high=high).sample(N, rng(3))
+    assert x.min() >= low
+    assert x.max() <= high
+    middle, width = (low + high) / 2, high - low
+    assert z(x, middle) < 5
+    assert z((x - middle).square(), width**2 / 12) < 5
+    assert stats.kstest(x.flatten().numpy(), stats.uniform(low, width).cdf).pvalue > 1e-4
+    assert stats.kstest(x.flatten().numpy(), stats.uniform(low, width * 1.05).cdf).pvalue < 1e-4
+
+
+def test_uniform_noise_is_that_of_the_data_unless_told_otherwise():
+    assert (Uniform((2,)).low, Uniform((2,)).high) == (-1, 1)
+
+
+@pytest.mark.parametrize(("mean", "scale"), [(0.0, 1.0), (0.5, 0.2), (-2.0, 3.0)])
+def test_gaussian_noise_is_gaussian(mean: float, scale: float):
+    stats = pytest.importorskip("scipy.stats")
+    x = Gaussian((3,), mean=mean, scale=scale).sample(N, rng(4))
+    assert z(x, mean) < 5
+    assert z((x - mean).square(), scale**2) < 5
+    assert z((x - mean).square(), (1.1 * scale) ** 2) > 5
+    assert stats.kstest(x.flatten().numpy(), stats.norm(mean, scale).cdf).pvalue > 1e-4
+    assert stats.kstest(x.flatten().numpy(), stats.norm(mean, scale * 1.1).cdf).pvalue < 1e-4
+
+
+@pytest.mark.parametrize("kind", [Uniform, Gaussian])
+def test_elements_of_noise_are_independent(kind: type[Any]):
+    x = kind((2,)).sample(N, rng(5))
+    assert z(x[:, 0] * x[:, 1], 0) < 5
+    assert z(x[:-1, 0] * x[1:, 0], 0) < 5
+
+
+def test_data_starts_are_real_examples_drawn_evenly_with_replacement():
+    data = Rows(ROWS)
+    x = Data(data).sample(N, rng(6))
+    indices = data.asked[-1]
+    assert torch.equal(x, ROWS[indices])
+    for index in range(6):
+        assert z((indices == index).double(), 1 / 6) < 5
+    # With replacement: two neighbours agree as often as chance has it.
+    assert z((indices[:-1] == indices[1:]).double(), 1 / 6) < 5
+
+
+def test_data_starts_carry_gaussian_noise_where_asked():
+    rows = Rows(ROWS)
+    noise = Data(rows, noise=0.3).sample(N, rng(7)) - ROWS[rows.asked[-1]]
+    assert z(noise, 0) < 5
+    assert z(noise.square(), 0.09) < 5
+    assert z(noise.square(), 0.1) > 5
+    assert z(noise[:, 0] * noise[:, 1], 0) < 5
+
+
+def test_data_starts_leave_the_data_as_they_are():
+    rows = ROWS.clone()
+    Data(Rows(rows), noise=1.0).sample(50, rng()).add_(1)
+    assert torch.equal(rows, ROWS)
+
+
+def test_data_starts_come_from_any_examples():
+    images = torch.rand(5, 1, 4, 4, generator=rng()) * 2 - 1
+    x = Data(Examples(images)).sample(30, rng(8))
+    assert x.shape == (30, 1, 4, 4)
+    assert all(any(torch.equal(start, image) for image in images) for start in x)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "name"),
+    [
+        (Uniform, {"low": 1.0, "high": -1.0}, "high"),
+        (Uniform, {"low": 0.5, "high": 0.5}, "high"),
+        (Uniform, {"low": math.nan}, "low"),
+        (Uniform, {"high": math.inf}, "high"),
+        (Gaussian, {"scale": 0.0}, "scale"),
+        (Gaussian, {"mean": math.nan}, "mean"),
+        (Data, {"noise": -0.1}, "noise"),
+        (Data, {"noise": math.nan}, "noise"),
+    ],
+    ids=str,
+)
+def test_settings_out_of_range_are_refused_in_one_line(kind: type[Any], settings: dict[str, float], name: str):
+    with pytest.raises(UsageError, match=f"^{name} must be ") as caught:
+        kind((2,), **settings)
+    assert "\n" not in str(caught.value)
