@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ebmkit.components import Component
+from ebmkit.components import BUILT_IN, Component
 from ebmkit.data.examples import Examples
 from ebmkit.errors import UsageError
 from ebmkit.interfaces import evaluate, evaluating
@@ -15,9 +15,19 @@ from ebmkit.settings import bind
 
 
 def build(component: Component, section: str, facts: Mapping[str, Any], recipe: Recipe) -> Any:
-    """One part, from the facts it asks for and its settings."""
+    """One part, from the facts it asks for and its settings; what goes wrong in a third party's says whose it is."""
     settings = recipe.settings(section)
-    return wrapped(section, settings, lambda: bind(component.load(), facts, settings))
+    whose = f"in {component.kind} '{component.name}' from {component.plugin}"
+    try:
+        return wrapped(section, settings, lambda: bind(component.load(), facts, settings))
+    except UsageError as error:
+        if component.plugin is BUILT_IN:
+            raise
+        raise UsageError(f"{error} ({whose})") from error
+    except Exception as error:
+        if component.plugin is not BUILT_IN:
+            error.add_note(whose)
+        raise
 
 
 def wrapped(section: str, settings: Mapping[str, Any], make: Callable[[], Any]) -> Any:

@@ -1,6 +1,7 @@
 """Loads plug-ins one at a time, each on its own: one that fails is set aside and changes nothing for the others."""
 
 import os
+from collections.abc import Mapping
 from importlib.metadata import Distribution, EntryPoint, distributions
 from typing import Any
 
@@ -8,7 +9,7 @@ import pluggy
 
 import ebmkit
 from ebmkit import hookspecs
-from ebmkit.components import HOOKS, Component, Plugin, PluginError, one_line
+from ebmkit.components import BUILT_IN, HOOKS, Component, Plugin, PluginError, one_line
 from ebmkit.errors import nearest
 
 UNKNOWN = "unknown"
@@ -52,33 +53,32 @@ def strict() -> bool:
     return os.environ.get("EBMKIT_STRICT_PLUGINS") == "1"
 
 
-def load(hooks: pluggy.PluginManager, entry: EntryPoint, taken: set[tuple[str, str]]) -> tuple[Plugin, list[Component]]:
+def load(entry: EntryPoint, known: Mapping[tuple[str, str], list[Component]]) -> tuple[Plugin, list[Component]]:
     """Load one plug-in: what it is (with its error, if it broke the rules) and what it brings.
 
     Args:
-        hooks: Where it is registered, or not at all.
         entry: Its entry point.
-        taken: Kinds and names that are built in, which nobody may take.
+        known: What is there by kind and name. Nobody may take a built-in name, nor one of his own package's again.
     """
     package, version = identity(entry.dist)
     plugin = Plugin(package, version, f"{entry.name} = {entry.value}")
-    name = f"{plugin.package}:{entry.name}"
     try:
-        found = collect(hooks, entry.load(), name, plugin)
+        found = collect(entry.load(), plugin)
         for component in found:
-            if (component.kind, component.name) in taken:
+            owners = [other.plugin for other in known.get((component.kind, component.name), [])]
+            if BUILT_IN in owners:
                 raise PluginError(f"{component.kind} '{component.name}' is built in and cannot be replaced")
+            if package in [owner.package for owner in owners]:
+                raise PluginError(f"{component.kind} '{component.name}' is brought by two entry points of {package}")
     except (Exception, SystemExit) as error:
-        if hooks.get_plugin(name) is not None:
-            hooks.unregister(name=name)
         if strict():
             raise
         return Plugin(package, version, plugin.entry, one_line(error)), []
     return plugin, found
 
 
-def collect(hooks: pluggy.PluginManager, module: Any, name: str, plugin: Plugin) -> list[Component]:
-    """Register one plug-in and ask it alone for its components.
+def collect(module: Any, plugin: Plugin) -> list[Component]:
+    """Ask one plug-in for its components, through hooks of its own: it cannot see the others, nor break them.
 
     Raises:
         PluginError: if it was written for a newer interface, implements an unknown hook, or gives what no hook gives.
@@ -87,17 +87,18 @@ def collect(hooks: pluggy.PluginManager, module: Any, name: str, plugin: Plugin)
     if not isinstance(number, int) or number > hookspecs.PLUGIN_API:
         have = f"this ebmkit {ebmkit.__version__} has {hookspecs.PLUGIN_API}"
         raise PluginError(f"needs plug-in API {number}; {have}: pip install --upgrade shortrun-ebmkit")
-    hooks.register(module, name=name)
+    hooks = pluggy.PluginManager("ebmkit")
+    hooks.add_hookspecs(hookspecs)
+    hooks.register(module)
     implemented = [caller.name for caller in hooks.get_hookcallers(module) or []]
     for hook in implemented:
         if hook not in HOOKS.values():
             raise PluginError(f"unknown hook '{hook}'.{nearest(hook, HOOKS.values())}")
     if not implemented:
         raise PluginError("implements no hook: mark a function with @ebmkit.hookimpl")
-    others = [other for other in hooks.get_plugins() if other is not module]
     found: list[Component] = []
     for kind, hook in HOOKS.items():
-        for table in hooks.subset_hook_caller(hook, others)():
+        for table in getattr(hooks.hook, hook)():
             for component, target in checked_table(hook, table):
                 found.append(Component(kind, component, target, plugin))
     return found

@@ -30,9 +30,9 @@ class Train:
         UsageError: if a setting is outside its range.
     """
 
-    iterations: int = 400
-    batch_size: int = 64
-    data_noise: float = 0.03
+    iterations: int = 700
+    batch_size: int = 32
+    data_noise: float = 0.05
     lr_schedule: Schedule = "constant"
     noise_schedule: Schedule = "constant"
     schedule_from: float = 0.5

@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import pluggy
-
-from ebmkit import builtin, hookspecs
+from ebmkit import builtin
 from ebmkit.components import BUILT_IN, HOOKS, KINDS, SESSION, Component, Plugin, PluginError
 from ebmkit.discovery import checked_table, collect, installed, load
 from ebmkit.errors import UsageError, nearest
@@ -74,14 +72,11 @@ def registry() -> Registry:
     `EBMKIT_STRICT_PLUGINS=1` raises the first failure instead of setting the plug-in aside.
     """
     made = Registry()
-    hooks = pluggy.PluginManager("ebmkit")
-    hooks.add_hookspecs(hookspecs)
-    for component in collect(hooks, builtin, "ebmkit", BUILT_IN):
+    for component in collect(builtin, BUILT_IN):
         made.add(component)
-    taken = set(made.components)
     entries, made.plugins = installed()
     for entry in entries:
-        plugin, found = load(hooks, entry, taken)
+        plugin, found = load(entry, made.components)
         made.plugins.append(plugin)
         for component in found:
             made.add(component)

@@ -211,12 +211,12 @@ def bind(target: Callable[..., Any], facts: Mapping[str, Any], settings: Mapping
     """Call a component with the facts that it asks for and the settings that were chosen.
 
     Raises:
-        TypeError: if it asks for a fact that the program does not know.
+        ValueError: if it asks for a fact that the program does not know.
     """
     parameters = inspect.signature(target).parameters.values()
     asked = [p for p in parameters if p.kind is not p.KEYWORD_ONLY and p.name not in settings]
     for parameter in asked:
         if parameter.name not in facts and parameter.default is REQUIRED:
             known = ", ".join(facts)
-            raise TypeError(f"{name_of(target)} asks for '{parameter.name}', which is no fact known here ({known})")
+            raise ValueError(f"{name_of(target)} asks for '{parameter.name}', which is no fact known here ({known})")
     return target(**{p.name: facts[p.name] for p in asked if p.name in facts}, **settings)

@@ -70,7 +70,8 @@ def metrics(steps: Steps, trainer: Trainer, folder: Path, *, every: int = 1) -> 
         every: Write each N-th step; 0 writes none.
     """
     check("every", every, at_least=0)
-    noise = getattr(trainer.sampler, "noise", None)
+    # A sampler whose noise is one number for all steps states a temperature too.
+    noise = getattr(trainer.sampler, "noise", None) if hasattr(trainer.sampler, "temperature") else None
 
     def watched() -> Steps:
         since, counted = time.perf_counter(), 0

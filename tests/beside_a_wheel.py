@@ -7,7 +7,17 @@ import tempfile
 from pathlib import Path
 
 TREE = Path(__file__).parent.parent
-KEPT = ("tests", "examples", "plugins", "docs", "README.md", "pyproject.toml", "Makefile", "mkdocs.yml", "constraints.txt")
+KEPT = (
+    "tests",
+    "examples",
+    "plugins",
+    "docs",
+    "README.md",
+    "pyproject.toml",
+    "Makefile",
+    "mkdocs.yml",
+    "constraints.txt",
+)
 
 
 def main() -> int:

@@ -138,7 +138,10 @@ def test_vectors_refuse_the_settings_of_images(save, given):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (np.linspace(0, 1, 300).reshape(3, 10, 10), r"numbers in \[0, 1\], but images of floats must be .* store uint8"),
+        (
+            np.linspace(0, 1, 300).reshape(3, 10, 10),
+            r"numbers in \[0, 1\], but images of floats must be .* store uint8",
+        ),
         (np.linspace(0, 255, 300).reshape(3, 10, 10), r"numbers in \[0, 255\]"),
         (np.linspace(-1, 1.01, 300).reshape(3, 10, 10), r"numbers in \[-1, 1.01\]"),
         (np.linspace(-3, 1, 300).reshape(3, 10, 10), r"numbers in \[-3, 1\]"),

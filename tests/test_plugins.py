@@ -122,6 +122,20 @@ def test_several_entry_points_of_one_package_are_taken_in_the_order_of_their_nam
     ]
 
 
+def test_a_package_that_brings_one_name_twice_keeps_the_first(install):
+    install("good-sampler", GOOD, entry_points="[ebmkit]\na = good_sampler\nb = good_sampler\n")
+    assert registry().find("sampler", "good").plugin.entry == "a = good_sampler"
+    assert registry().find("sampler", "good-sampler:good") is registry().find("sampler", "good")
+    assert registry().broken[0].error == "sampler 'good' is brought by two entry points of good-sampler"
+
+
+def test_a_module_that_breaks_whoever_looks_at_it_breaks_nobody_else(install):
+    install("a-basilisk", f"{GOOD}\ndef __getattr__(name):\n    raise RuntimeError(name)\n".replace("'good'", "'gaze'"))
+    install("good-sampler", GOOD)
+    assert registry().find("sampler", "good").plugin.package == "good-sampler"
+    assert plugin("good-sampler").error == ""
+
+
 def test_all_third_parties_can_be_left_out(crowded, monkeypatch):
     monkeypatch.setenv("EBMKIT_PLUGINS", "none")
     assert registry().plugins == []
@@ -158,6 +172,20 @@ def test_a_package_whose_entry_points_cannot_be_read_is_set_aside(install):
     install("good-sampler", GOOD)
     assert registry().find("sampler", "good").plugin.package == "good-sampler"
     assert {"bad-file", "bad-value"} <= {plugin.package for plugin in registry().broken}
+
+
+def test_broken_entry_points_are_reported_in_the_order_of_the_packages(install):
+    packages = [f"{letter}-file" for letter in "gbfaced"]
+    for package in packages:
+        install(package, "", entry_points="[ebmkit]\nno equals sign\n")
+    assert [plugin.package for plugin in registry().broken if plugin.package in packages] == sorted(packages)
+
+
+def test_broken_entry_points_of_other_programs_are_none_of_ours(install):
+    install("for-others", "", entry_points="[console_scripts]\nno equals sign\n")
+    install("good-sampler", GOOD)
+    assert "for-others" not in [plugin.package for plugin in registry().plugins]
+    assert "good" in registry().names("sampler")
 
 
 def test_unreadable_entry_points_raise_in_the_strict_mode(install, monkeypatch):

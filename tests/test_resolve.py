@@ -185,8 +185,8 @@ def test_torch_s_optimisers_are_found_in_any_case_with_their_settings():
     assert "params" not in recipe.sections["optimizer"]
 
 
-def test_adam_has_the_paper_s_learning_rate_and_others_their_own():
-    assert resolve([]).sections["optimizer"]["lr"] == 1e-4
+def test_adam_has_a_learning_rate_of_our_own_and_others_keep_theirs():
+    assert resolve([]).sections["optimizer"]["lr"] == 1e-3
     assert resolve([typed(["optimizer.lr=1"])]).sections["optimizer"]["lr"] == 1.0
     assert resolve([typed(["optimizer.use=sgd"])]).sections["optimizer"]["lr"] == 1e-3
 

@@ -34,8 +34,9 @@ def errors() -> Iterator[None]:
     """End the command by its exit code: one line on stderr for what a user can mend, never a traceback."""
     try:
         yield
+        sys.stdout.flush()  # a reader that has gone is noticed here, not while the interpreter ends
     except UsageError as error:
-        say(f"error: {error}", "red")
+        say(f"error: {' '.join(str(error).split())}", "red")
         raise typer.Exit(USAGE) from None
     except Diverged as error:
         say(f"error: {error}", "red")

@@ -35,15 +35,15 @@ def list_parts(
             print(json.dumps([described(component) for component in parts]))
         else:
             rows = [(one.kind, one.name, one.summary, str(one.plugin)) for one in parts]
-            out().print(tabled(("kind", "name", "what it is", "from"), rows, "what it is"), soft_wrap=False)
+            out().print(tabled(("kind", "name", "what it is", "from"), rows, "kind name from"), soft_wrap=False)
         warn_of_plugins()
 
 
-def tabled(titles: tuple[str, ...], rows: Iterable[tuple[str, ...]], prose: str) -> Table:
-    """A table that breaks the column `prose` into lines, and no other: names stay whole."""
+def tabled(titles: tuple[str, ...], rows: Iterable[tuple[str, ...]], whole: str) -> Table:
+    """A table that never breaks what stands in the columns `whole`, so that names can be searched for and copied."""
     table = Table(box=None, pad_edge=False)
     for title in titles:
-        table.add_column(title, no_wrap=title != prose, overflow="fold")
+        table.add_column(title, no_wrap=title in whole.split(), overflow="fold", min_width=len(title) + 2)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     return table
@@ -85,7 +85,7 @@ def show(
         section = {"watcher": f"watch.{name}"}.get(kind, kind)
         titles = ("setting", "type", "default", "what it does")
         rows = [(f"{section}.{one.name}", one.type, shown(one.default), one.help) for one in asked.settings.values()]
-        console.print(tabled(titles, rows, titles[-1]) if rows else "It has no settings.", soft_wrap=False)
+        console.print(tabled(titles, rows, "setting") if rows else "It has no settings.", soft_wrap=False)
 
 
 def plugins(
