@@ -56,6 +56,13 @@ def check_energy(energy: nn.Module, component: Component, examples: Examples) ->
         ) from error
 
 
+def place_on(energy: nn.Module, device: torch.device) -> None:
+    """Move an energy to its device; on a CPU convolutions are faster with the channels last in memory."""
+    energy.to(device)
+    if device.type == "cpu":
+        energy.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
 def pick_device(name: str) -> torch.device:
     """The device of that name; `auto` is the first of cuda, mps and cpu that is there.
 

@@ -13,7 +13,7 @@ from torch import Generator, nn
 
 from ebmkit import folder as run_folder
 from ebmkit.acceleration import LowPrecision
-from ebmkit.building import build, check_energy, pick_device, wrapped
+from ebmkit.building import build, check_energy, pick_device, place_on, wrapped
 from ebmkit.components import BUILT_IN
 from ebmkit.config import Layer, loads
 from ebmkit.data.examples import Examples, batches
@@ -22,6 +22,9 @@ from ebmkit.guard import guarded
 from ebmkit.loop import Train
 from ebmkit.resolve import Recipe, resolve
 from ebmkit.training import Step, Trainer
+
+# The passes of a smaller energy are so short that a second thread gains nothing, and waits for the first at full speed.
+SMALL = 100_000
 
 
 @dataclass
@@ -69,6 +72,12 @@ class Run:
         if state["device"] != self.trainer.rng.device.type:
             trainer["rng"] = self.trainer.rng.get_state()
         self.trainer.load_state_dict(trainer)
+
+    @property
+    def threads(self) -> int:
+        """How many threads of the CPU to use: the setting, or a number by the size of the energy."""
+        parameters = sum(parameter.numel() for parameter in self.trainer.energy.parameters())
+        return self.train.threads or (1 if parameters <= SMALL else torch.get_num_threads())
 
     def updates(self) -> Iterator[Step]:
         """The rest of the updates, bare."""
@@ -148,7 +157,7 @@ def prepare(recipe: Recipe, folder: Path | None) -> Run:
         torch.manual_seed(weight_seed)
         energy: nn.Module = build(recipe.parts["energy"], "energy", facts, recipe)
     check_energy(energy, recipe.parts["energy"], examples)
-    energy.to(device)
+    place_on(energy, device)
     sampler = build(recipe.parts["sampler"], "sampler", facts, recipe)
     init = build(recipe.parts["init"], "init", facts, recipe)
     optimizer = build(recipe.parts["optimizer"], "optimizer", {"params": list(energy.parameters())}, recipe)

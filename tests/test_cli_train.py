@@ -116,7 +116,7 @@ def test_stdout_is_the_folder_and_stderr_is_for_people():
         r"sampler +langevin\(steps=3, step_size=1.0, noise=0.01\) · ebmkit \d",
         r"init +uniform\(low=-1.0, high=1.0\) · ebmkit \d",
         r"data +digits\(fit=pad\) · ebmkit \d",
-        r"optimizer +adam\(lr=0.0001\) · ebmkit \d",
+        r"optimizer +adam\(lr=0.001\) · ebmkit \d",
         r"examples +1797 of shape \(1, 8, 8\), 8 in a batch",
         r"device +cpu, fp32, seed 0",
         r"work +K=3 chain steps x 3 updates",

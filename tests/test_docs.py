@@ -46,7 +46,7 @@ def commands():
                     yield pytest.param(command, id=f"{page.stem}: {command}"[:100])
 
 
-@pytest.mark.parametrize("command", commands())
+@pytest.mark.parametrize("command", list(commands()))
 def test_a_command_in_the_documents_is_understood(command, monkeypatch):
     """Options are parsed by the command line itself; the parts and settings that are named exist."""
     words = shlex.split(command)[1:]

@@ -32,7 +32,4 @@ def everywhere(
 
 def main() -> None:
     """Run the command line."""
-    # Chains are rows of small operations. Threads that spin while they wait for the next one cost ten times the work as
-    # soon as another program wants a core; set before torch is imported, this makes them sleep.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     app()

@@ -31,7 +31,9 @@ def header(run: Run) -> None:
             settings = f"lr={recipe.sections[section].get('lr')}"
         say(f"{section:9} {part.name}({settings}) · {part.plugin}")
     say(f"examples  {len(run.examples)} of shape {run.examples.shape}, {train.batch_size} in a batch")
-    say(f"device    {run.trainer.rng.device}, {train.precision}, seed {train.seed}")
+    device = run.trainer.rng.device
+    threads = f" ({run.threads} {'thread' if run.threads == 1 else 'threads'})" if device.type == "cpu" else ""
+    say(f"device    {device}{threads}, {train.precision}, seed {train.seed}")
     steps = getattr(sampler, "steps", None)
     cost = f"K={steps} chain steps x {train.iterations} updates" if steps else f"{train.iterations} updates"
     say(f"work      {cost}{f', from update {run.trainer.index}' if run.trainer.index else ''}")
@@ -114,6 +116,7 @@ class Counting:
 def dry(run: Run) -> None:
     """Make one update and print what the run would cost; nothing is written."""
     header(run)
+    torch.set_num_threads(run.threads)
     trainer = run.trainer
     counting = Counting(trainer.energy)
     inner = trainer.accelerate
