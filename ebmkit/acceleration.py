@@ -17,7 +17,7 @@ class LowPrecision:
 
     def __init__(self, energy: nn.Module) -> None:
         self.twin = copy.deepcopy(energy).requires_grad_(False).bfloat16().eval()
-        self.twin.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        channels_last(self.twin)
 
     def refreshed(self, energy: nn.Module) -> "LowPrecision":
         """Take up the weights and buffers that `energy` has now: once per chain, not once per step."""
@@ -35,6 +35,13 @@ class LowPrecision:
         """E(x) `(B,)` and dE/dx `(B, *shape)`, in the dtype of `x`."""
         with evaluating(self.twin):
             return value_and_grad(self.__call__, x)
+
+
+def channels_last(module: nn.Module) -> None:
+    """Lay the weights of two-dimensional convolutions out with their channels last in memory; values stay."""
+    for parameter in module.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 def _tensors(module: nn.Module) -> list[Tensor]:

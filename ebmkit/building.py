@@ -6,12 +6,15 @@ from typing import Any
 import torch
 from torch import nn
 
+from ebmkit.acceleration import channels_last
 from ebmkit.components import BUILT_IN, Component
 from ebmkit.data.examples import Examples
-from ebmkit.errors import UsageError
-from ebmkit.interfaces import evaluate, evaluating
+from ebmkit.errors import UsageError, check
+from ebmkit.interfaces import InitDistribution, Sampler, evaluate, evaluating
 from ebmkit.resolve import Recipe
 from ebmkit.settings import bind
+
+MADE_OF: dict[str, type] = {"energy": nn.Module, "sampler": Sampler, "init": InitDistribution}
 
 
 def build(component: Component, section: str, facts: Mapping[str, Any], recipe: Recipe) -> Any:
@@ -19,7 +22,11 @@ def build(component: Component, section: str, facts: Mapping[str, Any], recipe: 
     settings = recipe.settings(section)
     whose = f"in {component.kind} '{component.name}' from {component.plugin}"
     try:
-        return wrapped(section, settings, lambda: bind(component.load(), facts, settings))
+        part = wrapped(section, settings, lambda: bind(component.load(), facts, settings))
+        if section in MADE_OF and not isinstance(part, MADE_OF[section]):
+            expected = f"{MADE_OF[section].__module__.partition('.')[0]}.{MADE_OF[section].__name__}"
+            raise UsageError(f"{section} '{component.name}' gave a {type(part).__name__}, not an {expected}")
+        return part
     except UsageError as error:
         if component.plugin is BUILT_IN:
             raise
@@ -56,11 +63,18 @@ def check_energy(energy: nn.Module, component: Component, examples: Examples) ->
         ) from error
 
 
+def check_finite(section: str, settings: Mapping[str, Any]) -> None:
+    """Refuse NaN and infinities in a section whose component does not check for them."""
+    for key, value in settings.items():
+        if isinstance(value, float):
+            check(f"{section}.{key}", value)
+
+
 def place_on(energy: nn.Module, device: torch.device) -> None:
     """Move an energy to its device; on a CPU convolutions are faster with the channels last in memory."""
     energy.to(device)
     if device.type == "cpu":
-        energy.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        channels_last(energy)
 
 
 def pick_device(name: str) -> torch.device:

@@ -38,8 +38,12 @@ def check(
         ("below", below, operator.lt),
         ("at most", at_most, operator.le),
     ]
+    try:
+        finite = math.isfinite(value)
+    except OverflowError:  # a whole number that no float can hold
+        finite = False
     given = [(word, bound, holds) for word, bound, holds in bounds if bound is not None]
-    if math.isfinite(value) and all(holds(value, bound) for _, bound, holds in given):
+    if finite and all(holds(value, bound) for _, bound, holds in given):
         return
     expected = " and ".join(f"{word} {bound:g}" for word, bound, _ in given) or "finite"
     raise UsageError(f"{name} must be {expected}, not {value}")

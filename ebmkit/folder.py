@@ -39,15 +39,36 @@ def write(place: Path, recipe: Recipe, device: torch.device) -> None:
     Raises:
         UsageError: if it exists or cannot be made.
     """
+    texts = {"config.toml": recipe.toml(), "env.json": indented(environment(recipe, device))}
     try:
+        contents = {name: text.encode() for name, text in texts.items()}
         place.mkdir(parents=True)
     except FileExistsError:
         raise UsageError(f"{place} exists; go on with it by --resume {place}, or choose another --out") from None
+    except (OSError, UnicodeEncodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "a setting holds letters that no file can hold"
+        raise UsageError(f"cannot make the run's folder {place}: {reason}") from None
+    for name, content in contents.items():
+        (place / name).write_bytes(content)
+
+
+def indented(table: dict[str, Any]) -> str:
+    """A table as JSON for people."""
+    return json.dumps(table, indent=2) + "\n"
+
+
+def refuse_existing(place: Path) -> None:
+    """Refuse a folder that is there already, or that the system takes for no path.
+
+    Raises:
+        UsageError: in both cases.
+    """
+    try:
+        there = place.exists()
     except OSError as error:
-        raise UsageError(f"cannot make the run's folder {place}: {error.strerror}") from None
-    (place / "config.toml").write_text(recipe.toml(), encoding="utf-8")
-    text = json.dumps(environment(recipe, device), indent=2)
-    (place / "env.json").write_text(text + "\n", encoding="utf-8")
+        raise UsageError(f"cannot use {place} as a folder: {error.strerror}") from None
+    if there:
+        raise UsageError(f"{place} exists; go on with it by --resume {place}, or choose another --out")
 
 
 def environment(recipe: Recipe, device: torch.device) -> dict[str, Any]:
@@ -108,7 +129,11 @@ def saved(place: Path) -> Layer:
     Raises:
         UsageError: if the folder is no run.
     """
-    if not (place / "config.toml").is_file():
+    try:
+        there = (place / "config.toml").is_file()
+    except OSError as error:
+        raise UsageError(f"cannot read {place}: {error.strerror}") from None
+    if not there:
         raise UsageError(f"{place} is no run: it has no config.toml; --resume takes a run's folder, like runs/a")
     return config.read(place / "config.toml")
 
@@ -137,20 +162,33 @@ def shown(values: dict[str, Any], key: str) -> str:
     return "absent" if key not in values else NONE if values[key] is None else str(values[key])
 
 
-def take_up(place: Path, recipe: Recipe, index: int) -> None:
-    """Make an existing folder ready to go on after step `index`: later lines of metrics go, settings are rewritten."""
+def take_up(place: Path, recipe: Recipe, index: int, device: torch.device) -> None:
+    """Make an existing folder ready to go on after step `index`.
+
+    Later lines of metrics go, settings are rewritten, and `env.json` gets what the run goes on with under `resumed`.
+    """
     metrics = place / "metrics.jsonl"
     if metrics.exists():
-        kept = [line for line in metrics.read_text(encoding="utf-8").splitlines() if not later(line, index)]
+        kept = [
+            line
+            for line in metrics.read_text(encoding="utf-8", errors="replace").splitlines()
+            if not later(line, index)
+        ]
         replace(metrics, "".join(f"{line}\n" for line in kept))
     replace(place / "config.toml", recipe.toml())
+    try:
+        before = dict(json.loads((place / "env.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        before = {}
+    resumed = [*before.get("resumed", []), {"from_update": index, **environment(recipe, device)}]
+    replace(place / "env.json", indented({**before, "resumed": resumed}))
 
 
 def later(line: str, index: int) -> bool:
     """Whether a line of metrics is of a step after `index`, or was cut off while it was written."""
     try:
         return bool(json.loads(line)["step"] > index)
-    except ValueError:
+    except (ValueError, KeyError, TypeError):
         return True
 
 

@@ -31,7 +31,7 @@ class Train:
         UsageError: if a setting is outside its range.
     """
 
-    iterations: int = 600
+    iterations: int = 500
     batch_size: int = 32
     data_noise: float = 0.05
     lr_schedule: Schedule = "constant"
@@ -53,6 +53,10 @@ class Train:
         check("seed", self.seed, at_least=0)
         if self.threads is not None:
             check("threads", self.threads, at_least=1)
+            check("threads", self.threads, at_most=1024)
+        check("iterations", self.iterations, at_most=10**12)
+        check("batch_size", self.batch_size, at_most=10**9)
+        check("seed", self.seed, below=2**63)
 
     def schedule(self, kind: Schedule) -> Callable[[int], float]:
         """The factor by the update's index that a schedule stands for in this run."""

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,13 @@ from ebmkit.settings import REQUIRED, Setting, Signature, convert, signature
 
 DEFAULTS = {"energy": "convnet", "sampler": "langevin", "init": "uniform", "data": "digits", "optimizer": "adam"}
 WATCHERS = ("divergence", "metrics", "pictures", "checkpoints")  # every run has these, in this order
+INTERNAL = (
+    "capturable",
+    "differentiable",
+    "foreach",
+    "fused",
+    "maximize",
+)  # torch's optimisers have these for other uses
 
 Sections = dict[str, dict[str, Any]]
 
@@ -135,6 +143,9 @@ def read(component: Component, section: str) -> Signature:
         raise UsageError(
             f"{component.kind} '{component.name}' of {component.plugin} cannot be used: {error}"
         ) from error
+    if section == "optimizer":
+        for internal in INTERNAL:
+            found.settings.pop(internal, None)
     if component.name == "adam" and section == "optimizer":
         found.settings["lr"] = Setting("lr", float, 1e-3, "Learning rate; the paper has 1e-4 and 200,000 updates.")
     return found
@@ -160,7 +171,7 @@ def merged(layers: list[Layer], section: str, notes: list[str]) -> dict[str, Val
     current = DEFAULTS.get(section)
     for layer in layers:
         own = dict(layer.sections.get(section, {}))
-        name = own.pop("use", None)
+        name = own.pop("use", None) if section in PARTS else None
         if name is not None and (use := named(section, name)) != current:
             if values:
                 notes.append(f"{section} is now '{use}': dropped what was set for '{current}' ({', '.join(values)})")
@@ -189,17 +200,19 @@ def fill(
             owner = f"{component.kind} '{component.name}'" if component else section
             help_text = f" ({setting.help.rstrip('.')})" if setting.help else ""
             raise UsageError(f"{owner} needs {section}.{key}{help_text}: -s {section}.{key}={setting.type.upper()}")
-        elif written(setting):
-            chosen_values[key], recipe.origins[section, key] = setting.default, "default"
+        else:
+            with suppress(TypeError, ValueError):  # what cannot be written down stays the component's own
+                chosen_values[key], recipe.origins[section, key] = written(setting), "default"
 
 
-def written(setting: Setting) -> bool:
-    """Whether the setting's default can be written down and read back; any other stays the component's own."""
-    try:
-        setting.convert(tomllib.loads(f"value = {toml(setting.default)}")["value"])
-    except (TypeError, ValueError):
-        return False
-    return True
+def written(setting: Setting) -> Any:
+    """The setting's default as it reads when it was written down, so that a run and its repetition are given the same.
+
+    Raises:
+        TypeError: if TOML cannot say it.
+        ValueError: if it does not read back.
+    """
+    return setting.convert(tomllib.loads(f"value = {toml(setting.default)}")["value"])
 
 
 def prefix(value: Value) -> str:
@@ -212,12 +225,11 @@ def unknown(section: str, key: str, asked: Signature, component: Component | Non
     has = ", ".join(f"{setting.name}={shown(setting.default)}" for setting in asked.settings.values()) or "no settings"
     if component is None:
         return f"{section} has no setting '{key}'.{nearest(key, asked.settings)} It has: {has}"
-    message = f"{section} has no setting '{key}' (selected: {component.name}).{nearest(key, asked.settings)}"
-    if section in PARTS and section != "optimizer" and not nearest(key, asked.settings):
-        owners = [one.name for one in registry().of_kind(section) if key in readable(one, section)]
-        if owners:
-            message += f" '{key}' belongs to {section} {' and '.join(repr(owner) for owner in owners)}."
-    return f"{message} It has: {has}"
+    message = f"{section} has no setting '{key}' (selected: {component.name})."
+    parts = registry().of_kind(section) if section in PARTS else []
+    owners = [repr(one.name) for one in parts if key in readable(one, section)]
+    hint = f" '{key}' belongs to {section} {' and '.join(owners)}." if owners else nearest(key, asked.settings)
+    return f"{message}{hint} It has: {has}"
 
 
 def readable(component: Component, section: str) -> dict[str, Setting]:

@@ -13,7 +13,7 @@ from torch import Generator, nn
 
 from ebmkit import folder as run_folder
 from ebmkit.acceleration import LowPrecision
-from ebmkit.building import build, check_energy, pick_device, place_on, wrapped
+from ebmkit.building import build, check_energy, check_finite, pick_device, place_on, wrapped
 from ebmkit.components import BUILT_IN
 from ebmkit.config import Layer, loads
 from ebmkit.data.examples import Examples, batches
@@ -146,8 +146,8 @@ def prepare(recipe: Recipe, folder: Path | None) -> Run:
     """
     train: Train = wrapped("train", recipe.settings("train"), lambda: Train(**recipe.settings("train")))
     device = pick_device(train.device)
-    if folder is not None and folder.exists():
-        raise UsageError(f"{folder} exists; go on with it by --resume {folder}, or choose another --out")
+    if folder is not None:
+        run_folder.refuse_existing(folder)
     examples = Examples(build(recipe.parts["data"], "data", {}, recipe))
     if train.batch_size > len(examples):
         raise UsageError(f"train.batch_size={train.batch_size} is more than the data has: {len(examples)} examples")
@@ -160,6 +160,10 @@ def prepare(recipe: Recipe, folder: Path | None) -> Run:
     place_on(energy, device)
     sampler = build(recipe.parts["sampler"], "sampler", facts, recipe)
     init = build(recipe.parts["init"], "init", facts, recipe)
+    # A trial on another instance: a bank that is too small is refused now, and the one in use stays untouched.
+    trial = build(recipe.parts["init"], "init", facts, recipe)
+    wrapped("init", recipe.settings("init"), lambda: trial.sample(train.batch_size, Generator(device)))
+    check_finite("optimizer", recipe.settings("optimizer"))
     optimizer = build(recipe.parts["optimizer"], "optimizer", {"params": list(energy.parameters())}, recipe)
     trainer: Trainer = wrapped(
         "train",
@@ -181,20 +185,38 @@ def prepare(recipe: Recipe, folder: Path | None) -> Run:
     return Run(recipe, train, trainer, examples, Generator().manual_seed(batch_seed), place)
 
 
+def check_settings(recipe: Recipe) -> None:
+    """Check what can be checked of a recipe without its data: the loop's settings, the sampler's, the optimiser's.
+
+    Raises:
+        UsageError: for a setting out of range.
+    """
+    wrapped("train", recipe.settings("train"), lambda: Train(**recipe.settings("train")))
+    build(recipe.parts["sampler"], "sampler", {}, recipe)
+    check_finite("optimizer", recipe.settings("optimizer"))
+
+
 def reopen(place: Path, changes: Layer | None = None) -> Run:
     """The run in a folder as its checkpoint left it, ready to go on or to draw samples from.
 
     Args:
         place: The run's folder.
-        changes: Settings that may differ from the run's own: `train.iterations`, `train.device` and watchers.
+        changes: Settings that may differ from the run's own: `train.iterations`, `.device`, `.threads` and watchers.
 
     Raises:
         UsageError: if the folder is no run, its checkpoint cannot be read, or other settings differ; all are listed.
     """
     base, state = run_folder.saved(place), run_folder.checkpoint(place)
     recipe = resolve([base, changes] if changes else [base])
-    run_folder.check_same(resolve([loads(state["config"], f"{place / 'checkpoint.pt'}")]), recipe)
+    file = place / "checkpoint.pt"
+    if not isinstance(state.get("config"), str):
+        raise UsageError(f"{file} is not whole: it has no configuration")
+    run_folder.check_same(resolve([loads(state["config"], str(file))]), recipe)
     run = prepare(recipe, None)
     run.folder = place
-    run.load_state_dict(state)
+    try:
+        run.load_state_dict(state)
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UsageError(f"{file} does not fit the run's parts: {type(error).__name__}: {reason}") from error
     return run

@@ -92,7 +92,6 @@ class Trainer:
     def step(self, batch: Tensor) -> Step:
         """One update on real examples `(B, *shape)`."""
         fake, chain = self.chains(len(batch))
-        self.energy.train()
         real_energy, fake_energy = evaluate(self.energy, batch), evaluate(self.energy, fake)
         loss = real_energy.mean() - fake_energy.mean()
         if self.energy_l2:

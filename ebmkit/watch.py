@@ -9,7 +9,7 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import torch
 from torch import Generator, Tensor
 
 from ebmkit.data.examples import Examples
-from ebmkit.errors import Diverged, check
+from ebmkit.errors import Diverged, UsageError, check
 from ebmkit.interfaces import evaluating
 from ebmkit.pictures import beside, drawable, grid, strip
 from ebmkit.training import Step, Trainer
@@ -37,6 +37,14 @@ def measures(step: Step) -> dict[str, float]:
     scalars |= {"gradient_norm": step.gradient_norm, **step.chain}
     values = torch.stack([value.float() for value in scalars.values()]).tolist()
     return dict(zip(scalars, values, strict=True))
+
+
+def json_line(figures: Mapping[str, Any]) -> str:
+    """Figures as one line of JSON, which has no word for NaN and infinities: they become null."""
+    strict = {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in figures.items()
+    }
+    return json.dumps(strict, allow_nan=False)
 
 
 def divergence(steps: Steps, *, every: int = 1, limit: float = 1e8) -> Steps:
@@ -85,7 +93,7 @@ def metrics(steps: Steps, trainer: Trainer, folder: Path, *, every: int = 1) -> 
                     now = time.perf_counter()
                     line["seconds_per_step"] = round((now - since) / counted, 6)
                     since, counted = now, 0
-                    file.write(json.dumps(line) + "\n")
+                    file.write(json_line(line) + "\n")
                     file.flush()
                 yield step
 
@@ -120,7 +128,7 @@ def checkpoints(
                 if step.index == 1 or (every and step.index % every == 0):
                     save()
                 yield step
-        except GeneratorExit:
+        except (GeneratorExit, UsageError):  # the consumer leaves, or the data turn out to be broken
             save()
             raise
         save()
@@ -167,13 +175,13 @@ def pictures(
     def watched() -> Steps:
         for step in steps:
             if period and drawable(examples.shape) and (step.index % period == 0 or step.index == iterations):
-                draw(trainer, folder, examples, step.index, count, chains)
+                draw(trainer, folder, examples, step, count, chains)
             yield step
 
     return watched()
 
 
-def draw(trainer: Trainer, folder: Path, examples: Examples, index: int, count: int, chains: int) -> None:
+def draw(trainer: Trainer, folder: Path, examples: Examples, step: Step, count: int, chains: int) -> None:
     """Write `samples/<index>.png` and `chains/<index>.png`.
 
     The randomness is its own and the same each time, so that drawing changes nothing and pictures can be compared.
@@ -181,15 +189,17 @@ def draw(trainer: Trainer, folder: Path, examples: Examples, index: int, count: 
     count = count * 64 if examples.shape == (2,) else count
     rng = Generator(trainer.rng.device).manual_seed(0)
     columns = math.ceil(math.sqrt(count))
-    start = trainer.init.sample(count, rng)
+    # A bank may hold no more starts than a batch needs, so they are drawn a batch at a time.
+    batch = len(step.fake)
+    start = torch.cat([trainer.init.sample(min(batch, count - had), rng) for had in range(0, count, batch)])
     samples, trajectory = trace(trainer, start, rng, count if examples.shape == (2,) else chains)
     real = examples.fetch(torch.randint(len(examples), (count,), generator=Generator().manual_seed(0)))
     for name, picture in {
-        "samples": beside({"real": grid(real, columns), f"samples, update {index}": grid(samples, columns)}),
+        "samples": beside({"real": grid(real, columns), f"samples, update {step.index}": grid(samples, columns)}),
         "chains": strip(trajectory),
     }.items():
         (folder / name).mkdir(exist_ok=True)
-        picture.save(folder / name / f"{index:06d}.png")
+        picture.save(folder / name / f"{step.index:06d}.png")
 
 
 def trace(trainer: Trainer, start: Tensor, rng: Generator, rows: int) -> tuple[Tensor, dict[int, Tensor]]:

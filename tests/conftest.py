@@ -1,12 +1,18 @@
 """Fixtures that several files share."""
 
 import importlib
+import os
 import sys
 
 import hypothesis
 import pytest
+import torch
 
 from ebmkit.registry import registry
+
+# Torch's threads spin while they wait for each other; beside other test processes that costs ten times the work.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+torch.set_num_threads(1)
 
 # The same examples in every run, however slow the machine is.
 hypothesis.settings.register_profile("ebmkit", deadline=None, derandomize=True)

@@ -118,7 +118,7 @@ def test_stdout_is_the_folder_and_stderr_is_for_people():
         r"data +digits\(fit=pad\) · ebmkit \d",
         r"optimizer +adam\(lr=0.001\) · ebmkit \d",
         r"examples +1797 of shape \(1, 8, 8\), 8 in a batch",
-        r"device +cpu, fp32, seed 0",
+        r"device +cpu \(1 thread\), fp32, seed 0",
         r"work +K=3 chain steps x 3 updates",
         r"target +step_size=1.0 and noise=0.01 imply exp\(-E/T\) at temperature T=5e-05",
         r"folder +a/b",

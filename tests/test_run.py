@@ -63,7 +63,7 @@ def trained(place: Path, changes: dict[str, str] | None = None) -> Run:
 def resumed(place: Path, *pairs: str) -> Run:
     run = reopen(place, typed(pairs))
     steps = run.steps(pytest.fail)
-    folder.take_up(place, run.recipe, run.trainer.index)
+    folder.take_up(place, run.recipe, run.trainer.index, run.trainer.rng.device)
     list(steps)
     return run
 

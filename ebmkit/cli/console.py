@@ -48,6 +48,9 @@ def errors() -> Iterator[None]:
         # Whoever read our output has gone; there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(FAILURE) from None
+    except OSError as error:  # a full disk, a folder that vanished
+        say(f"error: {error}", "red")
+        raise typer.Exit(FAILURE) from None
 
 
 def warn_of_plugins() -> None:

@@ -4,19 +4,20 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import cast
 
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from ebmkit.cli.console import err, out, say
+from ebmkit.cli.console import err, say
 from ebmkit.data.examples import batches
 from ebmkit.interfaces import EnergyFn, value_and_grad
 from ebmkit.pictures import drawable
 from ebmkit.run import Run
 from ebmkit.training import Step
-from ebmkit.watch import measures
+from ebmkit.watch import json_line, measures
 
 SILENCE = 10.0  # seconds after which a plain line is due
 
@@ -58,7 +59,7 @@ def shown(steps: Iterator[Step], run: Run, quiet: bool, as_json: bool) -> Iterat
 def spoken(steps: Iterator[Step]) -> Iterator[Step]:
     """A JSON object on stdout for each step."""
     for step in steps:
-        print(json.dumps({"schema": 1, "step": step.index, **measures(step)}), flush=True)
+        print(json_line({"schema": 1, "step": step.index, **measures(step)}), flush=True)
         yield step
 
 
@@ -113,9 +114,11 @@ class Counting:
         return value_and_grad(self.energy, x)
 
 
-def dry(run: Run) -> None:
-    """Make one update and print what the run would cost; nothing is written."""
-    header(run)
+def dry(run: Run, quiet: bool, as_json: bool) -> None:
+    """Build all, make one update and print on stdout what the run would cost; nothing is written."""
+    if not quiet:
+        header(run)
+    cast(Generator[Step], run.steps(say)).close()  # the watchers too are built, and their settings checked
     torch.set_num_threads(run.threads)
     trainer = run.trainer
     counting = Counting(trainer.energy)
@@ -127,15 +130,22 @@ def dry(run: Run) -> None:
 
     trainer.accelerate = accelerate
     batch = next(batches(run.examples, run.train.batch_size, run.batch_rng, device=trainer.rng.device))
-    began = time.perf_counter()
+    left, began = run.train.iterations - trainer.index, time.perf_counter()
     trainer.step(batch)
     if trainer.rng.device.type == "cuda":
         torch.cuda.synchronize()
     seconds = time.perf_counter() - began
-    parameters = sum(parameter.numel() for parameter in trainer.energy.parameters())
-    total = seconds * run.train.iterations
-    say("dry run   one update made, nothing written")
-    out().print(f"parameters={parameters}", markup=False)
-    out().print(f"network_passes_per_update={counting.passes + 2} ({counting.passes} in the chain)", markup=False)
-    out().print(f"seconds_per_update={seconds:.3f} (the first, which is the slowest)", markup=False)
-    out().print(f"estimated_total_seconds={total:.0f} ({run.train.iterations} updates)", markup=False)
+    figures = {
+        "parameters": sum(parameter.numel() for parameter in trainer.energy.parameters()),
+        "network_passes_per_update": counting.passes + 2,
+        "network_passes_in_the_chain": counting.passes,
+        "seconds_per_update": round(seconds, 3),
+        "updates": left,
+        "estimated_total_seconds": round(seconds * left),
+    }
+    if not quiet:
+        say("dry run   one update made, the first, which is the slowest; nothing written")
+    if as_json:
+        print(json.dumps({"schema": 1, **figures}))
+    else:
+        print("\n".join(f"{key}={value}" for key, value in figures.items()))

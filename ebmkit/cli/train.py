@@ -85,7 +85,7 @@ def train(
         if dry_run:
             from ebmkit.cli.progress import dry
 
-            dry(run)
+            dry(run, quiet, as_json)
             return
         go(run, resume is not None, quiet, as_json)
 
@@ -113,13 +113,14 @@ def fresh(
     """A new run from the layers; with `print_config` only its settings, printed."""
     from ebmkit import config as tables
     from ebmkit.resolve import resolve
-    from ebmkit.run import prepare
+    from ebmkit.run import check_settings, prepare
 
     layers = [*([tables.preset(preset)] if preset else []), *([tables.read(config)] if config else []), typed]
     recipe = resolve(layers)
     for note in recipe.notes if not quiet else ():
         say(f"note: {note}")
     if print_config:
+        check_settings(recipe)
         print(recipe.toml(with_origins=True))
         return None
     return prepare(recipe, out)
@@ -153,7 +154,7 @@ def go(run: "Run", again: bool, quiet: bool, as_json: bool) -> None:
     torch.set_num_threads(run.threads)
     steps = run.steps(lambda warning: say(f"warning: {warning}", "yellow"))
     if again:
-        folder.take_up(run.folder, run.recipe, run.trainer.index)
+        folder.take_up(run.folder, run.recipe, run.trainer.index, run.trainer.rng.device)
     else:
         folder.write(run.folder, run.recipe, run.trainer.rng.device)
     if not quiet:

@@ -1,7 +1,5 @@
 """Arrays in files of numpy's: images, or vectors."""
 
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -89,7 +87,7 @@ def _read(path: Path) -> Any:
     """The array of a .npy file, memory-mapped, or the arrays of a .npz file by name."""
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # what a damaged file raises is of many kinds, and none is ours
         raise UsageError(f"cannot read {path} as .npy or .npz: {_line(error)}") from error
 
 
@@ -97,9 +95,12 @@ def _member(path: Path, file: Mapping[str, NDArray[Any]], key: str) -> NDArray[A
     if key not in file:
         raise UsageError(f"{path} has no array '{key}'.{nearest(key, file)} It has: {', '.join(file)}")
     try:
-        return file[key]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        member = file[key]
+    except Exception as error:  # what a damaged archive raises is of many kinds, and none is ours
         raise UsageError(f"cannot read the array '{key}' of {path}: {_line(error)}") from error
+    if not isinstance(member, np.ndarray):
+        raise UsageError(f"'{key}' in {path} is no array: expected a .npz file as numpy.savez writes it")
+    return member
 
 
 def _line(error: Exception) -> str:

@@ -17,6 +17,8 @@ from ebmkit.data.images import Channels, Fit, check_fitting, existing, fitted, s
 from ebmkit.errors import UsageError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
+ENDS = {".png": b"IEND", ".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9"}  # what a whole file has at its end
+TAIL = 4096
 ORIENTATION = 0x0112
 GREY = ("1", "L", "LA", "La")
 GREY16 = ("I;16", "I;16L", "I;16B", "I;16N")
@@ -126,8 +128,19 @@ def header(path: Path) -> tuple[int, int, int]:
         mode = image.mode
     if mode not in GREY + GREY16 + COLOUR:
         raise UsageError(f"{path} is an image of mode {mode}: expected grey or colours of 8 or 16 bits")
+    check_whole(path)
     channels = 3 if mode in COLOUR else 1
     return (width, height, channels) if turned else (height, width, channels)
+
+
+def check_whole(path: Path) -> None:
+    """Raise UsageError for a file that was cut off: one without its kind's mark near the end is decoded to find out."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - TAIL))
+        tail = file.read()
+    if ENDS.get(path.suffix.lower(), b"") not in tail:
+        with opened(path) as image:
+            image.load()
 
 
 def decoded(image: Image.Image) -> NDArray[Any]:

@@ -109,6 +109,8 @@ def check_fitting(size: int | None, fit: str, channels: int | None) -> None:
         check("size", size, at_least=1)
     if fit not in ("pad", "resize"):
         raise UsageError(f"fit must be pad or resize, not {fit}")
+    if fit == "resize" and size is None:
+        raise UsageError("fit is resize, but no size is given: add -s data.size=32")
     if channels not in (None, 1, 3):
         raise UsageError(f"channels must be 1 or 3, not {channels}")
 
@@ -145,8 +147,12 @@ def existing(path: str) -> Path:
     Raises:
         UsageError: if nothing is there, with the nearest name that is.
     """
-    found = Path(path).expanduser()
-    if not found.exists():
+    try:
+        found = Path(path).expanduser()
+        there = found.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UsageError(f"cannot use {path!a} as a path: {error}") from None
+    if not there:
         names = [entry.name for entry in found.parent.iterdir()] if found.parent.is_dir() else []
         raise UsageError(f"no such file: {path}.{nearest(found.name, names)}")
     return found

@@ -14,6 +14,8 @@ class Gaussian(Energy):
 
     The mean is a parameter, which maximum likelihood can move. It and Λ are stored as float64 if a tensor given is.
 
+    Source: textbook; the energy on which short-run Langevin has a law in closed form.
+
     Args:
         mean: Mean of every element; in Python also a tensor of the shape of an example.
         precision: Λ: one number, or one per element of x; in Python also a tensor `(d,)` or a full matrix `(d, d)`.
@@ -75,6 +77,8 @@ class Mixture(Energy):
 
     The centres are a parameter; they stand evenly on a ring in the first two elements of x, unless given.
 
+    Source: the default is the ring of eight Gaussians of Nijkamp, Hill, Han, Zhu, Wu, AAAI 2020 (its toy data).
+
     Args:
         modes: How many centres stand on the ring.
         radius: Radius of the ring.
@@ -131,6 +135,8 @@ class Mixture(Energy):
 
 class DoubleWell(Energy):
     """`E(x) = Σᵢ height ((xᵢ / separation)² - 1)²`: every element has two wells, independently of the others.
+
+    Source: the quartic double well of statistical physics, one for each element.
 
     Args:
         height: Energy at the top between the two wells; they have energy 0.

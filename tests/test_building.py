@@ -1,0 +1,62 @@
+"""How a part is put together and placed, and how many threads work on it."""
+
+import pytest
+import torch
+from torch import nn
+
+from ebmkit import Sampler
+from ebmkit.building import build, place_on
+from ebmkit.components import Component
+from ebmkit.config import typed
+from ebmkit.errors import UsageError
+from ebmkit.registry import SESSION
+from ebmkit.resolve import Recipe, resolve
+from ebmkit.run import prepare
+
+
+def run_with(tmp_path, *pairs):
+    return prepare(resolve([typed(["train.device=cpu", *pairs])]), tmp_path / "run")
+
+
+def test_a_small_energy_takes_one_thread_and_a_large_one_what_torch_has(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
+    assert run_with(tmp_path, "energy.width=4").threads == 1
+    assert run_with(tmp_path, "energy.width=64").threads == 7
+
+
+def test_the_number_of_threads_can_be_set(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
+    assert run_with(tmp_path, "energy.width=4", "train.threads=3").threads == 3
+    with pytest.raises(UsageError, match=r"train\.threads must be at least 1, not 0"):
+        run_with(tmp_path, "train.threads=0")
+
+
+def test_on_a_cpu_convolutions_have_their_channels_last_and_compute_the_same():
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8 * 36, 1))
+    x = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    before = network(x)
+    place_on(network, torch.device("cpu"))
+    assert network[0].weight.is_contiguous(memory_format=torch.channels_last)
+    assert torch.allclose(network(x), before, atol=1e-6)
+
+
+@pytest.mark.parametrize(("raised", "expected"), [(ValueError, UsageError), (RuntimeError, RuntimeError)])
+def test_what_goes_wrong_in_a_third_partys_part_says_whose_it_is(raised, expected):
+    def broken(*, strength: float = 1.0) -> Sampler:
+        raise raised(f"strength must be below 1, not {strength}")
+
+    part = Component("sampler", "broken", broken, SESSION)
+    recipe = Recipe(sections={"sampler": {"use": "broken", "strength": 2.0}})
+    with pytest.raises(expected) as error:
+        build(part, "sampler", {}, recipe)
+    told = str(error.value) + " ".join(getattr(error.value, "__notes__", []))
+    assert "in sampler 'broken' from registered in this session" in told
+    assert ("sampler.strength must be below 1, not 2.0" in told) == (expected is UsageError)
+
+
+def test_a_part_that_asks_for_an_unknown_fact_is_refused_in_one_line():
+    def asking(weather, *, strength: float = 1.0) -> Sampler: ...
+
+    part = Component("sampler", "asking", asking, SESSION)
+    with pytest.raises(UsageError, match=r"asking asks for 'weather', which is no fact known here \(shape\)"):
+        build(part, "sampler", {"shape": (2,)}, Recipe(sections={"sampler": {"use": "asking"}}))
