@@ -14,7 +14,11 @@ from ebmkit.interfaces import InitDistribution, Sampler, evaluate, evaluating
 from ebmkit.resolve import Recipe
 from ebmkit.settings import bind
 
-MADE_OF: dict[str, type] = {"energy": nn.Module, "sampler": Sampler, "init": InitDistribution}
+MADE_OF: dict[str, tuple[type, str]] = {
+    "energy": (nn.Module, "a torch.nn.Module"),
+    "sampler": (Sampler, "an ebmkit.Sampler"),
+    "init": (InitDistribution, "an ebmkit.InitDistribution"),
+}
 
 
 def build(component: Component, section: str, facts: Mapping[str, Any], recipe: Recipe) -> Any:
@@ -23,9 +27,9 @@ def build(component: Component, section: str, facts: Mapping[str, Any], recipe: 
     whose = f"in {component.kind} '{component.name}' from {component.plugin}"
     try:
         part = wrapped(section, settings, lambda: bind(component.load(), facts, settings))
-        if section in MADE_OF and not isinstance(part, MADE_OF[section]):
-            expected = f"{MADE_OF[section].__module__.partition('.')[0]}.{MADE_OF[section].__name__}"
-            raise UsageError(f"{section} '{component.name}' gave a {type(part).__name__}, not an {expected}")
+        kind, expected = MADE_OF.get(section, (object, ""))
+        if not isinstance(part, kind):
+            raise UsageError(f"{section} '{component.name}' gave a {type(part).__name__}, not {expected}")
         return part
     except UsageError as error:
         if component.plugin is BUILT_IN:

@@ -31,7 +31,7 @@ class Train:
         UsageError: if a setting is outside its range.
     """
 
-    iterations: int = 500
+    iterations: int = 450
     batch_size: int = 32
     data_noise: float = 0.05
     lr_schedule: Schedule = "constant"

@@ -116,9 +116,9 @@ class Counting:
 
 def dry(run: Run, quiet: bool, as_json: bool) -> None:
     """Build all, make one update and print on stdout what the run would cost; nothing is written."""
+    cast(Generator[Step], run.steps(say)).close()  # the watchers too are built, and their settings checked
     if not quiet:
         header(run)
-    cast(Generator[Step], run.steps(say)).close()  # the watchers too are built, and their settings checked
     torch.set_num_threads(run.threads)
     trainer = run.trainer
     counting = Counting(trainer.energy)
