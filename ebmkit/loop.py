@@ -16,9 +16,9 @@ class Train:
         iterations: How many updates the run makes.
         batch_size: Real examples, and chains, in one update.
         data_noise: Standard deviation of the noise that each batch of real examples gets.
-        lr_schedule: How the learning rate goes: constant, or linear down to zero from schedule_from on.
-        noise_schedule: How data_noise goes: constant, or linear down to zero from schedule_from on.
-        schedule_from: Share of the run, in [0, 1), after which linear schedules fall.
+        lr_schedule: How the learning rate goes: constant, or linear down to zero after update schedule_from.
+        noise_schedule: How data_noise goes: constant, or linear down to zero after update schedule_from.
+        schedule_from: Update after which linear schedules fall, to reach zero after the last (the paper: 200,000).
         energy_l2: Weight of the mean squared energies in the loss; 0 leaves them out.
         gradient_clip: Bound on the norm of the parameter gradient; none leaves it free.
         average: Decay of a moving average of the weights, used for pictures and samples; none keeps none.
@@ -34,9 +34,9 @@ class Train:
     iterations: int = 450
     batch_size: int = 32
     data_noise: float = 0.05
-    lr_schedule: Schedule = "constant"
+    lr_schedule: Schedule = "linear"
     noise_schedule: Schedule = "constant"
-    schedule_from: float = 0.5
+    schedule_from: int = 300
     energy_l2: float = 0.0
     gradient_clip: float | None = None
     average: float | None = None
@@ -49,7 +49,7 @@ class Train:
         check("iterations", self.iterations, at_least=1)
         check("batch_size", self.batch_size, at_least=1)
         check("data_noise", self.data_noise, at_least=0)
-        check("schedule_from", self.schedule_from, at_least=0, below=1)
+        check("schedule_from", self.schedule_from, at_least=0)
         check("seed", self.seed, at_least=0)
         if self.threads is not None:
             check("threads", self.threads, at_least=1)

@@ -181,14 +181,14 @@ def mean_norm(x: Tensor) -> Tensor:
     return norm.mean()
 
 
-def linear(iterations: int, start: float) -> Callable[[int], float]:
-    """A schedule: 1 until the share `start` of the run, then down a straight line that reaches 0 after the last.
+def linear(iterations: int, start: int) -> Callable[[int], float]:
+    """A schedule: 1 until update `start`, then down a straight line that reaches 0 after the last update.
 
     Args:
         iterations: Length of the run.
-        start: Share of the run, in [0, 1), after which it falls.
+        start: The last update at full height; a run that is not longer stays at 1.
     """
-    flat = int(start * iterations)
+    flat = min(start, iterations)
     return lambda index: min(1.0, (iterations + 1 - index) / (iterations + 1 - flat))
 
 

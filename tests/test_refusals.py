@@ -108,7 +108,7 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "no such user": (("--data", "arrays", "-s", "data.path=~nosuchuser/x"), "cannot use '~nosuchuser/x' as a path"),
     "resize to nothing": (("-s", "data.fit=resize"), "add -s data.size=32"),
     "depth of a convnet": (("-s", "energy.depth=2"), "'depth' belongs to energy 'mlp'"),
-    "schedule in print": (("--print-config", "-s", "train.schedule_from=7"), "train.schedule_from must be"),
+    "schedule in print": (("--print-config", "-s", "train.schedule_from=-7"), "train.schedule_from must be"),
     "noise in print": (("--print-config", "-s", "sampler.noise=nan"), "sampler.noise must be at least 0, not nan"),
     "no pictures, dry": (("--dry-run", "-s", "watch.pictures.count=0"), "watch.pictures.count must be at least 1"),
     **{

@@ -117,7 +117,12 @@ def test_stopped_at_10_and_resumed_to_20_is_bitwise_a_straight_20(tmp_path, samp
 
 
 def test_interrupted_under_schedules_and_resumed_is_bitwise_a_straight_run(tmp_path):
-    changes = {"train.lr_schedule": "linear", "train.noise_schedule": "linear", "train.data_noise": "0.3"}
+    changes = {
+        "train.lr_schedule": "linear",
+        "train.noise_schedule": "linear",
+        "train.schedule_from": "8",
+        "train.data_noise": "0.3",
+    }
     changes |= {"train.gradient_clip": "0.5", "optimizer.use": "sgd", "optimizer.momentum": "0.9"}
     trained(tmp_path / "straight", changes)
     _, steps = begun(tmp_path / "stopped", recipe(changes))

@@ -203,14 +203,18 @@ def test_an_average_changes_nothing_in_training():
 
 
 def test_the_linear_schedule_is_flat_then_falls_to_zero_after_the_last_update():
-    factor = linear(10, 0.5)
+    factor = linear(10, 5)
     assert [factor(index) for index in range(1, 6)] == [1.0] * 5
     assert [factor(index) for index in range(6, 12)] == pytest.approx([5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6, 0])
 
 
+def test_a_run_that_ends_before_the_schedule_falls_stays_at_full_height():
+    assert [linear(10, 300)(index) for index in range(1, 11)] == [1.0] * 10
+
+
 @pytest.mark.parametrize(("kind", "factors"), [("constant", [1, 1, 1, 1]), ("linear", [1, 1, 2 / 3, 1 / 3])])
 def test_the_schedule_scales_the_learning_rate_by_the_updates_index(kind, factors):
-    schedule = Train(iterations=4).schedule(kind)
+    schedule = Train(iterations=4, schedule_from=2).schedule(kind)
     training = trainer(well(4.0), lr=0.1, schedule=schedule)
     for index, factor in enumerate(factors):
         before = training.energy.mean.detach().clone()
@@ -350,7 +354,7 @@ def same_steps(one: Step, other: Step) -> bool:
 
 
 def test_a_trainer_taken_up_from_its_state_goes_on_bitwise():
-    schedule = linear(10, 0.2)
+    schedule = linear(10, 2)
     straight = small(average=0.9, schedule=schedule)
     for index in range(4):
         straight.step(real(index))
@@ -389,7 +393,7 @@ def test_settings_out_of_range_are_refused(wrong):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"iterations": 0}, {"batch_size": 0}, {"data_noise": -0.1}, {"schedule_from": 1.0}, {"seed": -1}],
+    [{"iterations": 0}, {"batch_size": 0}, {"data_noise": -0.1}, {"schedule_from": -1}, {"seed": -1}],
 )
 def test_settings_of_the_loop_out_of_range_are_refused(wrong):
     with pytest.raises(UsageError, match=next(iter(wrong))):
