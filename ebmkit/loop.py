@@ -31,12 +31,12 @@ class Train:
         UsageError: if a setting is outside its range.
     """
 
-    iterations: int = 450
+    iterations: int = 400
     batch_size: int = 32
     data_noise: float = 0.05
     lr_schedule: Schedule = "linear"
     noise_schedule: Schedule = "constant"
-    schedule_from: int = 300
+    schedule_from: int = 250
     energy_l2: float = 0.0
     gradient_clip: float | None = None
     average: float | None = None

@@ -145,7 +145,7 @@ def test_a_near_name_is_offered():
         ["sampler.stepsize=1"],
     )
     refused(r"^unknown sampler 'langvin'\. Did you mean 'langevin'\? Installed: langevin, hmc", ["sampler.use=langvin"])
-    refused(r"^train has no setting 'sed'\. Did you mean 'seed'\? It has: iterations=450", ["train.sed=1"])
+    refused(r"^train has no setting 'sed'\. Did you mean 'seed'\? It has: iterations=400", ["train.sed=1"])
     refused(
         r"^watch\.metrics has no setting 'evry' \(selected: metrics\)\. Did you mean 'every'\?",
         ["watch.metrics.evry=1"],
