@@ -16,7 +16,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
 	@touch $@
 
-demo: $(VENV)/ready  ## Train on real digits: about two minutes on two cores
+demo: $(VENV)/ready  ## Train on real digits: two to three minutes on two cores
 	$(BIN)/ebmkit train --energy convnet --sampler langevin --steps 100
 
 test: $(VENV)/ready  ## The whole test suite
