@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Energy": "interfaces",
     "InitDistribution": "interfaces",
+    "Promises": "interfaces",
     "Sampler": "interfaces",
     "State": "interfaces",
     "Step": "training",
@@ -25,6 +26,7 @@ _PUBLIC = {
 __all__ = [
     "Energy",
     "InitDistribution",
+    "Promises",
     "Sampler",
     "State",
     "Step",
@@ -39,7 +41,7 @@ __all__ = [
 if TYPE_CHECKING:
     from ebmkit.errors import UsageError
     from ebmkit.hookspecs import hookimpl
-    from ebmkit.interfaces import Energy, InitDistribution, Sampler, State, value_and_grad
+    from ebmkit.interfaces import Energy, InitDistribution, Promises, Sampler, State, value_and_grad
     from ebmkit.registry import register
     from ebmkit.training import Step, Trainer
 

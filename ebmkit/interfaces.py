@@ -8,6 +8,7 @@ An energy is any callable `(B, *shape) -> (B,)` or `(B, 1)`; a sampler asks for 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -37,12 +38,35 @@ class State(NamedTuple):
     info: dict[str, Tensor]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Promises:
+    """What a sampler, with the settings that it has, says of itself; `ebmkit.testing` holds it to that.
+
+    Attributes:
+        temperature: The T for which each step leaves exp(-E/T) as it is, walls included. None where no law is left
+            as it is, as by a chain whose discretisation nothing corrects.
+        reversible: Whether each step also is in detailed balance with that law.
+        gradients: How many gradients one whole chain takes for each example. None where that cannot be said before.
+        stochastic: Whether the chain draws from `rng`.
+    """
+
+    temperature: float | None = None
+    reversible: bool = False
+    gradients: int | None = None
+    stochastic: bool = True
+
+
 class Sampler(ABC):
     """A Markov chain on examples; built as `Sampler(*, settings...)`.
 
     A chain is a generator: momenta, caches and schedules are local variables of its frame. Trajectories,
     thinning and diagnostics are the caller's `for`.
     """
+
+    @property
+    def promises(self) -> Promises:
+        """What can be relied on beyond the interface; nothing, unless a sampler says so."""
+        return Promises()
 
     @abstractmethod
     def chain(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Iterator[State]:

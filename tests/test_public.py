@@ -15,6 +15,7 @@ import ebmkit
 PUBLIC = [
     "Energy",
     "InitDistribution",
+    "Promises",
     "Sampler",
     "State",
     "Step",

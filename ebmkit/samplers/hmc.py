@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from ebmkit.errors import UsageError, check
-from ebmkit.interfaces import EnergyFn, Sampler, State, noise_like, per_example, value_and_grad
+from ebmkit.interfaces import EnergyFn, Promises, Sampler, State, noise_like, per_example, value_and_grad
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +52,15 @@ class HMC(Sampler):
             check("mass", self.mass, above=0)
         elif not bool(((self.mass > 0) & self.mass.isfinite()).all()):
             raise UsageError("mass must be above 0 and finite everywhere")
+
+    @property
+    def promises(self) -> Promises:
+        """With `adjust`, steps in detailed balance with exp(-E / temperature)."""
+        return Promises(
+            temperature=self.temperature if self.adjust else None,
+            reversible=self.adjust,
+            gradients=self.steps * self.leapfrog + 1,
+        )
 
     def chain(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Iterator[State]:
         """Yield the state after each proposal was kept or rejected."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Generator, Tensor
 
 from ebmkit.errors import check
-from ebmkit.interfaces import EnergyFn, Sampler, State, noise_like, per_example, value_and_grad
+from ebmkit.interfaces import EnergyFn, Promises, Sampler, State, noise_like, per_example, value_and_grad
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +52,11 @@ class Langevin(Sampler):
     def temperature(self) -> float:
         """The temperature T of exp(-E/T) that this drift and this noise discretise: noise² / (2 step_size)."""
         return self.noise**2 / (2 * self.step_size)
+
+    @property
+    def promises(self) -> Promises:
+        """K gradients. No law is left as it is: nothing corrects the discretisation."""
+        return Promises(gradients=self.steps, stochastic=self.noise > 0)
 
     def chain(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Iterator[State]:
         """Yield the state after each step; K gradients in all."""
