@@ -1,0 +1,45 @@
+"""Underdamped: its settings, and how the plug-in is found."""
+
+import math
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from typing import Any
+
+import pytest
+from ebmkit_underdamped.sampler import Underdamped
+
+from ebmkit import UsageError
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"steps": 0},
+        {"step_size": 0.0},
+        {"step_size": math.inf},
+        {"friction": 0.0},
+        {"friction": -1.0},
+        {"friction": math.nan},
+        {"temperature": 0.0},
+        {"mass": 0.0},
+        {"mass": math.nan},
+    ],
+    ids=str,
+)
+def test_settings_out_of_range_are_refused_in_one_line(settings: dict[str, Any]):
+    with pytest.raises(UsageError, match=f"^{next(iter(settings))} must be ") as caught:
+        Underdamped(**settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_entry_point_leads_to_the_sampler():
+    (entry,) = entry_points(group="ebmkit", name="underdamped")
+    module = entry.load()
+    assert module.EBMKIT_PLUGIN_API == 1
+    assert module.samplers() == {"underdamped": f"{Underdamped.__module__}:{Underdamped.__qualname__}"}
+
+
+def test_importing_the_plug_in_does_not_import_torch():
+    code = "import sys, ebmkit_underdamped; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
