@@ -1,0 +1,48 @@
+"""A jittered grid as p_0: starts that leave no part of the plane out."""
+
+import math
+from dataclasses import KW_ONLY, dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from ebmkit import InitDistribution, UsageError
+from ebmkit.errors import check
+
+
+@dataclass(frozen=True)
+class Stratified(InitDistribution):
+    """Chains start at a jittered grid: each of n points in the plane has a cell of [low, high]² for itself.
+
+    The box is cut into m² equal cells, m² being the smallest square that is not below n. Each point is uniform in its
+    cell; the cells are n of the m², drawn without replacement, in random order. So every point by itself is uniform on
+    the box, as with `uniform`, but together they fill it evenly.
+
+    Source: textbook, as stratified or jittered sampling; for rendering, Cook, ACM Transactions on Graphics 5 (1986).
+
+    Args:
+        low: Lower end of the box, for both coordinates.
+        high: Upper end of the box, for both coordinates.
+
+    Raises:
+        UsageError: unless `low < high`, both finite, or if the examples are no points in the plane.
+    """
+
+    shape: tuple[int, ...]
+    _: KW_ONLY
+    low: float = -1.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.shape != (2,):
+            raise UsageError(f"shape must be (2,), that of points in the plane, not {self.shape}")
+        check("low", self.low)
+        check("high", self.high, above=self.low)
+
+    def sample(self, n: int, rng: Generator) -> Tensor:
+        """`n` draws, `(n, 2)`."""
+        side = math.ceil(math.sqrt(n))
+        cells = torch.randperm(side**2, generator=rng, device=rng.device)[:n]
+        corners = torch.stack([cells % max(1, side), cells // max(1, side)], dim=1)
+        within = torch.rand(n, 2, generator=rng, device=rng.device)
+        return self.low + (self.high - self.low) * (corners + within) / max(1, side)
