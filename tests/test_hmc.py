@@ -1,4 +1,4 @@
-"""HMC: the leapfrog's invariants, the exactness of Metropolis' rule, and walls."""
+"""HMC: mass, walls, what it reports; its laws are in laws/hamiltonian.py, the leapfrog in test_leapfrog.py."""
 
 import math
 from collections.abc import Callable
@@ -38,30 +38,12 @@ def worst_z(x: Tensor, mean: Tensor, covariance: Tensor) -> float:
     return float((both.mean(0) / (both.std(0) / math.sqrt(len(x)))).abs().max())
 
 
-def test_the_leapfrog_conserves_its_modified_energy():
-    step = 0.7
-    sampler = HMC(step_size=step, leapfrog=1)
+def test_leapfrogs_give_the_energy_and_the_gradient_of_their_end():
     x, p = normal(20, 1), normal(20, 1, seed=1)
-    gradient = x
-    for _ in range(200):
-        before = p.square() / 2 + x.square() / 2 * (1 - step**2 / 4)
-        x, p, value, gradient = sampler.leapfrogs(square, x, p, gradient)
-        after = p.square() / 2 + x.square() / 2 * (1 - step**2 / 4)
-        assert (after - before).abs().max() < 1e-11
-        torch.testing.assert_close(value, square(x))
-        torch.testing.assert_close(gradient, x)
-
-
-@pytest.mark.parametrize("mass", [1.0, torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64)], ids=["float", "tensor"])
-def test_the_dynamics_can_be_reversed(mass: float | Tensor):
-    energy = DoubleWell((3,), height=0.5)
-    sampler = HMC(step_size=0.05, leapfrog=30, mass=mass)
-    x, p = normal(50, 3), normal(50, 3, seed=1)
-    end, momentum, _, gradient = sampler.leapfrogs(energy, x, p, value_and_grad(energy, x)[1])
-    assert (end - x).abs().max() > 0.1
-    back, momentum, _, _ = sampler.leapfrogs(energy, end, -momentum, gradient)
-    assert (back - x).abs().max() < 1e-11
-    assert (momentum + p).abs().max() < 1e-11
+    end, _, value, gradient = HMC(step_size=0.7, leapfrog=3).leapfrogs(square, x, p, x)
+    assert (end - x).abs().min() > 0
+    torch.testing.assert_close(value, square(end))
+    torch.testing.assert_close(gradient, end)
 
 
 def creutz_z(step_size: float, heat: float, mass: float | Tensor = 1.0) -> float:
@@ -77,9 +59,8 @@ def creutz_z(step_size: float, heat: float, mass: float | Tensor = 1.0) -> float
     return float((weight.mean() - 1) / (weight.std() / math.sqrt(N)))
 
 
-@pytest.mark.parametrize("mass", [1.0, torch.tensor([0.7, 2.0], dtype=torch.float64)], ids=["float", "tensor"])
-def test_creutz_equality_holds(mass: float | Tensor):
-    assert abs(creutz_z(0.6, 1.0, mass)) < 5
+def test_creutz_equality_holds_for_a_mass_of_each_element():
+    assert abs(creutz_z(0.6, 1.0, torch.tensor([0.7, 2.0], dtype=torch.float64))) < 5
 
 
 def test_creutz_equality_fails_for_momenta_of_another_temperature():
@@ -99,31 +80,13 @@ def invariance_z(**settings: Any) -> float:
     return worst_z(moved, energy.mean.detach(), energy.covariance)
 
 
-@pytest.mark.parametrize("mass", [1.0, torch.tensor([1.5, 0.5], dtype=torch.float64)], ids=["float", "tensor"])
-def test_adjusted_steps_leave_the_target_as_it_is(mass: float | Tensor):
-    assert invariance_z(mass=mass) < 5
+def test_adjusted_steps_leave_the_target_as_it_is_for_a_mass_of_each_element():
+    assert invariance_z(mass=torch.tensor([1.5, 0.5], dtype=torch.float64)) < 5
 
 
 @pytest.mark.parametrize("mutant", [{"temperature": 1 / 1.1}, {"temperature": 1.1}, {"adjust": False}], ids=str)
 def test_the_test_of_invariance_catches_mutants(mutant: dict[str, Any]):
     assert invariance_z(**mutant) > 5
-
-
-@pytest.mark.parametrize("temperature", [0.3, 2.5])
-def test_the_temperature_scales_the_target(temperature: float):
-    sampler = HMC(steps=8, step_size=0.8, leapfrog=2, temperature=temperature)
-    end = sampler.sample(square, normal(N, 1) * math.sqrt(temperature), rng(6))
-    assert worst_z(end, torch.zeros(1), torch.full((1, 1), temperature)) < 5
-    # From elsewhere, too: the chain has to find its temperature.
-    end = HMC(steps=40, step_size=0.8, leapfrog=2, temperature=temperature).sample(square, normal(20_000, 1), rng(7))
-    assert worst_z(end, torch.zeros(1), torch.full((1, 1), temperature)) < 5
-
-
-def test_without_adjustment_the_stationary_variance_is_the_leapfrogs():
-    step = 1.0
-    end = HMC(steps=30, step_size=step, leapfrog=2, adjust=False).sample(square, normal(N, 1), rng(8))
-    assert worst_z(end, torch.zeros(1), torch.full((1, 1), 1 / (1 - step**2 / 4))) < 5
-    assert worst_z(end, torch.zeros(1), torch.ones(1, 1)) > 5
 
 
 def test_a_mass_is_a_rescaled_step():
@@ -151,7 +114,7 @@ def nan_value(x: Tensor) -> Tensor:
 
 
 def nan_value_and_gradient(x: Tensor) -> Tensor:
-    return square(x) + 0 * (2 - x.squeeze(1)).log()
+    return square(x) + 0 * (2 - x.squeeze(1)).sqrt()  # the gradient of log would be finite there
 
 
 def inf_value(x: Tensor) -> Tensor:
@@ -166,7 +129,7 @@ walls = pytest.mark.parametrize("wall", [nan_value, nan_value_and_gradient, inf_
 
 
 @walls
-def test_a_wall_truncates_the_target(wall: Callable[[Tensor], Tensor]):
+def test_a_wall_is_never_passed_and_what_is_rejected_stays(wall: Callable[[Tensor], Tensor]):
     x = torch.zeros(20_000, 1, dtype=torch.float64)
     nonfinite = 0
     for state in HMC(steps=20, step_size=0.6, leapfrog=3).chain(wall, x, rng(10)):
@@ -177,12 +140,6 @@ def test_a_wall_truncates_the_target(wall: Callable[[Tensor], Tensor]):
         nonfinite += int(state.info["nonfinite"].sum())
         x = state.x
     assert nonfinite > 1000
-    density, below = math.exp(-2) / math.sqrt(2 * math.pi), (1 + math.erf(math.sqrt(2))) / 2
-    mean = -density / below
-    variance = 1 + 2 * mean - mean**2
-    assert (mean, variance) == (pytest.approx(-0.0552, abs=1e-4), pytest.approx(0.886, abs=1e-3))
-    assert worst_z(x, torch.tensor([mean], dtype=torch.float64), torch.tensor([[variance]], dtype=torch.float64)) < 5
-    assert worst_z(x, torch.zeros(1, dtype=torch.float64), torch.ones(1, 1, dtype=torch.float64)) > 5
 
 
 @walls

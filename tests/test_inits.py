@@ -75,38 +75,13 @@ def test_noise_has_the_shape_of_the_examples(kind: type[Any], shape: tuple[int, 
 
 
 @pytest.mark.parametrize(("low", "high"), [(-1.0, 1.0), (0.0, 0.5), (-3.0, -2.0)])
-def test_uniform_noise_is_uniform_on_its_range(low: float, high: float):
-    stats = pytest.importorskip("scipy.stats")
+def test_uniform_noise_fills_its_range_and_no_more(low: float, high: float):
     x = Uniform((3,), low=low, high=high).sample(N, rng(3))
-    assert x.min() >= low
-    assert x.max() <= high
-    middle, width = (low + high) / 2, high - low
-    assert z(x, middle) < 5
-    assert z((x - middle).square(), width**2 / 12) < 5
-    assert stats.kstest(x.flatten().numpy(), stats.uniform(low, width).cdf).pvalue > 1e-4
-    assert stats.kstest(x.flatten().numpy(), stats.uniform(low, width * 1.05).cdf).pvalue < 1e-4
+    assert low <= x.min() < low + 1e-3 < high - 1e-3 < x.max() <= high
 
 
 def test_uniform_noise_is_that_of_the_data_unless_told_otherwise():
     assert (Uniform((2,)).low, Uniform((2,)).high) == (-1, 1)
-
-
-@pytest.mark.parametrize(("mean", "scale"), [(0.0, 1.0), (0.5, 0.2), (-2.0, 3.0)])
-def test_gaussian_noise_is_gaussian(mean: float, scale: float):
-    stats = pytest.importorskip("scipy.stats")
-    x = Gaussian((3,), mean=mean, scale=scale).sample(N, rng(4))
-    assert z(x, mean) < 5
-    assert z((x - mean).square(), scale**2) < 5
-    assert z((x - mean).square(), (1.1 * scale) ** 2) > 5
-    assert stats.kstest(x.flatten().numpy(), stats.norm(mean, scale).cdf).pvalue > 1e-4
-    assert stats.kstest(x.flatten().numpy(), stats.norm(mean, scale * 1.1).cdf).pvalue < 1e-4
-
-
-@pytest.mark.parametrize("kind", [Uniform, Gaussian])
-def test_elements_of_noise_are_independent(kind: type[Any]):
-    x = kind((2,)).sample(N, rng(5))
-    assert z(x[:, 0] * x[:, 1], 0) < 5
-    assert z(x[:-1, 0] * x[1:, 0], 0) < 5
 
 
 def test_data_starts_are_real_examples_drawn_evenly_with_replacement():

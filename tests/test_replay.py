@@ -68,15 +68,9 @@ def test_new_chains_start_from_the_base(base: Any, expected: InitDistribution):
     assert torch.equal(bank(replay), before)
 
 
-def test_a_draw_has_distinct_slots_all_equally_likely():
-    replay = Replay((1,), size=10, restart=0.0, base=Lineages())
-    generator, counts, draws = rng(4), torch.zeros(10), 5000
-    for _ in range(draws):
-        x = replay.sample(3, generator).flatten().long()
-        assert len(x.unique()) == 3
-        counts[x] += 1
-    z = (counts / draws - 0.3) / math.sqrt(0.3 * 0.7 / draws)
-    assert z.abs().max() < 5
+def test_a_draw_has_distinct_slots():
+    replay, generator = Replay((1,), size=10, restart=0.0, base=Lineages()), rng(4)
+    assert all(len(replay.sample(3, generator).unique()) == 3 for _ in range(200))
 
 
 @pytest.mark.parametrize("restart", [0.05, 0.5])
@@ -127,14 +121,6 @@ def test_only_the_drawn_slots_are_written_and_each_with_its_own_chain(
     assert torch.equal(bank(replay)[changed].sort(0).values, (x + 1000).sort(0).values)
     if restart == 0:
         assert torch.equal(bank(replay)[changed], before[changed] + 1000)
-
-
-def test_chains_that_stand_still_keep_all_their_lineages():
-    replay = Replay((1,), size=100, restart=0.0, base=Lineages())
-    generator = rng(7)
-    for _ in range(300):
-        replay.remember(replay.sample(30, generator))
-    assert torch.equal(bank(replay), torch.arange(100.0).unsqueeze(1))
 
 
 def test_restarts_replace_lineages_one_by_one():

@@ -103,35 +103,6 @@ def test_a_step_reports_what_it_saw_before_the_update():
     assert not any(value.requires_grad for value in (step.loss, step.real_energy, step.fake, step.gradient_norm))
 
 
-def run_to_rest(sampler: Sampler, slope: float, updates: int = 400, n: int = 50) -> Tensor:
-    """Where `mean` ends if the learning rate falls as 1 / (slope t): the plain average of all updates' targets."""
-    training = trainer(well(5.0), sampler, lr=1 / slope, schedule=lambda index: 1 / index)
-    for index in range(updates):
-        training.step(data(n, seed=index + 1))
-    return training.energy.mean.detach()
-
-
-def worst_z(found: Tensor, expected: Tensor, variance: float, count: int) -> float:
-    return float(((found - expected).abs() / math.sqrt(variance / count)).max())
-
-
-def test_training_with_exact_samples_finds_the_mean_of_the_data():
-    found = run_to_rest(Exact(), slope=1.0)
-    # Each update's target is mean(batch) - mean(noise of the sampler): two unit variances.
-    assert worst_z(found, CENTRE, 2.0, 400 * 50) < 5
-
-
-def test_training_with_short_chains_finds_the_biased_fixed_point():
-    rate, noise, steps = 0.3, 0.1, 2
-    kept = (1 - rate) ** steps
-    found = run_to_rest(Langevin(steps=steps, step_size=rate, noise=noise), slope=1 - kept)
-    # fake = kept * start + (1 - kept) * mean + noise, the starts having mean 0 and variance 1/3.
-    shaken = noise**2 * sum((1 - rate) ** (2 * k) for k in range(steps))
-    variance = (1 + kept**2 / 3 + shaken) / (1 - kept) ** 2
-    assert worst_z(found, CENTRE / (1 - kept), variance, 400 * 50) < 5
-    assert worst_z(found, CENTRE, variance, 400 * 50) > 50
-
-
 def test_a_plain_module_that_gives_a_column_trains_as_one_that_gives_a_vector():
     torch.manual_seed(0)
     column = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1)).double()

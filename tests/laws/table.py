@@ -1,0 +1,6 @@
+"""Every law; `python -m laws`, run in tests/, prints them as a table."""
+
+from laws import hamiltonian, langevin, learning, starts, walls
+from laws.law import Law
+
+LAWS: list[Law] = [*langevin.LAWS, *hamiltonian.LAWS, *walls.LAWS, *starts.LAWS, *learning.LAWS]
