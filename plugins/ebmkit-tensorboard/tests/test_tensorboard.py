@@ -1,0 +1,223 @@
+"""What the watcher wrote is read back from the event files, and compared number by number."""
+
+import io
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("tensorboard", reason="tensorboard is not installed")
+from ebmkit_tensorboard import watcher
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from typer.testing import CliRunner
+
+from ebmkit import Step, UsageError
+from ebmkit.cli.main import app
+from ebmkit.config import dumps
+from ebmkit.pictures import grid
+from ebmkit.testing import conforms
+from ebmkit.testing.training import Training
+from ebmkit.watch import measures
+
+CONFIG = {"sampler": {"use": "langevin", "steps": 3, "clip": None}, "train": {"iterations": 5}}
+ALL = ["loss", "gap", "real_energy", "fake_energy", "gradient_norm", "displacement", "start_gradient", "end_gradient"]
+
+
+@conforms("watcher", watcher.tensorboard, every=2, images=2)
+def test_it_is_a_watcher(check):
+    check()
+
+
+def watched(training: Training, steps: Iterator[Step] | None = None, **settings: Any) -> Iterator[Step]:
+    training.folder.mkdir(parents=True, exist_ok=True)
+    source = training.updates() if steps is None else steps
+    return watcher.tensorboard(source, training.trainer, training.folder, CONFIG, **settings)
+
+
+def training(tmp_path: Path, shape: tuple[int, ...] = (2,)) -> Training:
+    return Training(shape, str(tmp_path / "run"))
+
+
+def read(folder: Path) -> EventAccumulator:
+    """All that is in the event files, nothing left out of it."""
+    return EventAccumulator(
+        str(folder / "tensorboard"), size_guidance={"scalars": 0, "images": 0, "tensors": 0}
+    ).Reload()
+
+
+def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    events = read(folder)
+    return {name: [(one.step, one.value) for one in events.Scalars(name)] for name in events.Tags()["scalars"]}
+
+
+def expected(steps: list[Step]) -> dict[str, list[tuple[int, float]]]:
+    return {name: [(step.index, measures(step)[name]) for step in steps] for name in measures(steps[0])}
+
+
+def picture(event: Any) -> np.ndarray:
+    with Image.open(io.BytesIO(event.encoded_image_string)) as image:
+        return np.asarray(image)
+
+
+def test_the_scalars_are_the_measures_of_each_update(tmp_path):
+    run = training(tmp_path)
+    steps = list(watched(run))
+    assert curves(run.folder) == expected(steps)
+    assert set(curves(run.folder)) == set(ALL)
+
+
+@pytest.mark.parametrize(("every", "indices"), [(0, []), (2, [2, 4]), (5, [5])])
+def test_the_scalars_are_of_each_nth_update(every, indices, tmp_path):
+    run = training(tmp_path)
+    steps = [step for step in watched(run, every=every) if step.index in indices]
+    assert curves(run.folder) == (expected(steps) if indices else {})
+
+
+def test_a_figure_that_is_not_finite_is_written_as_it_is(tmp_path):
+    run = training(tmp_path)
+    (step,) = run.updates(1)
+    step.loss.fill_(math.nan)
+    list(watched(run, iter([step])))
+    ((_, value),) = curves(run.folder)["loss"]
+    assert math.isnan(value)
+
+
+@pytest.mark.parametrize("shape", [(2,), (1, 8, 8), (3, 4, 4)])
+def test_the_pictures_are_the_samples_of_each_nth_update(shape, tmp_path):
+    run = training(tmp_path, shape)
+    steps = [step for step in watched(run, images=2) if step.index % 2 == 0]
+    for event, step in zip(read(run.folder).Images("samples"), steps, strict=True):
+        assert event.step == step.index
+        assert np.array_equal(picture(event), np.asarray(grid(step.fake, columns=3)))
+
+
+@pytest.mark.parametrize(("shape", "images"), [((5,), 1), ((2, 4, 4), 1), ((2,), 0)])
+def test_there_are_no_pictures_of_what_cannot_be_drawn_nor_where_none_are_wanted(shape, images, tmp_path):
+    run = training(tmp_path, shape)
+    assert len(list(watched(run, images=images))) == 5
+    assert read(run.folder).Tags()["images"] == []
+
+
+def test_the_configuration_is_a_text(tmp_path):
+    run = training(tmp_path)
+    list(watched(run))
+    (event,) = read(run.folder).Tensors("config/text_summary")
+    text = event.tensor_proto.string_val[0].decode()
+    assert event.step == 0
+    assert "".join(line.removeprefix("    ") for line in text.splitlines(keepends=True)) == dumps(CONFIG)
+
+
+def test_a_resumed_run_goes_on_with_its_curves_and_later_figures_are_purged(tmp_path):
+    run = training(tmp_path)
+    steps = list(watched(run, run.updates(3), images=1))
+    state = run.trainer.state_dict()
+    list(watched(run, run.updates(2), images=1))  # lost: the checkpoint is of update 3
+    time.sleep(1.1)  # event files are told apart, and ordered, by the second in their names
+    again = training(tmp_path)
+    again.trainer.load_state_dict(state)
+    again.trainer.optimizer.param_groups[0]["lr"] = 0.5
+    steps += list(watched(again, again.updates(2), images=1))
+    assert [step.index for step in steps] == [1, 2, 3, 4, 5]
+    assert curves(run.folder) == expected(steps)
+    assert [event.step for event in read(run.folder).Images("samples")] == [1, 2, 3, 4, 5]
+
+
+def failing(run: Training) -> Iterator[Step]:
+    yield from run.updates(2)
+    raise RuntimeError("on purpose")
+
+
+@pytest.mark.parametrize("how", ["end", "close", "error"])
+def test_the_writer_is_closed_and_everything_is_on_disk(how, tmp_path, monkeypatch):
+    closed = []
+    monkeypatch.setattr(
+        watcher.SummaryWriter, "close", lambda self, close=watcher.SummaryWriter.close: (closed.append(1), close(self))
+    )
+    run = training(tmp_path)
+    if how == "error":
+        with pytest.raises(RuntimeError, match="on purpose"):
+            list(watched(run, failing(run)))
+    else:
+        steps = watched(run, run.updates(2))
+        next(steps)
+        next(steps)
+        assert not closed
+        steps.close() if how == "close" else list(steps)
+    assert closed == [1]
+    assert [index for index, _ in curves(run.folder)["loss"]] == [1, 2]
+
+
+@pytest.mark.parametrize(("name", "value"), [("every", -1), ("images", -1), ("every", math.nan)])
+def test_settings_out_of_range_are_refused_at_the_call(name, value, tmp_path):
+    run = training(tmp_path)
+    with pytest.raises(UsageError, match=f"^{name} must be at least 0, not "):
+        watched(run, **{name: value})
+
+
+SMALL = ("--data", "moons", "--energy", "mlp", "--steps", "3", "--batch-size", "16", "--samples-every", "0")
+WATCHED = ("--watch", "tensorboard", "-s", "watch.tensorboard.images=2")
+
+
+def train(*words: object, code: int = 0) -> str:
+    """Run the command line; what it said on stderr."""
+    ended = CliRunner().invoke(app, ["train", *map(str, words)], prog_name="ebmkit")
+    assert ended.exit_code == code, (ended.stdout, ended.stderr, ended.exception)
+    assert "switched off" not in ended.stderr
+    return ended.stderr
+
+
+def from_metrics(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return {name: [(line["step"], line[name]) for line in lines] for name in ALL}
+
+
+def test_the_command_line_writes_goes_on_and_agrees_with_the_metrics(tmp_path):
+    out = tmp_path / "run"
+    train(*SMALL, *WATCHED, "--iterations", 3, "--out", out)
+    (event,) = read(out).Tensors("config/text_summary")
+    text = event.tensor_proto.string_val[0].decode()
+    assert "".join(line.removeprefix("    ") for line in text.splitlines(keepends=True)).strip() == (
+        (out / "config.toml").read_text().strip()
+    )
+    time.sleep(1.1)
+    train("--resume", out, "--iterations", 5)
+    assert curves(out) == from_metrics(out)
+    assert [index for index, _ in curves(out)["loss"]] == [1, 2, 3, 4, 5]
+    assert [event.step for event in read(out).Images("samples")] == [2, 4]
+
+
+def test_a_run_that_is_stopped_has_its_figures_on_disk(tmp_path, monkeypatch):
+    def interrupting(step: Step) -> dict[str, float]:
+        if step.index == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return measures(step)
+
+    monkeypatch.setattr(watcher, "measures", interrupting)
+    out = tmp_path / "run"
+    told = train(*SMALL, *WATCHED, "--iterations", 100, "--out", out, code=130)
+    assert "stopped after step 3" in told
+    assert curves(out) == from_metrics(out)
+    assert [index for index, _ in curves(out)["loss"]] == [1, 2, 3]
+
+
+def test_the_entry_point_leads_to_the_watcher():
+    (entry,) = entry_points(group="ebmkit", name="tensorboard")
+    module = entry.load()
+    assert module.EBMKIT_PLUGIN_API == 1
+    assert module.watchers() == {"tensorboard": f"{watcher.__name__}:{watcher.tensorboard.__name__}"}
+
+
+def test_importing_the_plug_in_imports_neither_torch_nor_tensorboard():
+    code = "import sys, ebmkit_tensorboard; sys.exit('torch' in sys.modules or 'tensorboard' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

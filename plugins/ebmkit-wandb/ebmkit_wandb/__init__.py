@@ -1,0 +1,11 @@
+"""Plug-in for ebmkit: the watcher `wandb`."""
+
+from ebmkit import hookimpl
+
+EBMKIT_PLUGIN_API = 1
+
+
+@hookimpl
+def watchers() -> dict[str, str]:
+    """The watcher by its import string, so that listing it imports neither torch nor wandb."""
+    return {"wandb": "ebmkit_wandb.watcher:wandb"}
