@@ -29,6 +29,13 @@ def names_of(kind: str) -> Callable[[str], list[str]]:
     return complete
 
 
+def owners(incomplete: str) -> list[str]:
+    """Packages with plug-ins, then names of parts."""
+    packages = [plugin.package for plugin in registry().plugins]
+    every = [*packages, *(name for kind in KINDS for name in registry().names(kind))]
+    return [name for name in dict.fromkeys(every) if name.startswith(incomplete)]
+
+
 def preset_names(incomplete: str) -> list[str]:
     """Names of the packaged presets."""
     from ebmkit.config import presets

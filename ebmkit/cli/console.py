@@ -2,11 +2,13 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import typer
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from ebmkit.errors import Diverged, Interrupted, UsageError
 from ebmkit.registry import registry
@@ -27,6 +29,16 @@ def err() -> Console:
 def say(text: str, style: str | None = None) -> None:
     """A line for people, on stderr; whatever stands in it is printed as it is."""
     err().print(text, style=style, markup=False)
+
+
+def tabled(titles: tuple[str, ...], rows: Iterable[tuple[str, ...]], whole: str) -> Table:
+    """A table that never breaks what stands in the columns `whole`, so that names can be searched for and copied."""
+    table = Table(box=None, pad_edge=False)
+    for title in titles:
+        table.add_column(title, no_wrap=title in whole.split(), overflow="fold", min_width=len(title) + 2)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ebmkit.cli import parts, train
+from ebmkit.cli import create, parts, plugins, train
 
 app = typer.Typer(
     name="ebmkit",
@@ -17,7 +17,8 @@ app = typer.Typer(
 app.command("train")(train.train)
 app.command("list")(parts.list_parts)
 app.command("show")(parts.show)
-app.command("plugins")(parts.plugins)
+app.command("plugins")(plugins.plugins)
+app.command("new-plugin")(create.new_plugin)
 app.command("version")(parts.version)
 
 

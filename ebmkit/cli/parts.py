@@ -1,20 +1,17 @@
-"""Commands that look at the parts: list, show, plugins, version."""
+"""Commands that look at the parts: list, show, version."""
 
 import inspect
 import json
 import platform
-from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from typing import Annotated
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 import ebmkit
 from ebmkit.cli.complete import kinds, names
-from ebmkit.cli.console import FAILURE, errors, out, say, warn_of_plugins
+from ebmkit.cli.console import errors, out, tabled, warn_of_plugins
 from ebmkit.components import KINDS, Component
 from ebmkit.registry import registry
 
@@ -37,16 +34,6 @@ def list_parts(
             rows = [(one.kind, one.name, one.summary, str(one.plugin)) for one in parts]
             out().print(tabled(("kind", "name", "what it is", "from"), rows, "kind name from"), soft_wrap=False)
         warn_of_plugins()
-
-
-def tabled(titles: tuple[str, ...], rows: Iterable[tuple[str, ...]], whole: str) -> Table:
-    """A table that never breaks what stands in the columns `whole`, so that names can be searched for and copied."""
-    table = Table(box=None, pad_edge=False)
-    for title in titles:
-        table.add_column(title, no_wrap=title in whole.split(), overflow="fold", min_width=len(title) + 2)
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    return table
 
 
 def described(component: Component) -> dict[str, str]:
@@ -86,30 +73,6 @@ def show(
         titles = ("setting", "type", "default", "what it does")
         rows = [(f"{section}.{one.name}", one.type, shown(one.default), one.help) for one in asked.settings.values()]
         console.print(tabled(titles, rows, "setting") if rows else "It has no settings.", soft_wrap=False)
-
-
-def plugins(
-    check: Annotated[bool, typer.Option("--check", help="Exit with 1 if a plug-in did not load.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
-) -> None:
-    """List the plug-in packages: what each brings, and why one did not load."""
-    with errors():
-        found = registry().plugins
-        every = [component for kind in KINDS for component in registry().of_kind(kind)]
-        brings = {plugin: [f"{one.kind} {one.name}" for one in every if one.plugin == plugin] for plugin in found}
-        if as_json:
-            print(json.dumps([{**plugin.__dict__, "brings": brings[plugin]} for plugin in found]))
-        elif not found:
-            out().print("No plug-ins are installed. Write one: see docs/plugins.md, or plugins/ebmkit-annealed.")
-        for plugin in found if not as_json else ():
-            head = f"{plugin.package} {plugin.version} ({plugin.entry})"
-            out().print(f"{head}: {', '.join(brings[plugin])}" if not plugin.error else head, markup=False)
-            if plugin.error:
-                out().print(f"  did not load: {plugin.error}", style="red", markup=False)
-                out().print(f"  to remove it: pip uninstall {plugin.package}", markup=False)
-        if check and registry().broken:
-            say(f"error: {len(registry().broken)} of {len(found)} plug-ins did not load", "red")
-            raise typer.Exit(FAILURE)
 
 
 def version() -> None:

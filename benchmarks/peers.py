@@ -1,0 +1,75 @@
+"""Other libraries' samplers as ours, so that the kit can examine them: thin adapters, one step at a time."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import ebm
+import torch
+from torch import Generator, Tensor
+from torchebm.core import BaseModel
+from torchebm.samplers import HamiltonianMonteCarlo
+
+from ebmkit.interfaces import EnergyFn, Promises, Sampler, State
+
+
+class _Model(BaseModel):  # type: ignore[misc]
+    """torchebm samples from its own modules only."""
+
+    def __init__(self, energy: EnergyFn) -> None:
+        super().__init__()
+        self.energy = energy
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.energy(x)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TorchEBM(Sampler):
+    """torchebm's HMC, which takes examples `(B, d)`."""
+
+    steps: int = 20
+    step_size: float = 0.1
+    leapfrog: int = 5
+
+    @property
+    def promises(self) -> Promises:
+        """It says that it is adjusted by Metropolis' rule."""
+        return Promises(temperature=1.0, reversible=True)
+
+    def chain(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Iterator[State]:
+        """Yield the state after each proposal."""
+        settings = {"step_size": self.step_size, "n_leapfrog_steps": self.leapfrog, "dtype": x.dtype}
+        sampler = HamiltonianMonteCarlo(_Model(energy), **settings)
+        for _ in range(self.steps):
+            x = sampler.sample(x=x, n_steps=1, generator=rng)
+            yield State(x, {})
+
+
+@dataclass(frozen=True, kw_only=True)
+class OtherEbmkit(Sampler):
+    """A sampler of the library that is called `ebmkit` on PyPI and imports as `ebm`; it draws from the global state."""
+
+    make: Callable[[], Any]
+    steps: int = 20
+
+    @property
+    def promises(self) -> Promises:
+        """They say that they are unbiased."""
+        return Promises(temperature=1.0, reversible=True)
+
+    def chain(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Iterator[State]:
+        """Yield the state after each proposal; the global state is seeded from `rng` for each, and given back."""
+        sampler = self.make()
+        for _ in range(self.steps):
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(int(torch.randint(2**62, (), generator=rng)))
+                x = sampler.sample(energy, x, steps=1)
+            yield State(x, {})
+
+
+PEERS: dict[str, Sampler] = {
+    "torchebm 0.8.9 HMC": TorchEBM(),
+    f"ebm {ebm.__version__} HMC": OtherEbmkit(make=lambda: ebm.HMC(step_size=0.1, leapfrog_steps=5)),
+    f"ebm {ebm.__version__} MALA": OtherEbmkit(make=lambda: ebm.MALA(step_size=0.1)),
+}

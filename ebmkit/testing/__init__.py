@@ -1,0 +1,31 @@
+"""The test kit: what every part must do, as functions with names; for anybody's parts as for the built-in ones.
+
+With pytest, each check is a test of its own:
+
+    from ebmkit.testing import conforms
+
+    @conforms("sampler", Annealed, steps=20)
+    def test_annealed(check):
+        check()
+
+Without, `check_sampler(Annealed)` raises with all that failed, and `ebmkit plugins --check NAME` prints a table.
+"""
+
+from ebmkit.testing.conform import check_dataset, check_energy, check_init, check_sampler, check_watcher, conforms
+from ebmkit.testing.kit import Failed, NotPromised, Outcome, Subject, checks, examine, subject
+
+__all__ = [
+    "Failed",
+    "NotPromised",
+    "Outcome",
+    "Subject",
+    "check_dataset",
+    "check_energy",
+    "check_init",
+    "check_sampler",
+    "check_watcher",
+    "checks",
+    "conforms",
+    "examine",
+    "subject",
+]

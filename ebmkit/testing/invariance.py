@@ -1,0 +1,137 @@
+"""What a sampler promises of a law, held to exact draws: no convergence is waited for, and |z| < 5 decides."""
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+import torch
+from torch import Generator, Tensor
+
+from ebmkit.interfaces import Promises, Sampler, State
+from ebmkit.testing import targets
+from ebmkit.testing.kit import NotPromised, Subject, require
+from ebmkit.testing.statistics import LIMIT, moments_z, z
+from ebmkit.testing.targets import Target
+
+N, STEPS = 20_000, 8
+# The density of the control is this much wider than the draws: a chain that moves must go there.
+WIDER = 1.3
+
+
+def each_step_leaves_its_target_as_it_is(subject: Subject) -> None:
+    """Exact draws of exp(-E/T), moved by a few steps, still are; on a Gaussian and on a mixture of two."""
+    sampler, temperature, scale = _exact(subject)
+    for name, target in {"Gaussian": targets.gaussian(), "mixture of two Gaussians": targets.mixture()}.items():
+        there = target.scaled(scale, temperature)
+        *_, last = _moved(sampler, there, there)
+        found = moments_z(last.x, there.mean, there.covariance)
+        require(
+            found < LIMIT,
+            f"exact draws of a {name} are {found:.1f} standard errors off after {STEPS} steps: is the proposal's ratio "
+            f"complete, and are energy and gradient those of the state? Or promise no temperature",
+        )
+
+
+def chains_move_towards_their_target(subject: Subject) -> None:
+    """Draws of a narrower density widen: the control of the check above, which a chain that stands still would pass."""
+    sampler, temperature, scale = _exact(subject)
+    narrow = targets.gaussian().scaled(scale, temperature)
+    *_, last = _moved(sampler, narrow, targets.gaussian().scaled(WIDER * scale, temperature))
+    found = moments_z(last.x, narrow.mean, narrow.covariance)
+    require(
+        found > LIMIT,
+        f"draws from a density {WIDER} times too narrow are still there after {STEPS} steps ({found:.1f} standard "
+        f"errors): the chain hardly moves, or moves by another energy",
+    )
+
+
+def steps_are_in_detailed_balance(subject: Subject) -> None:
+    """From exact draws, x and x' can be exchanged: x³x' - x x'³ has mean 0 for each element."""
+    sampler, temperature, scale = _exact(subject)
+    if not sampler.promises.reversible:
+        raise NotPromised("Promises(reversible=True)")
+    there = targets.mixture().scaled(scale, temperature)
+    start = there.draw(4 * N, Generator().manual_seed(3))
+    end = next(sampler.chain(there.energy, start, Generator().manual_seed(4))).x
+    x, y = start / scale, end / scale
+    found = z(x**3 * y - x * y**3, 0.0)
+    require(
+        found < LIMIT,
+        f"a step and its reverse differ by {found:.1f} standard errors: does the ratio hold both ways? Or promise "
+        f"reversible=False",
+    )
+
+
+def walls_of_infinity_end_the_target(subject: Subject) -> None:
+    """Where the energy is infinite no chain ever is, and the law before the wall is the truncated one."""
+    _stops_at_the_wall(subject, "infinite", targets.infinite)
+
+
+def walls_of_nan_end_the_target(subject: Subject) -> None:
+    """Where the energy is NaN no chain ever is, be its gradient NaN or not: such ends are rejected, not mended."""
+    _stops_at_the_wall(subject, "NaN", targets.undefined)
+    _stops_at_the_wall(subject, "NaN and so is its gradient", targets.undefined_with_its_gradient)
+
+
+def rejected_examples_stay_where_they_are(subject: Subject) -> None:
+    """`info["accepted"]` `(B,)` says, bit for bit, which examples may have moved."""
+    sampler, temperature, scale = _exact(subject)
+    there = targets.gaussian().scaled(scale, temperature)
+    x = there.draw(500, Generator().manual_seed(5))
+    for state in islice(sampler.chain(there.energy, x, Generator().manual_seed(6)), STEPS):
+        accepted = state.info.get("accepted")
+        if accepted is None:
+            raise NotPromised("info['accepted'] (B,), for samplers that accept or reject")
+        shape = tuple(accepted.shape)
+        require(
+            shape == (len(x),) and accepted.dtype == torch.bool,
+            f"info['accepted'] is {accepted.dtype} of shape {shape}: give booleans of shape (B,)",
+        )
+        moved = (state.x != x).any(1)
+        require(
+            not bool((moved & ~accepted).any()),
+            f"{int((moved & ~accepted).sum())} of {len(x)} rejected examples moved: keep them with torch.where",
+        )
+        x = state.x
+
+
+def _exact(subject: Subject) -> tuple[Sampler, float, float]:
+    """A sampler that promises a target, its temperature, and the scale at which it is tested."""
+    sampler: Sampler = subject.make()
+    promises: Promises = sampler.promises
+    if promises.temperature is None:
+        raise NotPromised("Promises(temperature=T), for samplers that leave exp(-E/T) as it is")
+    return sampler, promises.temperature, targets.hard_scale(sampler, promises.temperature)
+
+
+def _moved(sampler: Sampler, drawn: Target, target: Target) -> Iterator[State]:
+    """A few steps on `target`, from exact draws of `drawn`."""
+    start = drawn.draw(N, Generator().manual_seed(1))
+    return islice(sampler.chain(target.energy, start, Generator().manual_seed(2)), STEPS)
+
+
+def _stops_at_the_wall(subject: Subject, beyond: str, energy: Callable[[Tensor], Tensor]) -> None:
+    sampler, temperature, scale = _exact(subject)
+    wall = targets.walled(energy).scaled(scale, temperature)
+    states = list(_moved(sampler, wall, wall))
+    behind = torch.stack([~(state.x[:, 0] < targets.WALL * scale) for state in states])
+    require(
+        not bool(behind.any()),
+        f"{int(behind.any(0).sum())} of {N} chains were where the energy is {beyond}: reject every end whose energy or "
+        f"gradient is not finite",
+    )
+    atoms = _repeated(states[-1].x)
+    require(
+        not atoms, f"{atoms} chains stand at points that others stand at too: is NaN replaced by a number? Reject it"
+    )
+    found = moments_z(states[-1].x, wall.mean, wall.covariance)
+    require(
+        found < LIMIT,
+        f"at a wall where the energy is {beyond} the law is {found:.1f} standard errors from the truncated one: "
+        f"a proposal behind it is a rejection, and the chain stays where it was",
+    )
+
+
+def _repeated(x: Tensor) -> int:
+    """How many values of the first element occur more than once."""
+    _, counts = torch.unique(x[:, 0], return_counts=True)
+    return int(counts[counts > 1].sum())

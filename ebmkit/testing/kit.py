@@ -1,0 +1,169 @@
+"""What a check is, how a part stands in one, and how all checks of a kind are run."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from ebmkit.errors import UsageError, nearest
+from ebmkit.settings import bind
+
+# The modules whose checks a kind must pass.
+HOMES = {
+    "sampler": ("samplers", "manners", "randomness", "invariance", "settings"),
+    "energy": ("energies", "slopes", "settings"),
+    "init": ("inits", "settings"),
+    "data": ("datasets", "settings"),
+    "watcher": ("watchers", "settings"),
+}
+# Shapes of examples that a part is tried on, where none is given: points, grey images, colour images.
+SHAPES = ((2,), (1, 8, 8), (3, 32, 32))
+
+
+class Failed(AssertionError):
+    """A part does not do what it must; the message says what was seen, and what to do."""
+
+
+class NotPromised(Exception):
+    """A check that does not apply: the part does not promise this, and the message says what it would be."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A part under test: how to make one, again and again.
+
+    Attributes:
+        kind: energy, sampler, init, data or watcher.
+        target: The class, function or partial.
+        settings: Its settings by name; the others keep their defaults.
+        shape: Shape of one example, for the kinds that are built for one.
+    """
+
+    kind: str
+    target: Callable[..., Any]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    shape: tuple[int, ...] = SHAPES[0]
+
+    def make(self, *, settings: Mapping[str, Any] | None = None, **facts: Any) -> Any:
+        """A new part; `settings` go over its own, `facts` over the shape and a small data set of that shape."""
+        known = {"shape": self.shape, "data": Uniform(self.shape), **facts}
+        return bind(self.target, known, {**self.settings, **(settings or {})})
+
+
+class Uniform:
+    """A small data set of uniform noise in [-1, 1], for inits that ask for the data."""
+
+    def __init__(self, shape: tuple[int, ...], count: int = 256) -> None:
+        self.x = torch.rand(count, *shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+        self.shape = shape
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def fetch(self, indices: Tensor) -> Tensor:
+        """The examples `(n, *shape)` that stand at `indices` `(n,)`."""
+        return self.x[indices]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one check ended; the reason is one line."""
+
+    check: str
+    verdict: Literal["passed", "failed", "not promised"]
+    reason: str = ""
+
+
+Check = Callable[[Subject], None]
+
+
+def require(holds: bool, message: str) -> None:
+    """Fail the check with a message that says what was seen and what to do, unless something holds."""
+    if not holds:
+        raise Failed(message)
+
+
+def checks(kind: str) -> dict[str, Check]:
+    """The checks of a kind by their names: the public functions of its modules, in the order they are written in.
+
+    Raises:
+        UsageError: for an unknown kind.
+    """
+    if kind not in HOMES:
+        raise UsageError(f"unknown kind '{kind}'.{nearest(kind, HOMES)} Kinds: {', '.join(HOMES)}.")
+    found: dict[str, Check] = {}
+    for home in HOMES[kind]:
+        module = import_module(f"ebmkit.testing.{home}")
+        found |= {
+            name: value
+            for name, value in vars(module).items()
+            if getattr(value, "__module__", "") == module.__name__ and callable(value) and not name.startswith("_")
+        }
+    return found
+
+
+def subject(
+    kind: str, target: Callable[..., Any], shape: tuple[int, ...] | None, settings: Mapping[str, Any]
+) -> Subject:
+    """A part ready for its checks; without a `shape`, the first of `SHAPES` that it takes.
+
+    Raises:
+        UsageError: if it cannot be made with these settings.
+    """
+    if kind not in ("energy", "init"):
+        return Subject(kind, target, settings)
+    refused = ""
+    for tried in [shape] if shape is not None else SHAPES:
+        ready = Subject(kind, target, settings, tried)
+        try:
+            ready.make()
+        except ValueError as error:
+            refused = refused or str(error)
+        else:
+            return ready
+    raise UsageError(f"it takes none of the examples' shapes that were tried; say shape=(...). First: {refused}")
+
+
+def examine(part: Subject) -> Iterator[Outcome]:
+    """Run every check of the part's kind, and tell how each ended as soon as it has."""
+    for name, check in checks(part.kind).items():
+        yield outcome(name, check, part)
+
+
+def outcome(name: str, check: Check, part: Subject) -> Outcome:
+    """Run one check; whatever a part raises is a failure of that check alone."""
+    try:
+        run(check, part)
+    except NotPromised as reason:
+        return Outcome(name, "not promised", str(reason))
+    except Failed as reason:
+        return Outcome(name, "failed", str(reason))
+    except (Exception, SystemExit) as error:
+        text = " ".join(str(error).split())
+        return Outcome(name, "failed", f"raised {type(error).__name__}: {text}{_place(error)}")
+    return Outcome(name, "passed")
+
+
+def run(check: Check, part: Subject) -> None:
+    """Run one check by itself: the grad mode that a part may leak does not reach the next one."""
+    try:
+        check(part)
+    finally:
+        torch.set_grad_enabled(True)
+
+
+def _place(error: BaseException) -> str:
+    """Where the part itself stood when it raised: the last line of the traceback that is neither torch's nor ours."""
+    place = ""
+    trace = error.__traceback__
+    while trace is not None:
+        name = str(trace.tb_frame.f_globals.get("__name__", ""))
+        outside = name.partition(".")[0] in ("torch", *sys.stdlib_module_names)
+        if not outside and name != "ebmkit.interfaces" and not name.startswith("ebmkit.testing"):
+            place = f" ({name}, line {trace.tb_lineno})"
+        trace = trace.tb_next
+    return place

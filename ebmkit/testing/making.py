@@ -1,0 +1,53 @@
+"""Energies under test and the examples that they are given, made with known seeds."""
+
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+
+from ebmkit.interfaces import EnergyFn, evaluating
+from ebmkit.testing.globals import seeded
+from ebmkit.testing.kit import NotPromised, Subject
+
+
+def new_energy(subject: Subject, seed: int = 0, torchs: int | None = None) -> Any:
+    """A new energy; the three global seeds are `seed`, but torch's is `torchs` where given."""
+    with seeded(seed):
+        if torchs is not None:
+            torch.manual_seed(torchs)
+        return subject.make()
+
+
+def new_module(subject: Subject, seed: int = 0) -> nn.Module:
+    """A new energy, for a check of what only modules have."""
+    energy = new_energy(subject, seed)
+    if not isinstance(energy, nn.Module):
+        raise NotPromised("a torch.nn.Module")
+    return energy
+
+
+def in_dtype(energy: Any, dtype: torch.dtype) -> Any:
+    """The energy with its numbers in that dtype."""
+    return energy.to(dtype) if isinstance(energy, nn.Module) else energy
+
+
+def call(energy: EnergyFn, x: Tensor, seed: int = 0) -> Tensor:
+    """E(x) as it is given, in evaluation mode and without a graph; what it draws globally is by the seed."""
+    with seeded(seed), torch.no_grad(), evaluating(energy):
+        return energy(x)
+
+
+def close(one: Tensor, other: Tensor) -> bool:
+    """Equal to half of the digits of the largest, which is far more than rounding in another order takes away."""
+    size = torch.finfo(other.dtype).eps ** 0.5 * float(other.abs().max())
+    return bool(((one - other).abs() <= size).all())
+
+
+def uniform(subject: Subject, count: int) -> Tensor:
+    """Examples `(count, *shape)` of U(-1, 1)."""
+    return torch.rand(count, *subject.shape, generator=Generator().manual_seed(0)) * 2 - 1
+
+
+def normal(subject: Subject, count: int) -> Tensor:
+    """Examples `(count, *shape)` of N(0, 1)."""
+    return torch.randn(count, *subject.shape, generator=Generator().manual_seed(0))

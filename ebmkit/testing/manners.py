@@ -1,0 +1,73 @@
+"""What a chain must leave as it was: its start, the energy, grad mode, memory."""
+
+import torch
+from torch import Generator, Tensor
+
+from ebmkit.testing.kit import Subject, require
+from ebmkit.testing.probes import Interruption, Network, chain_of, start_at
+from ebmkit.testing.targets import quadratic
+
+
+def chains_leave_their_start_alone(subject: Subject) -> None:
+    """The start is not written to, not made to require gradients, and later steps do not write to earlier states."""
+    start = start_at()
+    given = start.clone()
+    states, copies = [], []
+    for state in chain_of(subject.make(), quadratic, start):
+        states.append(state.x)
+        copies.append(state.x.clone())
+    written = not torch.equal(start, given)
+    require(not written, "the chain wrote to the x it was given: make a new tensor, x = x - ..., not x -= ...")
+    require(not start.requires_grad, "the chain made its start require gradients: x.detach().requires_grad_() instead")
+    later = sum(not torch.equal(state, copy) for state, copy in zip(states, copies, strict=True))
+    require(later == 0, f"{later} states were written to after they were yielded: make a new tensor at each step")
+
+
+def chains_keep_no_graph(subject: Subject) -> None:
+    """States need no gradient where the start needs none, although the energy has parameters."""
+    for state in chain_of(subject.make(), Network(), start_at()):
+        tensors = {"x": state.x, **state.info}
+        held = [name for name, value in tensors.items() if isinstance(value, Tensor) and value.requires_grad]
+        require(not held, f"{', '.join(held)} of a state hold a graph: take energy and gradient from value_and_grad")
+
+
+def chains_leave_grad_mode_alone(subject: Subject) -> None:
+    """Between steps and after it, also when left in the middle, grad mode is the caller's; any mode of his will do."""
+    *_, expected = chain_of(subject.make(), quadratic, start_at())
+    energy = Network()
+    for mode in (torch.enable_grad, torch.no_grad, torch.inference_mode):
+        with mode():
+            before = (torch.is_grad_enabled(), torch.is_inference_mode_enabled())
+            x = start_at()
+            for _ in chain_of(subject.make(), energy, start_at()):
+                now = (torch.is_grad_enabled(), torch.is_inference_mode_enabled())
+                require(now == before, "grad mode differs between steps: no `with torch.no_grad()` around a yield")
+                break
+            for state in chain_of(subject.make(), quadratic, x):
+                x = state.x
+        require(torch.equal(x, expected.x), f"under torch.{mode.__name__}() the chain is another one")
+
+
+def chains_leave_the_energy_as_it_was(subject: Subject) -> None:
+    """Modes, flags, weights, gradients and buffers of the energy are untouched, also when it raises in mid-chain."""
+    for raises_at in (None, 2):
+        energy = Network(raises_at)
+        before = energy.everything()
+        try:
+            subject.make().sample(energy, start_at(), Generator().manual_seed(0))
+        except Interruption:
+            pass
+        else:
+            require(raises_at is None, "an error that the energy raised was swallowed: let it pass")
+        when = "" if raises_at is None else " when the energy raised"
+        for name, value in energy.everything().items():
+            require(
+                _equal(value, before[name]),
+                f"the chain changed {name} of the energy{when}: reach it by value_and_grad alone",
+            )
+
+
+def _equal(value: object, other: object) -> bool:
+    if isinstance(value, Tensor) and isinstance(other, Tensor):
+        return torch.equal(value, other)
+    return value is other or (type(value) is type(other) and not isinstance(value, Tensor) and value == other)

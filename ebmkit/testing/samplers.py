@@ -1,0 +1,162 @@
+"""What every sampler must do, whatever it promises beyond."""
+
+import math
+
+import torch
+from torch import Generator, Tensor
+
+from ebmkit.interfaces import State
+from ebmkit.testing.kit import NotPromised, Subject, require
+from ebmkit.testing.probes import Counted, Network, chain_of, nan, nan_gradient, start_at
+from ebmkit.testing.statistics import LIMIT
+from ebmkit.testing.targets import quadratic
+
+DTYPES = (torch.float32, torch.float64, torch.bfloat16)
+STEP = 1e-5  # of a central difference in double precision: its error is of the order of STEP² and of 1e-16 / STEP
+
+
+def chains_keep_shape_and_dtype(subject: Subject) -> None:
+    """States have the shape, the dtype and the device of the start: points, images, one example; three dtypes."""
+    for shape in [(4, 3), (1, 3), (2, 3, 8, 8)]:
+        for dtype in DTYPES:
+            start = start_at(*shape).to(dtype)
+            for state in chain_of(subject.make(), quadratic, start):
+                given, got = (x.dtype for x in (start, state.x))
+                require(
+                    state.x.shape == start.shape and got == given,
+                    f"a start {tuple(start.shape)} of {given} became {tuple(state.x.shape)} of {got}: draw noise with "
+                    f"noise_like(x, rng), and spread values (B,) with per_example",
+                )
+
+
+def chains_take_energies_of_one_column(subject: Subject) -> None:
+    """An energy that gives `(B, 1)` makes the same chain as one that gives `(B,)`."""
+    flat, column = (
+        subject.make().sample(energy, start_at(), Generator().manual_seed(0))
+        for energy in (quadratic, lambda x: quadratic(x).unsqueeze(1))
+    )
+    require(
+        torch.equal(flat, column),
+        "an energy of shape (B, 1) gives another chain: reach it by ebmkit.value_and_grad, which takes both",
+    )
+
+
+def chains_have_the_length_they_say(subject: Subject) -> None:
+    """A sampler with a setting `steps` yields that many states."""
+    sampler = subject.make()
+    steps = getattr(sampler, "steps", None)
+    if steps is None:
+        raise NotPromised("a setting `steps`, which --steps of the command line sets")
+    for wanted in (steps, steps + 3):
+        found = len(list(chain_of(subject.make(settings={"steps": wanted}), quadratic, start_at())))
+        require(found == wanted, f"steps={wanted} gave {found} states: yield once after each step, the last one too")
+
+
+def samples_are_the_ends_of_chains(subject: Subject) -> None:
+    """`sample` gives what the last state of `chain` holds, for the same seed."""
+    *_, last = chain_of(subject.make(), quadratic, start_at())
+    sample = subject.make().sample(quadratic, start_at(), Generator().manual_seed(0))
+    require(
+        torch.equal(sample, last.x), "sample gives something else than the end of chain: leave it as Sampler has it"
+    )
+
+
+def chains_take_the_gradients_they_promise(subject: Subject) -> None:
+    """A whole chain asks for as many gradients, for each example, as `promises.gradients` says."""
+    sampler = subject.make()
+    promised = sampler.promises.gradients
+    if promised is None:
+        raise NotPromised("Promises(gradients=...), how many gradients one chain takes for each example")
+    energy = Counted()
+    start = start_at()
+    sampler.sample(energy, start, Generator().manual_seed(0))
+    found = energy.gradients / len(start)
+    require(
+        found == promised,
+        f"a chain took {found:g} gradients for each example, not the promised {promised}: carry the last gradient over "
+        f"to the next step, or promise what it takes",
+    )
+
+
+def chains_say_energy_and_gradient_where_each_step_began(subject: Subject) -> None:
+    """`info["energy"]` `(B,)` and `info["gradient"]` `(B, *shape)`, where given, are those before the step."""
+    x = start_at()
+    seen: set[str] = set()
+    for state in chain_of(subject.make(), quadratic, x):
+        for name, expected in {"energy": quadratic(x), "gradient": x}.items():
+            if name not in state.info:
+                continue
+            seen.add(name)
+            found = state.info[name]
+            require(
+                found.shape == expected.shape and torch.allclose(found, expected, rtol=1e-4, atol=1e-5),
+                f"info['{name}'] is not that of the point where the step began: give what value_and_grad said of it",
+            )
+        x = state.x
+    if not seen:
+        raise NotPromised("info['energy'] (B,) and info['gradient'] (B, *shape)")
+
+
+def chains_go_down_in_energy(subject: Subject) -> None:
+    """On a slope, E(x) = sum of x, chains drift downwards: p(x) ∝ exp(-E(x)), and low energy is likely."""
+    start = torch.zeros(2000, 2, dtype=torch.float64)
+    end = subject.make().sample(lambda x: x.sum(1), start, Generator().manual_seed(1))
+    drift = end.mean(1)
+    error = float(drift.std()) / math.sqrt(len(drift))
+    found = float(drift.mean())
+    require(
+        found < 0 and abs(found) > LIMIT * error,
+        f"on a slope the chains moved by {found:.3g} (standard error {error:.2g}), and should have gone down: the "
+        f"drift is -step_size * gradient",
+    )
+
+
+def chains_do_not_mend_nan(subject: Subject) -> None:
+    """Where the energy is NaN an example stays as it is or becomes NaN; it never moves on as if nothing were."""
+    start = start_at(64, 3)
+    broken = {"energy and gradient": nan, "gradient": nan_gradient}
+    if subject.make().promises.gradients == 0:
+        del broken["gradient"]
+    for name, energy in broken.items():
+        x = start
+        for state in chain_of(subject.make(), energy, x):
+            moved = state.x.isfinite().all(1) & (state.x != x).any(1)
+            require(
+                not bool(moved.any()),
+                f"{int(moved.sum())} of {len(x)} examples moved to finite values although {name} were NaN: no "
+                f"nan_to_num and no clamp in between; reject such ends, or let NaN show",
+            )
+            x = state.x
+
+
+def chains_can_be_differentiated(subject: Subject) -> None:
+    """Where the start requires gradients so does the end, and its gradient is that of finite differences."""
+    start, direction, weight = start_at(3, 8, 3).double()
+
+    def end(x: Tensor) -> Tensor:
+        *_, last = chain_of(subject.make(), Network().double(), x)
+        return torch.sum(weight * last.x)
+
+    given = start.clone().requires_grad_()
+    found = end(given)
+    require(
+        found.requires_grad, "the end does not require gradients though the start does: no detach, no torch.no_grad"
+    )
+    (gradient,) = torch.autograd.grad(found, given)
+    along = float((gradient * direction).sum())
+    slope = float(end(start + STEP * direction) - end(start - STEP * direction)) / (2 * STEP)
+    require(
+        math.isclose(along, slope, rel_tol=1e-4),
+        f"along one direction the chain's end changes by {slope:.6g}, but its gradient says {along:.6g}: no detach "
+        f"and no .data in the step, and energies by value_and_grad",
+    )
+
+
+def states_are_states(subject: Subject) -> None:
+    """A chain yields `ebmkit.State(x, info)`, with tensors in `info`; each has one value or more per example."""
+    for state in chain_of(subject.make(), quadratic, start_at()):
+        require(isinstance(state, State), f"the chain yielded a {type(state).__name__}: yield State(x, info)")
+        wrong = [
+            name for name, value in state.info.items() if not isinstance(value, Tensor) or len(value) != len(state.x)
+        ]
+        require(not wrong, f"info[{', '.join(map(repr, wrong))}] has not one value per example: give tensors (B, ...)")

@@ -1,0 +1,111 @@
+"""The gradient of an energy, and its draws, which must agree with the values of the energy."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from ebmkit.interfaces import EnergyFn, evaluate, evaluating, value_and_grad
+from ebmkit.testing.globals import changed_by
+from ebmkit.testing.kit import NotPromised, Subject, require
+from ebmkit.testing.making import call, close, in_dtype, new_energy, uniform
+from ebmkit.testing.statistics import LIMIT, z
+
+DRAWS = 20_000
+
+
+def energies_depend_on_x_through_autograd(subject: Subject) -> None:
+    """dE/dx `(B, *shape)` reaches x, is finite, and is not 0 for every element."""
+    advice = "compute with torch on x itself: no detach, no .data, no numpy, no rounding"
+    try:
+        _, gradient = value_and_grad(new_energy(subject), uniform(subject, 4))
+    except ValueError as error:
+        return require(False, f"{' '.join(str(error).split())}; {advice}")
+    require(gradient.shape == (4, *subject.shape), f"dE/dx has shape {tuple(gradient.shape)}, not that of x; {advice}")
+    require(bool(gradient.any()), f"dE/dx is 0 everywhere; {advice}")
+
+
+def energies_have_the_gradient_of_their_values(subject: Subject) -> None:
+    """dE/dx is the slope of E along random directions, by central differences in double precision.
+
+    Two step lengths tell how well a slope is known. Kinks spoil a few slopes, so the median counts.
+    """
+    energy, x = in_dtype(new_energy(subject), torch.float64), uniform(subject, 8).double()
+    value, gradient = value_and_grad(energy, x)
+    rng, step = Generator().manual_seed(1), torch.finfo(torch.float64).eps ** (1 / 3)
+    errors, doubts = [], []
+    for _ in range(5):
+        direction = torch.randn(x.shape, generator=rng, dtype=x.dtype)
+        direction /= direction.flatten(1).norm(dim=1).view(-1, *[1] * len(subject.shape))
+        long, short = (_slope(energy, x, size * direction) / size for size in (step, step / 2))
+        errors.append(((direction * gradient).flatten(1).sum(1) - short).abs())
+        doubts.append((long - short).abs())
+    error, doubt = float(torch.cat(errors).median()), float(torch.cat(doubts).median())
+    # Rounding of E alone can make a slope wrong by this much.
+    rounding = torch.finfo(torch.float64).eps * float(value.abs().max()) / step
+    require(
+        error <= 10 * (doubt + rounding),
+        f"dE/dx is wrong by {error:.2g} along a random direction (the slope is known to {doubt + rounding:.1g}); "
+        "look for detach, .data or rounding in a part of E, or mend its own value_and_grad or backward",
+    )
+
+
+def own_value_and_grad_agrees_with_autograd(subject: Subject) -> None:
+    """A method `value_and_grad` of the energy's own gives what `forward` and autograd give."""
+    energy, x = new_energy(subject), uniform(subject, 4)
+    if not hasattr(energy, "value_and_grad"):
+        raise NotPromised("a method value_and_grad(x) of its own")
+    found = value_and_grad(energy, x)
+    with evaluating(energy):
+        expected = value_and_grad(lambda x: evaluate(energy, x), x)
+    for name, one, other in zip(("values", "gradient"), found, expected, strict=True):
+        agree = one.shape == other.shape and close(one, other)
+        require(agree, f"the {name} of value_and_grad are not those of forward; mend it, or leave it out")
+
+
+def draws_repeat_with_their_seed(subject: Subject) -> None:
+    """`draw(n, rng)` gives `(n, *shape)`, the same for the same seed, other ones for another, from `rng` alone."""
+    energy = _drawing(subject)
+    first = energy.draw(5, Generator().manual_seed(1))
+    require(first.shape == (5, *subject.shape), f"draw(5, rng) gave {tuple(first.shape)}; give (n, *shape)")
+    found: list[Tensor] = []
+    drawn = changed_by(lambda: found.extend(energy.draw(5, Generator().manual_seed(seed)) for seed in (1, 2)))
+    require(not drawn, f"draw changed the random state of {drawn}; use generator=rng in every call")
+    require(torch.equal(found[0], first), "one seed gave two different draws; use generator=rng in every call")
+    require(not torch.equal(found[1], first), "two seeds gave the same draws; use generator=rng in every call")
+
+
+def draws_follow_the_density(subject: Subject) -> None:
+    """`draw(n, rng)` samples exp(-E): E[dE/dx] = 0 and E[x_i dE/dx_j] is 1 for i = j and else 0, by z-tests.
+
+    Source: Stein's identity. With more than 8 elements, x and dE/dx are seen along 8 random directions.
+    """
+    energy, size = _drawing(subject), math.prod(subject.shape)
+    rng = Generator().manual_seed(3)
+    directions = torch.linalg.qr(torch.randn(size, 8, generator=rng))[0] if size > 8 else torch.eye(size)
+    seen: list[Tensor] = []
+    for _ in range(DRAWS // 1000):
+        x = energy.draw(1000, rng)
+        score = value_and_grad(energy, x)[1].flatten(1) @ directions.to(x.dtype)
+        products = (x.flatten(1) @ directions.to(x.dtype)).unsqueeze(2) * score.unsqueeze(1)
+        seen.append(torch.cat([score, products.flatten(1)], 1))
+    count = directions.shape[1]
+    found = z(torch.cat(seen), torch.cat([torch.zeros(count), torch.eye(count).flatten()]))
+    require(
+        found < LIMIT,
+        f"draws are not from exp(-E): z = {found:.1f} for the means of dE/dx and x dE/dx, not below {LIMIT:g}; mind "
+        "the sign and the scale of E, and draw at temperature 1",
+    )
+
+
+def _drawing(subject: Subject) -> Any:
+    energy = new_energy(subject)
+    if not hasattr(energy, "draw"):
+        raise NotPromised("a method draw(n, rng) of exact samples of exp(-E)")
+    return energy
+
+
+def _slope(energy: EnergyFn, x: Tensor, offset: Tensor) -> Tensor:
+    """(E(x + offset) - E(x - offset)) / 2, `(B,)`."""
+    return (call(energy, x + offset) - call(energy, x - offset)).flatten() / 2

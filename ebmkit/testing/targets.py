@@ -1,0 +1,133 @@
+"""Densities that samplers are held to: energies with exact draws, at the scale that tests a sampler hardest."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+from torch import Generator, Tensor
+
+from ebmkit.interfaces import Sampler
+
+D = torch.float64
+ROOT = torch.tensor([[1.0, 0.0], [0.6, 0.5]], dtype=D)  # of the covariance of `gaussian`
+MEAN = torch.tensor([0.5, -1.0], dtype=D)
+MODES = torch.tensor([[-1.2, 0.3], [1.0, -0.2]], dtype=D)  # of `mixture`, each of unit variance
+WALL = 1.0  # where `walled` ends in its first element
+
+
+@dataclass(frozen=True)
+class Target:
+    """A density in the plane that can be drawn from.
+
+    Attributes:
+        energy: E `(n, 2) -> (n,)`, for which the density is exp(-E).
+        draw: Independent draws `(n, 2)` in double precision.
+        mean: Its mean `(2,)`.
+        covariance: Its covariance `(2, 2)`.
+    """
+
+    energy: Callable[[Tensor], Tensor]
+    draw: Callable[[int, Generator], Tensor]
+    mean: Tensor
+    covariance: Tensor
+
+    def scaled(self, scale: float, temperature: float) -> "Target":
+        """The density of `scale * x`, as the energy E whose exp(-E / temperature) it is."""
+        return Target(
+            lambda x: temperature * self.energy(x / scale),
+            lambda n, rng: scale * self.draw(n, rng),
+            scale * self.mean,
+            scale**2 * self.covariance,
+        )
+
+
+def normals(n: int, rng: Generator) -> Tensor:
+    """Standard normal draws `(n, 2)`."""
+    return torch.randn(n, 2, generator=rng, dtype=D, device=rng.device)
+
+
+def quadratic(x: Tensor) -> Tensor:
+    """|x|² / 2 of examples of any shape and dtype, `(B,)`."""
+    return x.square().flatten(1).sum(1) / 2
+
+
+def gaussian() -> Target:
+    """Two correlated elements around a mean that is not 0."""
+    precision = torch.linalg.inv(ROOT @ ROOT.T)
+    return Target(
+        lambda x: ((x - MEAN) @ precision * (x - MEAN)).sum(1) / 2,
+        lambda n, rng: MEAN + normals(n, rng) @ ROOT.T,
+        MEAN,
+        ROOT @ ROOT.T,
+    )
+
+
+def mixture() -> Target:
+    """Two equally likely Gaussians that overlap."""
+
+    def draw(n: int, rng: Generator) -> Tensor:
+        return MODES[torch.randint(2, (n,), generator=rng)] + normals(n, rng)
+
+    mean = MODES.mean(0)
+    return Target(
+        lambda x: -torch.logsumexp(-(x.unsqueeze(1) - MODES).square().sum(2) / 2, 1),
+        draw,
+        mean,
+        torch.eye(2, dtype=D) + (MODES - mean).T @ (MODES - mean) / 2,
+    )
+
+
+def infinite(x: Tensor) -> Tensor:
+    """A standard Gaussian's energy before the wall, infinity behind it; the gradient there is 0."""
+    return torch.where(x[:, 0] < WALL, quadratic(x), math.inf)
+
+
+def undefined(x: Tensor) -> Tensor:
+    """The same with NaN behind the wall; the gradient there is 0."""
+    return torch.where(x[:, 0] < WALL, quadratic(x), math.nan)
+
+
+def undefined_with_its_gradient(x: Tensor) -> Tensor:
+    """The same with NaN behind the wall, for the gradient too: the root ends there."""
+    return quadratic(x) + 0 * (WALL - x[:, 0]).sqrt()
+
+
+def walled(energy: Callable[[Tensor], Tensor]) -> Target:
+    """A standard Gaussian whose first element ends at `WALL`, by one of the three energies above."""
+
+    def draw(n: int, rng: Generator) -> Tensor:
+        # 84 % of the normals are before the wall.
+        x = normals(2 * n, rng)
+        return x[x[:, 0] < WALL][:n]
+
+    density = math.exp(-(WALL**2) / 2) / math.sqrt(2 * math.pi)
+    mean = -density / ((1 + math.erf(WALL / math.sqrt(2))) / 2)
+    variance = 1 + WALL * mean - mean**2
+    return Target(
+        energy, draw, torch.tensor([mean, 0.0], dtype=D), torch.tensor([[variance, 0.0], [0.0, 1.0]], dtype=D)
+    )
+
+
+def hard_scale(sampler: Sampler, temperature: float) -> float:
+    """The scale of `gaussian` at which this sampler rejects about a third, or, if it never rejects, moves by about one.
+
+    On a much wider density every proposal is accepted, and on a much narrower one none is: both would hide faults.
+    """
+    found: dict[float, tuple[float, float]] = {}
+    for exponent in range(-20, 21):
+        scale = 2.0**exponent
+        target = gaussian().scaled(scale, temperature)
+        rng = Generator().manual_seed(0)
+        x = target.draw(400, rng)
+        moved, distance = [], 0.0
+        for state in islice(sampler.chain(target.energy, x, rng), 3):
+            moved.append(float((state.x != x).any(1).double().mean()))
+            distance = float((state.x - x).double().norm(dim=1).nan_to_num(nan=0.0, posinf=0.0).mean()) / scale
+            x = state.x
+        found[scale] = (sum(moved) / len(moved), distance)
+    rejecting = {scale: abs(moved - 0.65) for scale, (moved, _) in found.items() if 0.3 < moved < 0.97}
+    if rejecting:
+        return min(rejecting, key=lambda scale: rejecting[scale])
+    return min(found, key=lambda scale: abs(math.log(found[scale][1] or math.inf)))

@@ -1,0 +1,191 @@
+"""What every watcher must do: see each step of a training, and leave the training as it is."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import chdir
+from copy import deepcopy
+from functools import wraps
+from pathlib import Path
+
+from ebmkit.errors import UsageError
+from ebmkit.testing.globals import changed_by
+from ebmkit.testing.kit import SHAPES, Subject, require
+from ebmkit.testing.training import UPDATES, Training, same
+from ebmkit.training import Step
+
+
+def _on_some_data(check: Callable[[Subject, Training], None]) -> Callable[[Subject], None]:
+    """Give a check a training in an empty current folder: on points, or on images where points are refused."""
+
+    @wraps(check)
+    def run(subject: Subject) -> None:
+        refusals = []
+        for shape in SHAPES[:2]:
+            # A watcher's background process may still write while the folder goes.
+            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place, chdir(place):
+                try:
+                    return check(subject, Training(shape))
+                except UsageError as error:
+                    refusals.append(f"{shape}: {error}")
+        tried = "; of shape ".join(refusals)
+        return require(False, f"it refuses all examples, those of shape {tried}; let it take one of these")
+
+    return run
+
+
+@_on_some_data
+def watchers_touch_no_file_before_the_first_step(subject: Subject, training: Training) -> None:
+    """The run's folder is made after the watchers are: until the first step is asked for, nothing may be written."""
+    advice = "the run's folder is not there when a watcher is made: open files inside the generator, not before"
+    try:
+        watched = training.watched(subject)
+    except OSError as error:
+        return require(False, f"making it raised {type(error).__name__}: {error}; {advice}")
+    require(not list(Path().iterdir()), f"making it wrote {_names(Path())}; {advice}")
+    training.folder.mkdir(parents=True)
+    for _ in watched:
+        pass
+
+
+@_on_some_data
+def watchers_yield_every_step_unchanged_and_in_order(subject: Subject, training: Training) -> None:
+    """What comes out are the very steps that went in, each once, in order, with the numbers that they had."""
+    training.folder.mkdir(parents=True)
+    steps = list(training.updates())
+    copies = deepcopy([vars(step) for step in steps])
+    out = list(training.watched(subject, iter(steps)))
+    came = [getattr(step, "index", step) for step in out]
+    require(
+        list(map(id, out)) == list(map(id, steps)),
+        f"steps 1 to {UPDATES} went in and {came} came out, or others in their place; yield each step itself, once",
+    )
+    for old, step in zip(copies, steps, strict=True):
+        changed = [name for name, value in old.items() if not same(value, getattr(step, name))]
+        require(not changed, f"it wrote into {', '.join(changed)} of a step; clone a tensor before you change it")
+
+
+@_on_some_data
+def watchers_take_one_step_at_a_time(subject: Subject, training: Training) -> None:
+    """No step is asked for before the last one is out: who reads ahead delays checkpoints and the display."""
+    training.folder.mkdir(parents=True)
+    advice = "ask for a step only when one is asked of you: `for step in steps: ...; yield step`"
+    watched = training.watched(subject)
+    require(training.trainer.index == 0, f"making it ran {training.trainer.index} updates; {advice}")
+    for step in watched:
+        ran = training.trainer.index
+        require(ran <= step.index, f"{ran} updates had run when step {step.index} came out; {advice}")
+
+
+@_on_some_data
+def watchers_change_nothing_in_training(subject: Subject, training: Training) -> None:
+    """Weights, optimiser, init and random numbers end as they would without it, bit for bit."""
+    training.folder.mkdir(parents=True)
+    bare = Training(training.shape)
+    list(bare.updates())
+    drawn = changed_by(lambda: list(training.watched(subject)))
+    require(not drawn, f"it changed the global random state of {drawn}; draw from a generator of your own")
+    alone, watched = bare.condition(), training.condition()
+    changed = [name for name in alone if not same(alone[name], watched[name])]
+    require(
+        not changed,
+        f"the trainer's {', '.join(changed)} ended otherwise than without it; work on copies, "
+        "and draw from a Generator of your own, not from trainer.rng",
+    )
+
+
+@_on_some_data
+def watchers_let_the_consumer_leave(subject: Subject, training: Training) -> None:
+    """`close` after two steps raises nothing and asks for no more steps: this is how a run is stopped."""
+    training.folder.mkdir(parents=True)
+    watched = training.watched(subject)
+    close = getattr(watched, "close", None)
+    if close is None:
+        return require(False, f"it gives a {type(watched).__name__}, which has no close; write a generator")
+    next(watched)
+    next(watched)
+    ran = training.trainer.index
+    try:
+        close()
+    except (Exception, SystemExit) as error:
+        reason = f"close raised {type(error).__name__}: {error}"
+        require(False, f"{reason}; GeneratorExit is raised at your yield: let it pass, and clean up without failing")
+    more = training.trainer.index - ran
+    require(not more, f"{more} more updates ran when the consumer left; take no step after GeneratorExit")
+
+
+@_on_some_data
+def watchers_pass_errors_on(subject: Subject, training: Training) -> None:
+    """An error of the training comes out of the watcher as it is: the same object, in its place."""
+    training.folder.mkdir(parents=True)
+    planted = RuntimeError("planted by the test of the watcher")
+
+    def failing() -> Iterator[Step]:
+        yield from training.updates(2)
+        raise planted
+
+    caught: BaseException | None = None
+    try:
+        for _ in training.watched(subject, failing()):
+            pass
+    except UsageError:  # it refuses these examples
+        raise
+    except (Exception, SystemExit) as error:
+        caught = error
+    came = "nothing" if caught is None else f"{type(caught).__name__}: {caught}"
+    require(
+        caught is planted,
+        f"the training raised {planted!r} and {came} came out; clean up in `finally`, or `raise` what you caught",
+    )
+
+
+@_on_some_data
+def watchers_write_in_the_run_folder_alone(subject: Subject, training: Training) -> None:
+    """Whatever it writes is in the run's folder: nothing appears in the current folder, nor beside the run's."""
+    training.folder.mkdir(parents=True)
+    list(training.watched(subject))
+    runs = training.folder.parent
+    strays = [path for path in (*Path().iterdir(), *runs.iterdir()) if path not in (runs, training.folder)]
+    found = ", ".join(sorted(map(str, strays)))
+    require(not strays, f"it wrote {found}; ask for the fact `folder`, and write to `folder / name`")
+
+
+@_on_some_data
+def watchers_can_be_used_twice(subject: Subject, training: Training) -> None:
+    """A second run in the same program is watched like the first, in its own folder."""
+    second = Training(training.shape, "runs/second")
+    for one in (training, second):
+        one.folder.mkdir(parents=True)
+    first = len(list(training.watched(subject)))
+    before = _contents(training.folder)
+    out = len(list(second.watched(subject)))
+    advice = "keep what belongs to a run inside the generator, not in the module"
+    require(out == first, f"{first} steps came out of the first run, and {out} of the second; {advice}")
+    require(_contents(training.folder) == before, f"a second run changed the folder of the first; {advice}")
+    wrote = bool(_contents(second.folder)) or not before
+    require(wrote, f"the first run wrote {_names(training.folder)}, the second nothing; {advice}")
+
+
+@_on_some_data
+def watchers_go_on_after_a_resume(subject: Subject, training: Training) -> None:
+    """A run that is taken up again finds the watcher's own files in its folder, and its steps count on."""
+    training.folder.mkdir(parents=True)
+    list(training.watched(subject))
+    again = Training(training.shape)
+    again.trainer.load_state_dict(training.trainer.state_dict())
+    try:
+        came = [step.index for step in again.watched(subject)]
+    except OSError as error:
+        return require(False, f"a resumed run raised {type(error).__name__}: {error}; your files may be there already")
+    due = list(range(UPDATES + 1, 2 * UPDATES + 1))
+    require(
+        came == due, f"steps {due} of a resumed run went in and {came} came out; yield each step that you are given"
+    )
+
+
+def _names(folder: Path) -> str:
+    return ", ".join(sorted(str(path.relative_to(folder)) for path in folder.rglob("*")))
+
+
+def _contents(folder: Path) -> dict[Path, bytes]:
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    return {path: path.read_bytes() for path in files}

@@ -1,0 +1,97 @@
+"""Installs ebmkit and every package in plugins/ as a stranger would, and tests each there; then a new one of each kind.
+
+    python tests/in_a_clean_environment.py FOLDER
+
+FOLDER is where the environment is made; one that is there already is replaced.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from pathlib import Path
+
+TREE = Path(__file__).resolve().parent.parent
+KINDS = ("energy", "sampler", "init", "dataset", "watcher")
+FREE = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "EBMKIT_", "VIRTUAL_ENV"))}
+
+
+class Clean:
+    """An environment without anything of the tree in it, and what failed there.
+
+    Attributes:
+        bin: The folder of its commands.
+        outside: The folder that everything runs in, away from the tree.
+        failures: What was done without success, with its output.
+    """
+
+    def __init__(self, folder: Path, outside: Path) -> None:
+        venv.create(folder, clear=True, with_pip=True)
+        self.bin = folder.resolve() / "bin"
+        self.outside = outside
+        self.failures: list[str] = []
+
+    def do(self, what: str, command: str, *words: str | Path) -> bool:
+        """Run one of the environment's commands, and print one line about it."""
+        began = time.perf_counter()
+        environment = FREE | {"EBMKIT_STRICT_PLUGINS": "1", "OMP_NUM_THREADS": "1"}
+        ended = subprocess.run(
+            [self.bin / command, *words], cwd=self.outside, env=environment, capture_output=True, text=True, check=False
+        )
+        passed = ended.returncode == 0
+        print(f"{time.perf_counter() - began:6.1f} s  {'passed' if passed else 'FAILED'}  {what}", flush=True)
+        if not passed:
+            self.failures.append(f"== {what}\n{ended.stdout}{ended.stderr}")
+        return passed
+
+    def install(self, what: str, *wanted: str | Path) -> bool:
+        """Install packages, with what they depend on, in the versions that are tested."""
+        pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+        return self.do(f"install {what}", "python", *pip, "--constraint", TREE / "constraints.txt", *wanted)
+
+    def test(self, package: Path) -> None:
+        """Run a package's own tests, in a process of its own and away from its source."""
+        tests = self.outside / f"tests-of-{package.name}"
+        shutil.copytree(package / "tests", tests, ignore=shutil.ignore_patterns("__pycache__"))
+        pytest = ("-q", "-p", "no:cacheprovider", "--rootdir", tests, tests)
+        self.do(f"test {package.name}", "pytest", *pytest)
+
+
+def try_all(clean: Clean) -> None:
+    """Install and test everything; without ebmkit itself nothing else can be tried."""
+    if not clean.install("ebmkit, pytest and hypothesis", TREE, "pytest", "hypothesis"):
+        return
+    for package in sorted(path.parent for path in TREE.glob("plugins/*/pyproject.toml")):
+        if clean.install(package.name, package):
+            clean.test(package)
+    clean.do("plugins --check", "ebmkit", "plugins", "--check")
+    for kind in KINDS:
+        name = f"my-{kind}"
+        made = clean.do(f"new-plugin {name}", "ebmkit", "new-plugin", name, "--kind", kind)
+        if made and clean.install(name, f"{clean.outside / name}[test]"):
+            clean.test(clean.outside / name)
+    clean.do("plugins --check, with the new ones", "ebmkit", "plugins", "--check")
+
+
+def main() -> int:
+    if len(sys.argv) != 2:
+        print("usage: python tests/in_a_clean_environment.py FOLDER", file=sys.stderr)
+        return 2
+    folder = Path(sys.argv[1])
+    if folder.exists() and not (folder / "pyvenv.cfg").is_file():
+        print(f"{folder} is no environment, and is left as it is; name another folder", file=sys.stderr)
+        return 2
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as outside:
+        clean = Clean(folder, Path(outside).resolve())
+        try_all(clean)
+    print("\n".join(clean.failures), end="")
+    print(f"{time.perf_counter() - began:6.1f} s  {len(clean.failures)} failed")
+    return 1 if clean.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""`ebmkit plugins NAME`, and `--check NAME`: the kit from the command line."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from typer.testing import CliRunner
+
+from ebmkit.cli.main import app
+from ebmkit.components import Plugin
+from ebmkit.interfaces import Sampler, State, noise_like, value_and_grad
+from ebmkit.registry import register, registry
+from ebmkit.testing import checks
+
+pytestmark = pytest.mark.usefixtures("fresh_registry")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mender(Sampler):
+    """Langevin dynamics that takes [/red] NaN for 0.
+
+    Args:
+        steps: How many steps one chain takes.
+    """
+
+    steps: int = 4
+
+    def chain(self, energy, x, rng) -> Iterator[State]:
+        for _ in range(self.steps):
+            _, gradient = value_and_grad(energy, x)
+            x = x - 0.1 * gradient.nan_to_num(0.0) + 0.1 * noise_like(x, rng)
+            yield State(x, {})
+
+
+def needy(*, path: str) -> None:
+    """Data from a file.
+
+    Args:
+        path: The file.
+    """
+    raise AssertionError(path)
+
+
+def called(*arguments: str, code: int = 0) -> tuple[str, str]:
+    done = CliRunner().invoke(app, ["plugins", *arguments], env={"EBMKIT_PLUGINS": "none"})
+    assert done.exit_code == code, done.output
+    return done.stdout, done.stderr
+
+
+def test_a_sampler_s_checks_are_printed_with_what_failed_first_and_what_to_do():
+    register("sampler", "mender", Mender)
+    stdout, stderr = called("--check", "mender", code=1)
+    lines = stdout.splitlines()
+    assert lines[0].startswith("sampler mender · registered in this session: 1 failed, ")
+    assert lines[1].split() == ["failed", "chains_do_not_mend_nan"]
+    assert "64 of 64 examples moved to finite values" in lines[2]
+    names = [name for line in lines for name in line.split() if name in checks("sampler")]
+    assert sorted(names) == sorted(checks("sampler"))
+    assert stderr.strip().endswith(f"error: 1 of {len(names)} checks failed")
+
+
+def test_the_checks_can_be_read_by_programs():
+    register("sampler", "mender", Mender)
+    (found,) = json.loads(called("--check", "mender", "--json", code=1)[0])
+    assert (found["kind"], found["name"]) == ("sampler", "mender")
+    assert [one["check"] for one in found["checks"]] == list(checks("sampler"))
+    assert [one["check"] for one in found["checks"] if one["verdict"] == "failed"] == ["chains_do_not_mend_nan"]
+
+
+def test_one_name_stands_for_all_parts_that_have_it():
+    stdout, _ = called("gaussian", "--check")
+    assert "energy gaussian · ebmkit" in stdout
+    assert "init gaussian · ebmkit" in stdout
+    assert "failed " not in stdout.replace("0 failed", "")
+
+
+def test_settings_reach_the_part_that_is_checked():
+    register("sampler", "mender", Mender)
+    (found,) = json.loads(called("--check", "langevin", "-s", "sampler.noise=0", "--json")[0])
+    assert {one["verdict"] for one in found["checks"]} == {"passed", "not promised"}
+    message = called("--check", "mender", "-s", "sampler.step=3", code=2)[1]
+    assert "nothing that is checked has a setting sampler.step. Did you mean 'steps'?" in message
+    assert "steps must be int, not 'few'" in called("--check", "mender", "-s", "sampler.steps=few", code=2)[1]
+
+
+def test_a_part_that_needs_a_setting_says_which():
+    register("data", "needy", needy)
+    stdout, _ = called("--check", "needy", code=1)
+    assert "it_can_be_made" in stdout
+    assert "add -s data.path=..." in stdout
+
+
+def test_a_name_that_nobody_has_is_refused_with_the_nearest():
+    assert (
+        "no package and no part is called 'langevn'. Did you mean 'langevin'?"
+        in called("--check", "langevn", code=2)[1]
+    )
+    assert "no plug-in 'ebmkit-mala'. Installed: none." in called("ebmkit-mala", code=2)[1]
+
+
+def test_settings_without_a_check_are_refused():
+    assert "write: ebmkit plugins --check NAME -s ..." in called("-s", "sampler.steps=3", code=2)[1]
+
+
+def test_a_package_that_did_not_load_is_an_error_when_it_is_checked():
+    registry().plugins.append(Plugin("bad-one", "0.1", "bad = bad", "ModuleNotFoundError: nowhere"))
+    assert "bad-one 0.1 did not load: ModuleNotFoundError: nowhere" in called("--check", "bad-one", code=2)[1]
+
+
+def test_one_package_can_be_shown_alone():
+    registry().plugins += [Plugin("one", "0.1", "one = one"), Plugin("two", "0.2", "two = two", "ValueError: x")]
+    assert called("one")[0].strip() == "one 0.1 (one = one):"
+    assert [plugin["package"] for plugin in json.loads(called("one", "--json")[0])] == ["one"]
+    assert "did not load: ValueError: x" in called("two")[0]
+    assert "error: 1 of 2 plug-ins did not load" in called("--check", code=1)[1]
