@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Chains are long rows of small operations: one thread a process and two processes are fastest for the tests.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-.PHONY: help demo test lint types docs wheel clean
+.PHONY: help demo test lint types docs plugins wheel peers clean
 help:  ## What can be made
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
 
@@ -33,6 +33,15 @@ docs: $(VENV)/ready  ## The documentation, in site/
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
+plugins:  ## Install every package of plugins/, and a new one of each kind, in an empty environment; test them there
+	$(PYTHON) tests/in_a_clean_environment.py .venv-plugins
+
+peers:  ## What the test kit says of other libraries' samplers, in an environment of their own
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --constraint constraints.txt --upgrade pip
+	.venv-peers/bin/python -m pip install --quiet --constraint constraints.txt . --group bench
+	.venv-peers/bin/python benchmarks/conformance.py
+
 wheel:  ## Build the wheel, install it in an empty environment, and run the suite there
 	rm -rf .venv-wheel dist
 	$(PYTHON) -m venv .venv-wheel
@@ -43,4 +52,4 @@ wheel:  ## Build the wheel, install it in an empty environment, and run the suit
 	.venv-wheel/bin/python tests/beside_a_wheel.py
 
 clean:  ## Remove everything that was made, but no runs
-	rm -rf $(VENV) .venv-wheel dist site
+	rm -rf $(VENV) .venv-wheel .venv-plugins .venv-peers dist site

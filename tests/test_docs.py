@@ -10,6 +10,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from faulty.__main__ import tables
+from laws.table import LAWS
 from typer.testing import CliRunner
 
 from ebmkit import hookspecs
@@ -63,6 +65,14 @@ def test_every_hook_is_documented_with_its_signature():
         signature = inspect.signature(getattr(hookspecs, hook))
         returns = str(signature.return_annotation).replace("collections.abc.", "").replace("typing.", "")
         assert f"def {hook}() -> " in text, f"docs/plugins.md lacks the hook {hook} ({returns})"
+
+
+def test_every_law_mutant_and_planted_fault_stands_in_the_proofs():
+    text = (TREE / "docs" / "proofs.md").read_text(encoding="utf-8")
+    cells = {cell.strip() for line in text.splitlines() for cell in line.strip("|").split(" | ")}
+    laws = {word for law in LAWS for word in (law.name, law.statement, *law.mutants)}
+    faults = {name for _, table in tables() for name in table}
+    assert sorted((laws | faults) - cells) == []
 
 
 def test_every_page_stands_in_the_navigation():

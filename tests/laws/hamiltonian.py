@@ -117,7 +117,7 @@ LAWS = [
         creutz,
         {
             "momenta 10 % too hot": {"heat": 1.1},
-            "|p|² for |p|²/2": {"kind": Undivided},
+            "p² for p²/2": {"kind": Undivided},
             "Euler for the leapfrog": {"kind": Euler},
             "1 % of friction": {"kind": Friction},
         },
@@ -143,7 +143,7 @@ LAWS = [
             {
                 "target exp(-1.1 E)": {"temperature": 1 / 1.1},
                 "no last half kick": {"kind": NoLastKick},
-                "|p|² for |p|²/2": {"kind": Undivided},
+                "p² for p²/2": {"kind": Undivided},
                 "Euler for the leapfrog": {"kind": Euler},
             },
         )

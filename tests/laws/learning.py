@@ -140,7 +140,7 @@ FEWER = {"one step less in the theory": {"extra": -1}}
 LAWS = [
     Law(
         "learning, gradient",
-        "on |x - μ|²/2 it is mean(fake) - mean(batch) to 1e-6 (exact, in units of 2e-7)",
+        "on (x - μ)²/2 it is mean(fake) - mean(batch) to 1e-6 (exact, in units of 2e-7)",
         gradient,
         {"the other sign": {"sign": -1.0}, "a penalty besides": {"weight": 1e-5}},
     ),
