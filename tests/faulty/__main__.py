@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 
-from faulty import samplers
 from test_testing_datasets import FAULTS as DATASETS
 from test_testing_energies import FAULTS as ENERGIES
 from test_testing_inits import FAULTS as INITS
 from test_testing_settings import FAULTS as SETTINGS
 from test_testing_watchers import FAULTS as WATCHERS
+
+from faulty import samplers
 
 
 def tables() -> Iterator[tuple[str, dict[str, set[str]]]]:
