@@ -264,7 +264,7 @@ def test_hmc_takes_one_gradient_a_leapfrog_and_one_more(steps: int, leapfrog: in
 @samplers
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("shape", [(6, 5), (2, 3, 8, 8), (1, 5), (1, 3, 8, 8)], ids=str)
-def test_chains_keep_shape_and_dtype(sampler: Sampler, dtype: torch.dtype, shape: tuple[int, ...]):
+def test_chains_keep_shape_dtype_and_device(sampler: Sampler, dtype: torch.dtype, shape: tuple[int, ...]):
     x = torch.randn(shape, generator=rng()).to(dtype)
     states = list(sampler.chain(square, x, rng()))
     assert len(states) == 4

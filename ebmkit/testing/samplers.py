@@ -1,6 +1,7 @@
 """What every sampler must do, whatever it promises beyond."""
 
 import math
+from itertools import product
 
 import torch
 from torch import Generator, Tensor
@@ -15,18 +16,18 @@ DTYPES = (torch.float32, torch.float64, torch.bfloat16)
 STEP = 1e-5  # of a central difference in double precision: its error is of the order of STEP² and of 1e-16 / STEP
 
 
-def chains_keep_shape_and_dtype(subject: Subject) -> None:
-    """States have the shape, the dtype and the device of the start: points, images, one example; three dtypes."""
-    for shape in [(4, 3), (1, 3), (2, 3, 8, 8)]:
-        for dtype in DTYPES:
-            start = start_at(*shape).to(dtype)
-            for state in chain_of(subject.make(), quadratic, start):
-                given, got = (x.dtype for x in (start, state.x))
-                require(
-                    state.x.shape == start.shape and got == given,
-                    f"a start {tuple(start.shape)} of {given} became {tuple(state.x.shape)} of {got}: draw noise with "
-                    f"noise_like(x, rng), and spread values (B,) with per_example",
-                )
+def chains_keep_shape_dtype_and_device(subject: Subject) -> None:
+    """States are like the start: points, images, one example; three dtypes; a GPU too where there is one."""
+    devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    for shape, dtype, device in product([(4, 3), (1, 3), (2, 3, 8, 8)], DTYPES, devices):
+        start = start_at(*shape).to(device, dtype)
+        for state in subject.make().chain(quadratic, start, Generator(device).manual_seed(0)):
+            expected, found = (f"{tuple(x.shape)} of {x.dtype} on {x.device}" for x in (start, state.x))
+            require(
+                found == expected,
+                f"a start {expected} became {found}: draw noise with noise_like(x, rng), and spread values (B,) with "
+                f"per_example",
+            )
 
 
 def chains_take_energies_of_one_column(subject: Subject) -> None:

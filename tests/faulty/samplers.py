@@ -224,7 +224,7 @@ class MendsNan(Plain):
         return super().move(x, gradient.nan_to_num(0.0), rng)
 
 
-@fault("chains_keep_shape_and_dtype", "chains_keep_no_graph", "chains_leave_the_energy_as_it_was")
+@fault("chains_keep_shape_dtype_and_device", "chains_keep_no_graph", "chains_leave_the_energy_as_it_was")
 class ComputesInDouble(Plain):
     def move(self, x, gradient, rng):
         return super().move(x, gradient, rng).double()
