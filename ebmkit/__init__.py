@@ -14,11 +14,13 @@ _PUBLIC = {
     "InitDistribution": "interfaces",
     "Promises": "interfaces",
     "Sampler": "interfaces",
+    "ShortRun": "shortrun",
     "State": "interfaces",
     "Step": "training",
     "Trainer": "training",
     "UsageError": "errors",
     "hookimpl": "hookspecs",
+    "load": "loading",
     "register": "registry",
     "value_and_grad": "interfaces",
 }
@@ -28,12 +30,14 @@ __all__ = [
     "InitDistribution",
     "Promises",
     "Sampler",
+    "ShortRun",
     "State",
     "Step",
     "Trainer",
     "UsageError",
     "__version__",
     "hookimpl",
+    "load",
     "register",
     "value_and_grad",
 ]
@@ -42,7 +46,9 @@ if TYPE_CHECKING:
     from ebmkit.errors import UsageError
     from ebmkit.hookspecs import hookimpl
     from ebmkit.interfaces import Energy, InitDistribution, Promises, Sampler, State, value_and_grad
+    from ebmkit.loading import load
     from ebmkit.registry import register
+    from ebmkit.shortrun import ShortRun
     from ebmkit.training import Step, Trainer
 
 

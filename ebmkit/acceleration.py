@@ -18,6 +18,7 @@ class LowPrecision:
     def __init__(self, energy: nn.Module) -> None:
         self.twin = copy.deepcopy(energy).requires_grad_(False).bfloat16().eval()
         channels_last(self.twin)
+        self.piecewise_linear = bool(getattr(energy, "piecewise_linear", False))
 
     def refreshed(self, energy: nn.Module) -> "LowPrecision":
         """Take up the weights and buffers that `energy` has now: once per chain, not once per step."""

@@ -18,7 +18,13 @@ EnergyFn = Callable[[Tensor], Tensor]
 
 
 class Energy(nn.Module, ABC):
-    """A network for E in p(x) ∝ exp(-E(x)); built as `Energy(shape, *, settings...)`."""
+    """A network for E in p(x) ∝ exp(-E(x)); built as `Energy(shape, *, settings...)`.
+
+    Attributes:
+        piecewise_linear: Whether E is linear in x between kinks, as with LeakyReLU: then dE/dx changes at kinks alone.
+    """
+
+    piecewise_linear = False
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
@@ -48,12 +54,17 @@ class Promises:
         reversible: Whether each step also is in detailed balance with that law.
         gradients: How many gradients one whole chain takes for each example. None where that cannot be said before.
         stochastic: Whether the chain draws from `rng`.
+        homogeneous: Whether every step is the same kernel of x alone, so that a chain can be cut into shorter ones.
+        translates: Whether a step adds to x what depends on x by gradients and energies alone. Where these do not
+            change with x, as between the kinks of a piecewise linear energy, a whole chain then is a translation.
     """
 
     temperature: float | None = None
     reversible: bool = False
     gradients: int | None = None
     stochastic: bool = True
+    homogeneous: bool = False
+    translates: bool = False
 
 
 class Sampler(ABC):
@@ -67,6 +78,11 @@ class Sampler(ABC):
     def promises(self) -> Promises:
         """What can be relied on beyond the interface; nothing, unless a sampler says so."""
         return Promises()
+
+    @property
+    def noiseless(self) -> "Sampler | None":
+        """This sampler with its noise switched off, which draws nothing; None where there is no such notion."""
+        return None
 
     @abstractmethod
     def chain(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Iterator[State]:

@@ -146,6 +146,10 @@ class Unregistered(Good):
         return super().forward(x) + (x.flatten(1) @ self.tilt.to(x.dtype)).unsqueeze(1)
 
 
+class Curved(Good):
+    piecewise_linear = True
+
+
 class Idle(Good):
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__(shape)
@@ -238,6 +242,7 @@ FAULTS: dict[str, tuple[Any, set[str]]] = {
     "weights not registered": (Unregistered, {"energies_are_their_state_dict"}),
     "a layer not used": (Idle, {"energies_give_every_parameter_a_gradient"}),
     "weights by numpy": (Unseeded, {"energies_repeat_with_torchs_seed"}),
+    "a curve said to be straight": (Curved, {"piecewise_linear_energies_are_that"}),
     "a view": (Viewing, {"energies_take_any_memory_layout"}),
     "draws too wide": (WrongScale, {"draws_follow_the_density"}),
     "draws moved": (WrongPlace, {"draws_follow_the_density"}),
@@ -272,6 +277,7 @@ def test_what_an_energy_does_not_have_is_not_held_against_it():
     outcomes = kit.examine(Subject("energy", Good))
     assert {one.check for one in outcomes if one.verdict == "not promised"} == {
         OWN,
+        "piecewise_linear_energies_are_that",
         "draws_repeat_with_their_seed",
         "draws_follow_the_density",
     }

@@ -73,4 +73,7 @@ def test_promises_decide_what_is_checked():
         faulty.INFINITY,
         "chains_move_towards_their_target",
         "rejected_examples_stay_where_they_are",
+        "noiseless_chains_draw_nothing",
+        "homogeneous_chains_can_be_cut",
+        "chains_that_promise_it_translate",
     }

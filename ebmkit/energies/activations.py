@@ -6,6 +6,8 @@ from torch import nn
 
 Activation = Literal["leaky_relu", "silu", "relu", "elu", "gelu", "softplus"]
 
+PIECEWISE_LINEAR = ("leaky_relu", "relu")
+
 
 def activation_layer(name: Activation, slope: float) -> nn.Module:
     """A new activation layer; `slope` is LeakyReLU's for negative inputs, and nobody else's."""

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from ebmkit.energies.activations import Activation, activation_layer
+from ebmkit.energies.activations import PIECEWISE_LINEAR, Activation, activation_layer
 from ebmkit.errors import UsageError, check
 from ebmkit.interfaces import Energy
 
@@ -40,6 +40,7 @@ class ConvNet(Energy):
         slope: float = 0.2,
     ) -> None:
         super().__init__()
+        self.piecewise_linear = activation in PIECEWISE_LINEAR
         check("width", width, at_least=1)
         check("slope", slope, at_least=0, below=1)
         if len(shape) != 3 or shape[1] != shape[2] or shape[1] not in STAGES:

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from ebmkit.energies.activations import Activation, activation_layer
+from ebmkit.energies.activations import PIECEWISE_LINEAR, Activation, activation_layer
 from ebmkit.errors import check
 from ebmkit.interfaces import Energy
 
@@ -37,6 +37,7 @@ class MLP(Energy):
         slope: float = 0.2,
     ) -> None:
         super().__init__()
+        self.piecewise_linear = activation in PIECEWISE_LINEAR
         check("width", width, at_least=1)
         check("depth", depth, at_least=1)
         check("slope", slope, at_least=0, below=1)

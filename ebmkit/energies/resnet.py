@@ -5,7 +5,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from ebmkit.energies.activations import Activation, activation_layer
+from ebmkit.energies.activations import PIECEWISE_LINEAR, Activation, activation_layer
 from ebmkit.errors import UsageError, check
 from ebmkit.interfaces import Energy
 
@@ -44,6 +44,7 @@ class ResNet(Energy):
         spectral_norm: bool = False,
     ) -> None:
         super().__init__()
+        self.piecewise_linear = activation in PIECEWISE_LINEAR
         check("width", width, at_least=1)
         check("stages", stages, at_least=1)
         check("blocks", blocks, at_least=1)

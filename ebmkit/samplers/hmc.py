@@ -60,6 +60,8 @@ class HMC(Sampler):
             temperature=self.temperature if self.adjust else None,
             reversible=self.adjust,
             gradients=self.steps * self.leapfrog + 1,
+            homogeneous=True,
+            translates=True,
         )
 
     def chain(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Iterator[State]:

@@ -1,7 +1,7 @@
 """Langevin dynamics: the paper's sampler."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Generator, Tensor
 
@@ -56,7 +56,14 @@ class Langevin(Sampler):
     @property
     def promises(self) -> Promises:
         """K gradients. No law is left as it is: nothing corrects the discretisation."""
-        return Promises(gradients=self.steps, stochastic=self.noise > 0)
+        return Promises(
+            gradients=self.steps, stochastic=self.noise > 0, homogeneous=True, translates=self.clamp is None
+        )
+
+    @property
+    def noiseless(self) -> "Langevin":
+        """Gradient descent with the same steps and bounds."""
+        return replace(self, noise=0.0)
 
     def chain(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Iterator[State]:
         """Yield the state after each step; K gradients in all."""

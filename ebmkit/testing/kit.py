@@ -14,7 +14,7 @@ from ebmkit.settings import bind
 
 # The modules whose checks a kind must pass.
 HOMES = {
-    "sampler": ("samplers", "manners", "randomness", "invariance", "settings"),
+    "sampler": ("samplers", "manners", "randomness", "promises", "invariance", "settings"),
     "energy": ("energies", "slopes", "settings"),
     "init": ("inits", "settings"),
     "data": ("datasets", "settings"),

@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 
 from ebmkit.interfaces import State
 from ebmkit.testing.kit import NotPromised, Subject, require
-from ebmkit.testing.probes import Counted, Network, chain_of, nan, nan_gradient, start_at
+from ebmkit.testing.probes import Network, chain_of, nan, nan_gradient, start_at
 from ebmkit.testing.statistics import LIMIT
 from ebmkit.testing.targets import quadratic
 
@@ -59,23 +59,6 @@ def samples_are_the_ends_of_chains(subject: Subject) -> None:
     sample = subject.make().sample(quadratic, start_at(), Generator().manual_seed(0))
     require(
         torch.equal(sample, last.x), "sample gives something else than the end of chain: leave it as Sampler has it"
-    )
-
-
-def chains_take_the_gradients_they_promise(subject: Subject) -> None:
-    """A whole chain asks for as many gradients, for each example, as `promises.gradients` says."""
-    sampler = subject.make()
-    promised = sampler.promises.gradients
-    if promised is None:
-        raise NotPromised("Promises(gradients=...), how many gradients one chain takes for each example")
-    energy = Counted()
-    start = start_at()
-    sampler.sample(energy, start, Generator().manual_seed(0))
-    found = energy.gradients / len(start)
-    require(
-        found == promised,
-        f"a chain took {found:g} gradients for each example, not the promised {promised}: carry the last gradient over "
-        f"to the next step, or promise what it takes",
     )
 
 

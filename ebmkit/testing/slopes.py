@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 from ebmkit.interfaces import EnergyFn, evaluate, evaluating, value_and_grad
 from ebmkit.testing.globals import changed_by
 from ebmkit.testing.kit import NotPromised, Subject, require
-from ebmkit.testing.making import call, close, in_dtype, new_energy, uniform
+from ebmkit.testing.making import call, close, in_dtype, new_energy, normal, uniform
 from ebmkit.testing.statistics import LIMIT, z
 
 DRAWS = 20_000
@@ -48,6 +48,22 @@ def energies_have_the_gradient_of_their_values(subject: Subject) -> None:
         error <= 10 * (doubt + rounding),
         f"dE/dx is wrong by {error:.2g} along a random direction (the slope is known to {doubt + rounding:.1g}); "
         "look for detach, .data or rounding in a part of E, or mend its own value_and_grad or backward",
+    )
+
+
+def piecewise_linear_energies_are_that(subject: Subject) -> None:
+    """An energy that says `piecewise_linear` has the same gradient a very small step further, for most examples."""
+    energy = new_energy(subject)
+    if not getattr(energy, "piecewise_linear", False):
+        raise NotPromised("an attribute `piecewise_linear`, for energies whose gradient changes at kinks alone")
+    energy = in_dtype(energy, torch.float64)
+    x = normal(subject, 200).double()
+    here, there = (value_and_grad(energy, at)[1].flatten(1) for at in (x, x + 1e-7 * x.flip(0)))
+    same = (here - there).abs().amax(1) <= 1e-12 * here.abs().amax(1)
+    require(
+        float(same.double().mean()) > 0.5,
+        f"the gradient changes within a step of 1e-7 for {int((~same).sum())} of {len(x)} examples: say "
+        f"piecewise_linear = False",
     )
 
 

@@ -291,6 +291,36 @@ class TakesAnyNoise(Plain):
         pass
 
 
+@fault("noiseless_chains_draw_nothing")
+class IsNeverSilent(Plain):
+    @property
+    def noiseless(self):
+        return self
+
+
+@fault("homogeneous_chains_can_be_cut")
+class SlowsDown(Plain):
+    @property
+    def promises(self):
+        return Promises(gradients=self.steps, homogeneous=True)
+
+    def chain(self, energy, x, rng):
+        for step in range(self.steps):
+            value, gradient = self.look(energy, x)
+            x = x - 0.1 / (1 + step) * gradient + self.noise * noise_like(x, rng)
+            yield State(x, {"energy": value, "gradient": gradient})
+
+
+@fault("chains_that_promise_it_translate")
+class Shrinks(Plain):
+    @property
+    def promises(self):
+        return Promises(gradients=self.steps, translates=True)
+
+    def move(self, x, gradient, rng):
+        return super().move(0.99 * x, gradient, rng)
+
+
 # --- faults of what is promised
 
 

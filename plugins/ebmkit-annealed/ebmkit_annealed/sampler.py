@@ -1,11 +1,11 @@
 """Langevin dynamics with falling noise."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Generator, Tensor
 
-from ebmkit import Sampler, State, value_and_grad
+from ebmkit import Promises, Sampler, State, value_and_grad
 from ebmkit.errors import check
 from ebmkit.interfaces import EnergyFn, noise_like
 
@@ -37,6 +37,16 @@ class Annealed(Sampler):
         check("step_size", self.step_size, above=0)
         check("noise", self.noise, at_least=0)
         check("final_noise", self.final_noise, at_least=0, at_most=self.noise)
+
+    @property
+    def promises(self) -> Promises:
+        """K gradients. No law is left as it is: nothing corrects the discretisation."""
+        return Promises(gradients=self.steps, stochastic=self.noise > 0, translates=True)
+
+    @property
+    def noiseless(self) -> "Annealed":
+        """Gradient descent with the same steps."""
+        return replace(self, noise=0.0, final_noise=0.0)
 
     def chain(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Iterator[State]:
         """Yield the state after each step; K gradients in all."""

@@ -1,0 +1,49 @@
+"""A run's folder as a model to draw from."""
+
+from pathlib import Path
+from typing import Literal
+
+from ebmkit.config import Layer, Value
+from ebmkit.errors import UsageError
+from ebmkit.run import Run, reopen
+from ebmkit.shortrun import ShortRun
+
+Weights = Literal["auto", "average", "last"]
+
+
+def load(place: str | Path, *, weights: Weights = "auto", device: str | None = None) -> ShortRun:
+    """The model of a run: its energy, its sampler, and where its chains start.
+
+    Args:
+        place: The run's folder.
+        weights: The moving average of the weights or the last ones; auto takes the average where the run kept one.
+        device: Where to compute; none is the run's own setting.
+
+    Raises:
+        UsageError: if the folder is no run, has no checkpoint, or has no average that was asked for.
+    """
+    return model(opened(place, device), weights)
+
+
+def opened(place: str | Path, device: str | None = None) -> Run:
+    """The run of a folder with its data, as its checkpoint left it, to look at."""
+    changes = Layer("command line")
+    if device is not None:
+        changes.put("train", "device", Value(device, "--device", device))
+    return reopen(Path(place), changes)
+
+
+def model(run: Run, weights: Weights = "auto") -> ShortRun:
+    """The model of a run that is open.
+
+    Raises:
+        UsageError: if the run has no average, and that was asked for.
+    """
+    trainer = run.trainer
+    if weights == "average" and trainer.averaged is None:
+        raise UsageError(
+            f"{run.folder} kept no average of its weights; write last or auto, or train with train.average"
+        )
+    energy = trainer.energy if weights == "last" else trainer.model
+    energy.requires_grad_(False)
+    return ShortRun(trainer.chain_energy(energy), trainer.sampler, trainer.init)
