@@ -102,8 +102,8 @@ class ShortRun:
         rng: Generator,
         *,
         updates: int = 200,
-        lr: float = 0.1,
-        method: Literal["descent", "adam"] = "adam",
+        lr: float = 0.05,
+        method: Literal["descent", "adam"] = "descent",
         gradient: Literal["auto", "translation", "full"] = "auto",
         at: Sequence[int] = (0, 10, 50, 200),
     ) -> Reconstruction:

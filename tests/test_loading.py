@@ -1,0 +1,92 @@
+"""A run's folder as a model: which weights, on which device, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import ebmkit
+from ebmkit import folder
+from ebmkit.acceleration import LowPrecision
+from ebmkit.config import typed
+from ebmkit.errors import UsageError
+from ebmkit.resolve import resolve
+from ebmkit.run import prepare
+from ebmkit.samplers.langevin import Langevin
+
+BASE = [
+    "energy.width=4",
+    "sampler.steps=3",
+    "train.batch_size=8",
+    "train.iterations=3",
+    "train.device=cpu",
+    "watch.pictures.every=0",
+]
+
+
+def trained(place: Path, *changes: str) -> Path:
+    recipe = resolve([typed([*BASE, *changes])])
+    run = prepare(recipe, place)
+    steps = run.steps(pytest.fail)
+    folder.write(place, recipe, run.trainer.rng.device)
+    list(steps)
+    return place
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A run that kept an average of its weights."""
+    return trained(tmp_path_factory.mktemp("runs") / "averaged", "train.average=0.5")
+
+
+def weights(model: ebmkit.ShortRun) -> dict[str, torch.Tensor]:
+    assert isinstance(model.energy, torch.nn.Module)
+    return model.energy.state_dict()
+
+
+def test_a_run_is_loaded_as_a_model_that_draws(place):
+    model = ebmkit.load(place)
+    assert model.sampler == Langevin(steps=3)
+    rng = torch.Generator().manual_seed(0)
+    assert model.sample(5, rng).shape == (5, 1, 8, 8)
+    assert not any(parameter.requires_grad for parameter in model.energy.parameters())
+    assert model.translates
+
+
+def test_the_average_is_taken_where_there_is_one_and_the_last_weights_where_asked(place):
+    state = torch.load(place / "checkpoint.pt", weights_only=True)["trainer"]
+    last = state["energy"]
+    average = {key.removeprefix("module."): value for key, value in state["average"].items() if key != "n_averaged"}
+    assert any(not torch.equal(last[key], average[key]) for key in last)
+    for kind, expected in {"auto": average, "average": average, "last": last}.items():
+        found = weights(ebmkit.load(place, weights=kind))
+        assert all(torch.equal(found[key], expected[key]) for key in expected), kind
+
+
+def test_without_an_average_the_last_weights_are_taken_and_the_average_refused(tmp_path):
+    place = trained(tmp_path / "plain")
+    last = torch.load(place / "checkpoint.pt", weights_only=True)["trainer"]["energy"]
+    found = weights(ebmkit.load(str(place)))
+    assert all(torch.equal(found[key], last[key]) for key in last)
+    with pytest.raises(UsageError, match="kept no average of its weights; write last or auto"):
+        ebmkit.load(place, weights="average")
+
+
+def test_a_run_in_low_precision_is_loaded_as_one(tmp_path):
+    model = ebmkit.load(trained(tmp_path / "low", "train.precision=bf16"))
+    assert isinstance(model.energy, LowPrecision)
+    assert model.translates
+    assert model.sample(2, torch.Generator().manual_seed(0)).dtype == torch.float32
+
+
+def test_loading_changes_nothing_on_disk(place):
+    before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    ebmkit.load(place).sample(2, torch.Generator().manual_seed(0))
+    assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == before
+
+
+def test_a_device_that_is_not_there_and_a_folder_that_is_no_run_are_refused(place, tmp_path):
+    with pytest.raises(UsageError, match=r"train\.device: 'cuda:99' is not on this machine"):
+        ebmkit.load(place, device="cuda:99")
+    with pytest.raises(UsageError):
+        ebmkit.load(tmp_path)

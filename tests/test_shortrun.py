@@ -1,0 +1,165 @@
+"""The chain as a generator: samples in chunks, M(z) with its randomness held, interpolation, long runs."""
+
+import gc
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Generator, Tensor
+
+from ebmkit.energies.mlp import MLP
+from ebmkit.errors import UsageError
+from ebmkit.inits.gaussian import Gaussian
+from ebmkit.inits.uniform import Uniform
+from ebmkit.interfaces import State
+from ebmkit.samplers.hmc import HMC
+from ebmkit.samplers.langevin import Langevin
+from ebmkit.shortrun import ShortRun
+
+
+def rng(seed: int = 0) -> Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def square(x: Tensor) -> Tensor:
+    return x.square().flatten(1).sum(1) / 2
+
+
+def model(**settings: float) -> ShortRun:
+    return ShortRun(square, Langevin(**{"steps": 6, "step_size": 0.1, "noise": 0.2, **settings}), Uniform((2, 3)))
+
+
+def test_samples_are_the_ends_of_chains_from_the_init():
+    generator = rng(1)
+    start = Uniform((2, 3)).sample(5, generator)
+    expected = model().sampler.sample(square, start, generator)
+    assert torch.equal(model().sample(5, rng(1)), expected)
+
+
+def test_samples_come_in_chunks_one_at_a_time():
+    drawn: list[int] = []
+
+    class Counted(Uniform):
+        def sample(self, n: int, rng: Generator) -> Tensor:
+            drawn.append(n)
+            return super().sample(n, rng)
+
+    chunks = ShortRun(square, Langevin(steps=2), Counted((3,))).samples(10, rng(), batch=4)
+    assert drawn == []
+    assert next(chunks).shape == (4, 3)
+    assert drawn == [4]
+    assert [len(chunk) for chunk in chunks] == [4, 2]
+    assert model().sample(10, rng(), batch=3).shape == (10, 2, 3)
+
+
+@pytest.mark.parametrize("wrong", [{"n": 0}, {"n": -1}, {"n": 3, "batch": 0}], ids=str)
+def test_numbers_of_samples_below_one_are_refused(wrong: dict[str, int]):
+    n = wrong.pop("n")
+    with pytest.raises(UsageError, match=r"must be at least 1"):
+        model().sample(n, rng(), **wrong)
+
+
+def most_alive(sampler: Langevin | HMC) -> int:
+    """The most tensors of the examples' shape that are alive at once while a sample is drawn."""
+    most = 0
+
+    def counted(x: Tensor) -> Tensor:
+        nonlocal most
+        gc.collect()
+        most = max(most, sum(type(one) is Tensor and one.shape == (4, 7) for one in gc.get_objects()))
+        return square(x)
+
+    ShortRun(counted, sampler, Uniform((7,))).sample(4, rng())
+    return most
+
+
+@pytest.mark.parametrize("sampler", [Langevin(steps=3), HMC(steps=3, leapfrog=2)], ids=["langevin", "hmc"])
+def test_memory_does_not_grow_with_the_length_of_the_chain(sampler: Langevin | HMC):
+    assert most_alive(replace(sampler, steps=30)) == most_alive(replace(sampler, steps=6))
+
+
+def test_a_trajectory_holds_the_steps_asked_for_and_the_start():
+    found = model().trajectory(3, rng(2), at=(0, 2, 6))
+    start = Uniform((2, 3)).sample(3, rng(2))
+    assert sorted(found) == [0, 2, 6]
+    assert torch.equal(found[0], start)
+    assert torch.equal(found[6], model().sample(3, rng(2)))
+    assert not torch.equal(found[2], found[6])
+
+
+def test_a_step_that_the_chain_does_not_have_is_refused():
+    with pytest.raises(UsageError, match=r"^the chain has 6 steps and no step 7; ask for 0 to 6$"):
+        model().trajectory(3, rng(), at=(0, 7))
+
+
+def test_the_noise_of_langevin_is_switched_off_to_generate():
+    z = torch.randn(4, 2, 3, generator=rng())
+    torch.testing.assert_close(model().generate(z), z * 0.9**6)
+
+
+def test_the_randomness_of_other_samplers_is_held_by_the_seed():
+    z = torch.randn(4, 2, 3, generator=rng())
+    one = ShortRun(square, HMC(steps=3), Gaussian((2, 3)))
+    assert torch.equal(one.generate(z), one.generate(z))
+    assert torch.equal(one.generate(z), HMC(steps=3).sample(square, z, rng(0)))
+    assert not torch.equal(one.generate(z), replace(one, seed=1).generate(z))
+
+
+def test_generated_examples_hold_no_graph_and_leave_the_energy_as_it_was():
+    energy = MLP((3,), width=8).train()
+    z = torch.randn(4, 3, generator=rng(), requires_grad=True)
+    assert not ShortRun(energy, Langevin(steps=2), Uniform((3,))).generate(z).requires_grad
+    assert energy.training
+
+
+def test_interpolation_goes_from_the_one_end_to_the_other_and_keeps_the_variance():
+    z1, z2 = torch.randn(2, 4, 2, 3, generator=rng(3))
+    found = model().interpolate(z1, z2, 5)
+    assert found.shape == (5, 4, 2, 3)
+    for place, rho in enumerate((1, 0.75, 0.5, 0.25, 0)):
+        torch.testing.assert_close(found[place], (rho * z1 + math.sqrt(1 - rho**2) * z2) * 0.9**6)
+    with pytest.raises(UsageError, match="n must be at least 2, not 1"):
+        model().interpolate(z1, z2, 1)
+
+
+def test_a_long_run_goes_on_from_where_the_chain_ended():
+    points = list(model().long_run(3, rng(4), times=3))
+    assert [point.step for point in points] == [0, 6, 12, 18]
+    long = replace(model().sampler, steps=18)
+    generator = rng(4)
+    start = Uniform((2, 3)).sample(3, generator)
+    assert torch.equal(points[0].x, start)
+    torch.testing.assert_close(points[-1].x, long.sample(square, start, generator))
+
+
+def test_a_long_run_is_thinned_and_tells_the_energy_before_each_step():
+    every = list(model().long_run(3, rng(4), times=2, every=1))
+    assert [point.step for point in every] == list(range(13))
+    for before, after in pairwise(every):
+        torch.testing.assert_close(after.energy, square(before.x))
+    thin = list(model().long_run(3, rng(4), times=2, every=5))
+    assert [point.step for point in thin] == [0, 5, 10]
+    assert torch.equal(thin[2].x, every[10].x)
+
+
+@pytest.mark.parametrize("wrong", [{"n": 0}, {"n": 2, "times": 0}, {"n": 2, "every": -1}], ids=str)
+def test_long_runs_of_no_length_are_refused(wrong: dict[str, int]):
+    n = wrong.pop("n")
+    with pytest.raises(UsageError, match="must be at least 1"):
+        model().long_run(n, rng(), **wrong)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mute:
+    """A sampler that says nothing of energies."""
+
+    def chain(self, energy: object, x: Tensor, rng: Generator) -> Iterator[State]:
+        yield State(x + 1, {})
+
+
+def test_a_sampler_that_tells_no_energy_has_none_in_its_long_runs():
+    points = list(ShortRun(square, Mute(), Uniform((3,))).long_run(2, rng(), times=2))
+    assert [point.energy for point in points] == [None, None, None]
