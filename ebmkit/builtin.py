@@ -45,15 +45,28 @@ def datasets() -> dict[str, Component]:
         "arrays": "ebmkit.data.arrays:arrays",
         "idx": "ebmkit.data.idx:idx",
         "folder": "ebmkit.data.folder:folder",
+        "hub": "ebmkit.data.hub:hub",
     }
 
 
 @hookimpl
 def watchers() -> dict[str, Component]:
-    """The watchers; every run has them."""
+    """The watchers; every run has them but for the report, which is asked for."""
     return {
         "divergence": "ebmkit.watch:divergence",
         "metrics": "ebmkit.watch:metrics",
         "checkpoints": "ebmkit.watch:checkpoints",
         "pictures": "ebmkit.watch:pictures",
+        "report": "ebmkit.report.watcher:report",
+    }
+
+
+@hookimpl
+def features() -> dict[str, Component]:
+    """What samples and examples are compared by."""
+    return {
+        "pixels": "ebmkit.features.pixels:Pixels",
+        "digits": "ebmkit.features.digits:Digits",
+        "inception": "ebmkit.features.inception:Inception",
+        "torchscript": "ebmkit.features.torchscript:TorchScript",
     }

@@ -10,7 +10,14 @@ from typing import Any
 import ebmkit
 from ebmkit.errors import UsageError
 
-HOOKS = {"energy": "energies", "sampler": "samplers", "init": "inits", "data": "datasets", "watcher": "watchers"}
+HOOKS = {
+    "energy": "energies",
+    "sampler": "samplers",
+    "init": "inits",
+    "data": "datasets",
+    "watcher": "watchers",
+    "features": "features",
+}
 KINDS = tuple(HOOKS)
 
 

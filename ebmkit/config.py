@@ -41,8 +41,8 @@ class Layer:
         self.sections.setdefault(section, {})[key] = value
 
 
-def typed(pairs: Iterable[str]) -> Layer:
-    """The layer of `section.key=value` texts, as `-s` takes them.
+def typed(pairs: Iterable[str], sections: tuple[str, ...] = SECTIONS) -> Layer:
+    """The layer of `section.key=value` texts, as `-s` takes them, in any of `sections`.
 
     Raises:
         UsageError: for a text of another form, an unknown section, or a key given twice.
@@ -53,18 +53,18 @@ def typed(pairs: Iterable[str]) -> Layer:
         section, dot, key = path.rpartition(".")
         if not (equals and dot and key):
             raise UsageError(f"-s takes section.key=value, like -s sampler.step_size=0.1, not {pair!r}")
-        check_section(section, f"-s {pair}")
+        check_section(section, f"-s {pair}", sections)
         if key in layer.sections.get(section, {}):
             raise UsageError(f"{path} is given twice on the command line")
         layer.put(section, key, Value(parse(text), f"-s {path}", text))
     return layer
 
 
-def check_section(section: str, where: str) -> None:
+def check_section(section: str, where: str, sections: tuple[str, ...] = SECTIONS) -> None:
     """Refuse a section that does not exist."""
     head, dot, name = section.partition(".")
-    if head not in SECTIONS:
-        raise UsageError(f"{where}: unknown section '{head}'.{nearest(head, SECTIONS)} Sections: {', '.join(SECTIONS)}")
+    if head not in sections:
+        raise UsageError(f"{where}: unknown section '{head}'.{nearest(head, sections)} Sections: {', '.join(sections)}")
     if head == "watch" and not name:
         raise UsageError(f"{where}: a watcher's settings are spelt watch.NAME.setting, like watch.pictures.every=100")
     if head != "watch" and dot:

@@ -44,3 +44,8 @@ def watchers() -> dict[str, Component]:  # type: ignore[empty-body]
     """Watchers by name; called as `f(steps, **settings)`, also with `trainer`, `folder`, `examples` or `config`
     where asked for. A watcher is a generator: it yields every step that it was given, and may look at it.
     """
+
+
+@hookspec
+def features() -> dict[str, Component]:  # type: ignore[empty-body]
+    """Features by name; called as `f(data, **settings)`: a map `(n, *shape) -> (n, d)` that samples are judged by."""

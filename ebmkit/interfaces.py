@@ -9,10 +9,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
+
+from ebmkit.errors import UsageError, check
 
 EnergyFn = Callable[[Tensor], Tensor]
 
@@ -65,6 +68,32 @@ class Promises:
     stochastic: bool = True
     homogeneous: bool = False
     translates: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what no sampler can promise.
+
+        Raises:
+            UsageError: for a value of another type or range, or a balance without the temperature of its law.
+        """
+        for name in ("reversible", "stochastic", "homogeneous", "translates"):
+            # Compared and not asked for its type: `noise > 0` is numpy's bool where noise is numpy's number.
+            if getattr(self, name) not in (True, False):
+                raise UsageError(f"the promise {name} must be True or False, not {getattr(self, name)!r}")
+        for name, kind, expected in (
+            ("temperature", Real, "a number above 0"),
+            ("gradients", Integral, "a whole number"),
+        ):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, kind)):
+                raise UsageError(f"the promise {name} must be {expected} or None, not {value!r}")
+        if self.temperature is not None:
+            check("the promise temperature", self.temperature, above=0)
+        if self.gradients is not None:
+            check("the promise gradients", self.gradients, at_least=0)
+        if self.reversible and self.temperature is None:
+            raise UsageError(
+                "reversible=True promises a balance with no law: write Promises(temperature=T, reversible=True)"
+            )
 
 
 class Sampler(ABC):

@@ -17,12 +17,13 @@ from string import Template
 from typing import NoReturn
 
 import ebmkit
-from ebmkit.components import HOOKS, KINDS
+from ebmkit.components import HOOKS
 from ebmkit.errors import UsageError, nearest
 from ebmkit.registry import registry
 
 NAME = re.compile(r"(?!ebmkit-[0-9])[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST = 30  # letters of a name, so that no line of what is made is too long
+MADE = ("energy", "sampler", "init", "data", "watcher")  # kinds that there are templates for
 FUNCTIONS = ("data", "watcher")  # kinds whose part is a function; the others' is a class
 
 
@@ -80,8 +81,8 @@ def create(name: str, kind: str, out: Path) -> list[Path]:
         UsageError: for a name that cannot be or is taken, an unknown kind, or a folder that has something in it.
     """
     kind = "data" if kind == "dataset" else kind
-    if kind not in HOOKS:
-        hint = nearest(kind, [*KINDS, "dataset"])
+    if kind not in MADE:
+        hint = nearest(kind, [*MADE, "dataset"])
         raise UsageError(f"kind must be energy, sampler, init, data or watcher, not '{kind}'.{hint}")
     check_name(name)
     package = Package(name, kind)

@@ -1,6 +1,7 @@
 """`ebmkit plugins NAME`, and `--check NAME`: the kit from the command line."""
 
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -8,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from ebmkit.cli.main import app
-from ebmkit.components import Plugin
+from ebmkit.cli.plugins import parts_of
+from ebmkit.components import SESSION, Plugin
 from ebmkit.interfaces import Sampler, State, noise_like, value_and_grad
 from ebmkit.registry import register, registry
 from ebmkit.testing import checks
@@ -42,6 +44,31 @@ def needy(*, path: str) -> None:
     raise AssertionError(path)
 
 
+class Leaver:
+    """Ends the program."""
+
+    def __init__(self) -> None:
+        sys.exit(0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Talker(Mender):
+    """The same, right and loud.
+
+    Args:
+        steps: How many steps one chain takes.
+    """
+
+    def __post_init__(self) -> None:
+        print("hello")
+
+    def chain(self, energy, x, rng) -> Iterator[State]:
+        for _ in range(self.steps):
+            _, gradient = value_and_grad(energy, x)
+            x = x - 0.1 * gradient + 0.1 * noise_like(x, rng)
+            yield State(x, {})
+
+
 def called(*arguments: str, code: int = 0) -> tuple[str, str]:
     done = CliRunner().invoke(app, ["plugins", *arguments], env={"EBMKIT_PLUGINS": "none"})
     assert done.exit_code == code, done.output
@@ -57,6 +84,8 @@ def test_a_sampler_s_checks_are_printed_with_what_failed_first_and_what_to_do():
     assert "64 of 64 examples moved to finite values" in lines[2]
     names = [name for line in lines for name in line.split() if name in checks("sampler")]
     assert sorted(names) == sorted(checks("sampler"))
+    assert not [line for line in lines if line != line.rstrip()]
+    assert all(len(line) <= 80 for line in lines[1:])
     assert stderr.strip().endswith(f"error: 1 of {len(names)} checks failed")
 
 
@@ -86,9 +115,52 @@ def test_settings_reach_the_part_that_is_checked():
 
 def test_a_part_that_needs_a_setting_says_which():
     register("data", "needy", needy)
-    stdout, _ = called("--check", "needy", code=1)
-    assert "it_can_be_made" in stdout
-    assert "add -s data.path=..." in stdout
+    assert (
+        "error: data 'needy' has settings without a default; add -s data.path=..."
+        in called("--check", "needy", code=2)[1]
+    )
+    (found,) = json.loads(called("--check", SESSION.package, "--json")[0])
+    assert found["checks"] == [
+        {
+            "check": "it_can_be_made",
+            "verdict": "not promised",
+            "reason": "it has settings without a default; add -s data.path=...",
+        }
+    ]
+
+
+def test_a_part_that_cannot_be_made_says_what_it_raised_and_where():
+    register("sampler", "leaver", Leaver)
+    (found,) = json.loads(called("--check", "leaver", "--json", code=1)[0])
+    (one,) = found["checks"]
+    assert (one["check"], one["verdict"]) == ("it_can_be_made", "failed")
+    assert one["reason"].startswith(f"making it raised SystemExit: 0 ({__name__}, line ")
+
+
+def test_what_a_part_prints_is_no_result():
+    register("sampler", "talker", Talker)
+    stdout, stderr = called("--check", "talker", "--json")
+    assert [one["name"] for one in json.loads(stdout)] == ["talker"]
+    assert "hello" in stderr
+
+
+def test_a_part_that_does_not_load_leaves_the_settings_of_the_others_alone():
+    register("sampler", "talker", Talker)
+    register("sampler", "absent", "nowhere:Absent")
+    found = json.loads(called("--check", SESSION.package, "-s", "sampler.steps=2", "--json", code=1)[0])
+    verdicts = {one["name"]: [check["verdict"] for check in one["checks"]] for one in found}
+    assert "failed" not in verdicts["talker"]
+    assert verdicts["absent"] == ["failed"]
+
+
+@pytest.mark.parametrize("name", ["moons", "ebmkit:moons", "shortrun-ebmkit:moons"])
+def test_a_built_in_part_has_three_names(name):
+    assert [part.name for part in parts_of(name)] == ["moons"]
+    assert len(parts_of("ebmkit")) == len(parts_of("shortrun-ebmkit")) > 10
+
+
+def test_a_part_that_is_asked_for_like_a_package_says_how_it_is_tested():
+    assert "'hmc' is no plug-in, but its parts can be tested: ebmkit plugins --check hmc" in called("hmc", code=2)[1]
 
 
 def test_a_name_that_nobody_has_is_refused_with_the_nearest():

@@ -14,34 +14,43 @@ SOURCE = Path(ebmkit.__file__).parent
 LAYERS = (
     ("__main__",),
     ("cli.main",),
-    ("cli.train", "cli.parts", "cli.plugins", "cli.create"),
-    ("cli.progress", "cli.complete"),
+    ("cli.train", "cli.parts", "cli.plugins", "cli.create", "cli.model", "cli.reconstruct", "cli.judge"),
+    ("cli.progress", "cli.complete", "cli.outputs", "cli.options"),
+    ("cli.opened",),
     ("cli.console",),
-    ("_pytest", "scaffold", "loading", "testing"),
+    ("_pytest", "scaffold", "loading", "testing", "preview"),
     ("run",),
     ("testing.conform", "testing.strategies"),
-    ("testing.samplers", "testing.manners", "testing.promises", "testing.randomness", "testing.invariance"),
-    ("testing.energies", "testing.slopes"),
+    ("testing.basics", "testing.samplers", "testing.manners", "testing.promises", "testing.randomness"),
+    ("testing.descent", "testing.invariance", "testing.energies", "testing.slopes", "testing.features"),
     ("testing.inits", "testing.datasets", "testing.watchers", "testing.settings"),
-    ("testing.training", "testing.making"),
-    ("testing.kit", "testing.probes"),
+    ("testing.subjects",),
+    ("testing.training", "testing.making", "testing.probes"),
+    ("testing.kit",),
     ("testing.globals", "testing.statistics", "testing.targets"),
-    ("building", "folder"),
-    ("resolve",),
-    ("loop", "registry"),
+    ("report.watcher",),
+    ("report.page",),
+    ("report.drawn", "report.measured"),
+    ("report.subject", "report.layout"),
+    ("report.figures",),
+    ("building", "folder", "analysis"),
+    ("resolve", "history"),
+    ("loop", "registry", "evaluation"),
     ("discovery", "builtin"),
     ("components", "config"),
     ("settings", "watch", "guard"),
     ("training", "acceleration", "pictures", "diagnostics", "shortrun"),
     ("reconstruction",),
     ("energies.mlp", "energies.convnet", "energies.resnet", "energies.analytic", "samplers.langevin", "samplers.hmc"),
-    ("inits.data", "inits.replay", "data.arrays", "data.digits", "data.folder", "data.idx", "data.shapes", "data.toys"),
-    ("energies.activations", "inits.uniform", "inits.gaussian", "data.images"),
-    ("data.examples",),
+    ("inits.data", "inits.replay", "data.arrays", "data.digits", "data.hub", "data.idx", "data.shapes", "data.toys"),
+    ("data.encoded", "data.files", "features.pixels", "features.digits", "features.inception", "features.torchscript"),
+    ("data.folder", "features.inception2015", "metrics.frechet", "metrics.kernels", "metrics.neighbours"),
+    ("metrics.scores", "energies.activations", "inits.uniform", "inits.gaussian", "data.images"),
+    ("data.examples", "metrics.rows", "features.protocols"),
     ("interfaces",),
     ("errors", "hookspecs"),
 )
-PACKAGES = ("cli", "energies", "samplers", "inits", "data")
+PACKAGES = ("cli", "energies", "samplers", "inits", "data", "features", "metrics", "report")
 FACADE = ""
 
 
@@ -114,7 +123,8 @@ def components():
 
 
 def test_every_component_is_in_a_folder_of_components_or_a_watcher():
-    assert {name.partition(".")[0] for name in components()} == {"energies", "samplers", "inits", "data", "watch"}
+    homes = {"energies", "samplers", "inits", "data", "watch", "features", "report"}
+    assert {name.partition(".")[0] for name in components()} == homes
 
 
 @pytest.mark.parametrize("name", sorted(components() - {"watch"}))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ebmkit.cli import create, parts, plugins, train
+from ebmkit.cli import create, judge, model, parts, plugins, reconstruct, train
 
 app = typer.Typer(
     name="ebmkit",
@@ -15,6 +15,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("train")(train.train)
+app.command("sample")(model.sample)
+app.command("reconstruct")(reconstruct.reconstruct)
+app.command("interpolate")(model.interpolate)
+app.command("long-run")(model.long_run)
+app.command("evaluate")(judge.evaluate)
+app.command("report")(judge.report)
+app.command("export")(model.export)
 app.command("list")(parts.list_parts)
 app.command("show")(parts.show)
 app.command("plugins")(plugins.plugins)

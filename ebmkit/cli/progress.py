@@ -68,7 +68,8 @@ def bar(steps: Iterator[Step], run: Run) -> Iterator[Step]:
     figures = TextColumn("{task.fields[figures]}", markup=False)
     columns = (MofNCompleteColumn(), BarColumn(bar_width=24), TimeRemainingColumn(compact=True), figures)
     first, began = run.trainer.index, time.perf_counter()
-    with Progress(*columns, console=err(), refresh_per_second=4) as progress:
+    # What --json prints belongs on stdout, not above the bar.
+    with Progress(*columns, console=err(), refresh_per_second=4, redirect_stdout=False) as progress:
         task = progress.add_task("", total=run.train.iterations, completed=first, figures="")
         for step in steps:
             speed = (step.index - first) / (time.perf_counter() - began)

@@ -12,7 +12,8 @@ Without, `check_sampler(Annealed)` raises with all that failed, and `ebmkit plug
 """
 
 from ebmkit.testing.conform import check_dataset, check_energy, check_init, check_sampler, check_watcher, conforms
-from ebmkit.testing.kit import Failed, NotPromised, Outcome, Subject, checks, examine, subject
+from ebmkit.testing.kit import Failed, NotPromised, Outcome, Subject, checks, examine
+from ebmkit.testing.subjects import subject
 
 __all__ = [
     "Failed",

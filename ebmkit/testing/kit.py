@@ -14,14 +14,26 @@ from ebmkit.settings import bind
 
 # The modules whose checks a kind must pass.
 HOMES = {
-    "sampler": ("samplers", "manners", "randomness", "promises", "invariance", "settings"),
+    "sampler": ("basics", "samplers", "manners", "randomness", "descent", "promises", "invariance", "settings"),
     "energy": ("energies", "slopes", "settings"),
     "init": ("inits", "settings"),
     "data": ("datasets", "settings"),
     "watcher": ("watchers", "settings"),
+    "features": ("features", "settings"),
+}
+# What the other checks of a kind build on: where one of these fails, `examine` goes no further.
+FIRST = {
+    "sampler": ("samplers_are_samplers", "promises_are_promises", "states_are_states"),
+    "energy": ("energies_give_one_value_per_example",),
+    "init": ("inits_are_init_distributions",),
+    "data": ("data_are_examples",),
+    "watcher": (),
+    "features": (),
 }
 # Shapes of examples that a part is tried on, where none is given: points, grey images, colour images.
 SHAPES = ((2,), (1, 8, 8), (3, 32, 32))
+# Modules that parts go through: an error that leaves these came from the part.
+OURS = ("ebmkit.interfaces", "ebmkit.settings", "ebmkit.errors")
 
 
 class Failed(AssertionError):
@@ -32,12 +44,12 @@ class NotPromised(Exception):
     """A check that does not apply: the part does not promise this, and the message says what it would be."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Subject:
-    """A part under test: how to make one, again and again.
+    """A part under test: how to make one, again and again. Two are equal only if they are one.
 
     Attributes:
-        kind: energy, sampler, init, data or watcher.
+        kind: energy, sampler, init, data, watcher or features.
         target: The class, function or partial.
         settings: Its settings by name; the others keep their defaults.
         shape: Shape of one example, for the kinds that are built for one.
@@ -83,12 +95,13 @@ Check = Callable[[Subject], None]
 
 def require(holds: bool, message: str) -> None:
     """Fail the check with a message that says what was seen and what to do, unless something holds."""
+    __tracebackhide__ = True
     if not holds:
         raise Failed(message)
 
 
 def checks(kind: str) -> dict[str, Check]:
-    """The checks of a kind by their names: the public functions of its modules, in the order they are written in.
+    """The checks of a kind by their names: those of `FIRST`, then the public functions of its modules as they stand.
 
     Raises:
         UsageError: for an unknown kind.
@@ -103,35 +116,21 @@ def checks(kind: str) -> dict[str, Check]:
             for name, value in vars(module).items()
             if getattr(value, "__module__", "") == module.__name__ and callable(value) and not name.startswith("_")
         }
-    return found
-
-
-def subject(
-    kind: str, target: Callable[..., Any], shape: tuple[int, ...] | None, settings: Mapping[str, Any]
-) -> Subject:
-    """A part ready for its checks; without a `shape`, the first of `SHAPES` that it takes.
-
-    Raises:
-        UsageError: if it cannot be made with these settings.
-    """
-    if kind not in ("energy", "init"):
-        return Subject(kind, target, settings)
-    refused = ""
-    for tried in [shape] if shape is not None else SHAPES:
-        ready = Subject(kind, target, settings, tried)
-        try:
-            ready.make()
-        except ValueError as error:
-            refused = refused or str(error)
-        else:
-            return ready
-    raise UsageError(f"it takes none of the examples' shapes that were tried; say shape=(...). First: {refused}")
+    return {name: found[name] for name in (*FIRST[kind], *found)}
 
 
 def examine(part: Subject) -> Iterator[Outcome]:
-    """Run every check of the part's kind, and tell how each ended as soon as it has."""
+    """Run every check of the part's kind, and tell how each ended as soon as it has.
+
+    Where one of `FIRST` fails, the others are not run: they would fail for the same reason.
+    """
+    failed = False
     for name, check in checks(part.kind).items():
-        yield outcome(name, check, part)
+        if failed and name not in FIRST[part.kind]:
+            return
+        one = outcome(name, check, part)
+        failed = failed or (name in FIRST[part.kind] and one.verdict == "failed")
+        yield one
 
 
 def outcome(name: str, check: Check, part: Subject) -> Outcome:
@@ -143,17 +142,23 @@ def outcome(name: str, check: Check, part: Subject) -> Outcome:
     except Failed as reason:
         return Outcome(name, "failed", str(reason))
     except (Exception, SystemExit) as error:
-        text = " ".join(str(error).split())
-        return Outcome(name, "failed", f"raised {type(error).__name__}: {text}{_place(error)}")
+        return Outcome(name, "failed", told(error))
     return Outcome(name, "passed")
 
 
 def run(check: Check, part: Subject) -> None:
     """Run one check by itself: the grad mode that a part may leak does not reach the next one."""
+    __tracebackhide__ = True
     try:
         check(part)
     finally:
         torch.set_grad_enabled(True)
+
+
+def told(error: BaseException) -> str:
+    """What a part raised, as one line: the type, the message, and the place where the part itself stood."""
+    text = " ".join(str(error).split())
+    return f"raised {type(error).__name__}: {text}{_place(error)}"
 
 
 def _place(error: BaseException) -> str:
@@ -163,7 +168,7 @@ def _place(error: BaseException) -> str:
     while trace is not None:
         name = str(trace.tb_frame.f_globals.get("__name__", ""))
         outside = name.partition(".")[0] in ("torch", *sys.stdlib_module_names)
-        if not outside and name != "ebmkit.interfaces" and not name.startswith("ebmkit.testing"):
+        if not outside and name not in OURS and not name.startswith("ebmkit.testing"):
             place = f" ({name}, line {trace.tb_lineno})"
         trace = trace.tb_next
     return place

@@ -4,7 +4,7 @@ import torch
 from torch import Generator, Tensor
 
 from ebmkit.testing.kit import Subject, require
-from ebmkit.testing.probes import Interruption, Network, chain_of, start_at
+from ebmkit.testing.probes import Interruption, Network, chain_of, require_same, start_at
 from ebmkit.testing.targets import quadratic
 
 
@@ -19,8 +19,8 @@ def chains_leave_their_start_alone(subject: Subject) -> None:
     written = not torch.equal(start, given)
     require(not written, "the chain wrote to the x it was given: make a new tensor, x = x - ..., not x -= ...")
     require(not start.requires_grad, "the chain made its start require gradients: x.detach().requires_grad_() instead")
-    later = sum(not torch.equal(state, copy) for state, copy in zip(states, copies, strict=True))
-    require(later == 0, f"{later} states were written to after they were yielded: make a new tensor at each step")
+    for kept, copy in zip(states, copies, strict=True):
+        require_same(kept, copy, "a state was written to after it was yielded: make a new tensor at each step")
 
 
 def chains_keep_no_graph(subject: Subject) -> None:
@@ -45,7 +45,7 @@ def chains_leave_grad_mode_alone(subject: Subject) -> None:
                 break
             for state in chain_of(subject.make(), quadratic, x):
                 x = state.x
-        require(torch.equal(x, expected.x), f"under torch.{mode.__name__}() the chain is another one")
+        require_same(x, expected.x, f"under torch.{mode.__name__}() the chain is another one")
 
 
 def chains_leave_the_energy_as_it_was(subject: Subject) -> None:

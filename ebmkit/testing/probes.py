@@ -8,7 +8,10 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ebmkit.interfaces import EnergyFn, Sampler, State
+from ebmkit.testing.kit import require
 from ebmkit.testing.targets import quadratic
+
+LEFT = "with these settings the chain leaves the finite numbers on |x|²/2: test it with settings that stay in them"
 
 
 class Interruption(RuntimeError):
@@ -16,13 +19,14 @@ class Interruption(RuntimeError):
 
 
 class Counted:
-    """|x|² / 2, which counts the gradients that it is asked for, an example at a time."""
+    """|x|² / 2, which counts how often it is called, and the gradients asked for, an example at a time."""
 
     def __init__(self) -> None:
-        self.gradients = 0
+        self.calls = self.gradients = 0
 
     def __call__(self, x: Tensor) -> Tensor:
         """Energies `(B,)`; a gradient is counted when autograd comes for it."""
+        self.calls += 1
         if x.requires_grad:
             x = x.clone()
             x.register_hook(self._count)  # type: ignore[no-untyped-call]
@@ -78,3 +82,12 @@ def start_at(*shape: int) -> Tensor:
 def chain_of(sampler: Sampler, energy: EnergyFn, start: Tensor) -> Iterator[State]:
     """A chain of a seed that is always the same."""
     return sampler.chain(energy, start, Generator().manual_seed(0))
+
+
+def require_same(one: Tensor, other: Tensor, message: str) -> None:
+    """Fail unless two chains came to the same, bit for bit, NaN to NaN; who left the numbers is told that instead."""
+    __tracebackhide__ = True
+    if one.shape == other.shape and bool(((one == other) | (one.isnan() & other.isnan())).all()):
+        return
+    finite = bool(one.isfinite().all() and other.isfinite().all())
+    require(False, message if finite else LEFT)

@@ -51,7 +51,7 @@ def homogeneous_chains_can_be_cut(subject: Subject) -> None:
     middle = [state.x for state in first.chain(quadratic, start, rng)][-1]
     found = [state.x for state in rest.chain(quadratic, middle, rng)][-1]
     require(
-        torch.allclose(found, expected.x, rtol=1e-9, atol=1e-12),
+        torch.allclose(found, expected.x, rtol=1e-9, atol=1e-12, equal_nan=True),
         "3 steps and then 4 are not the 7 of one chain: does a schedule, a momentum or a step size live on between "
         "steps? Then promise homogeneous=False",
     )
@@ -66,7 +66,7 @@ def chains_that_promise_it_translate(subject: Subject) -> None:
     *_, one = chain_of(sampler, _slope, start)
     *_, other = chain_of(sampler, _slope, start + offset)
     require(
-        torch.allclose(other.x, one.x + offset, rtol=1e-9, atol=1e-9),
+        torch.allclose(other.x, one.x + offset, rtol=1e-9, atol=1e-9, equal_nan=True),
         "on a slope, a chain whose start is moved does not move with it: a clamp, a decay or a step that depends on x? "
         "Then promise translates=False",
     )

@@ -1,12 +1,18 @@
 """What a chain draws from, and what it must not depend on."""
 
+from functools import partial
+
 import torch
 from torch import Generator, Tensor
 
-from ebmkit.interfaces import Sampler
+from ebmkit.interfaces import EnergyFn, Sampler
 from ebmkit.testing.globals import changed_by, seeded
-from ebmkit.testing.kit import Subject, require
+from ebmkit.testing.kit import NotPromised, Subject, require
+from ebmkit.testing.probes import LEFT, require_same
 from ebmkit.testing.targets import quadratic
+
+# |x / scale|² / 2 is tried at these scales, until a chain moves: on the first ones all its proposals may be rejected.
+SCALES = tuple(2.0**exponent for exponent in range(0, 61, 10))
 
 
 def chains_repeat_with_their_seed(subject: Subject) -> None:
@@ -16,8 +22,9 @@ def chains_repeat_with_their_seed(subject: Subject) -> None:
         one = _run(sampler, seed=3)
     with seeded(2):
         other = _run(sampler, seed=3)
-    require(
-        torch.equal(one, other),
+    require_same(
+        one,
+        other,
         "two chains of one seed differ: draw with generator=rng (as ebmkit.interfaces.noise_like does), never from "
         "torch's, numpy's or Python's global state",
     )
@@ -26,17 +33,41 @@ def chains_repeat_with_their_seed(subject: Subject) -> None:
 def chains_differ_with_another_seed(subject: Subject) -> None:
     """A stochastic sampler draws from `rng`; one that says it is not stochastic never touches it."""
     sampler: Sampler = subject.make()
+    energy, start = _moving(sampler, _start())
     rng = Generator().manual_seed(3)
     before = rng.get_state()
-    one = [state.x for state in sampler.chain(quadratic, _start(), rng)]
+    one = [state.x for state in sampler.chain(energy, start.clone(), rng)]
     drawn = not torch.equal(rng.get_state(), before)
     if sampler.promises.stochastic:
         require(drawn, "nothing was drawn from rng: use it, or promise stochastic=False")
-        other = [state.x for state in sampler.chain(quadratic, _start(), Generator().manual_seed(4))]
-        same = all(torch.equal(x, y) for x, y in zip(one, other, strict=True))
-        require(not same, "another seed gives the same chain: is the noise of every step really added?")
+        other = [state.x for state in sampler.chain(energy, start.clone(), Generator().manual_seed(4))]
+        differ = any(not torch.equal(x, y) for x, y in zip(one, other, strict=True) if bool(x.isfinite().all()))
+        finite = bool(one[-1].isfinite().all())
+        require(
+            differ, "another seed gives the same chain: is the noise of every step really added?" if finite else LEFT
+        )
     else:
         require(not drawn, "the sampler promises stochastic=False, but drew from rng")
+
+
+def chains_have_noise_of_their_own(subject: Subject) -> None:
+    """Chains of one batch that start at the same point part: each example has its own draws, not one for the batch."""
+    sampler: Sampler = subject.make()
+    if not sampler.promises.stochastic:
+        raise NotPromised("Promises(stochastic=True)")
+    energy, start = _moving(sampler, _start()[:1].double().repeat(16, 1))
+    before, finite = start.tolist(), True
+    for state in sampler.chain(energy, start, Generator().manual_seed(9)):
+        # Who is accepted may differ where the noise does not, so only those are compared that moved from one point.
+        ends: dict[tuple[float, ...], set[tuple[float, ...]]] = {}
+        for old, new in zip(before, state.x.tolist(), strict=True):
+            if new != old:
+                ends.setdefault(tuple(old), set()).add(tuple(new))
+        if any(len(found) > 1 for found in ends.values()):
+            return
+        before, finite = state.x.tolist(), bool(state.x.isfinite().all())
+    reason = "16 chains that start at one point move alike: draw noise of the shape of x, noise_like(x, rng)"
+    require(False, reason if finite else LEFT)
 
 
 def chains_leave_global_randomness_alone(subject: Subject) -> None:
@@ -53,11 +84,11 @@ def chains_do_not_mix_examples(subject: Subject) -> None:
     other = start.clone()
     other[0] += 1.5
     one, two = (_run(sampler, seed=6, start=x) for x in (start, other))
-    mixed = int((one[1:] != two[1:]).any(1).sum())
-    require(
-        mixed == 0,
-        f"{mixed} of {len(start) - 1} chains changed when another example of the batch did: no mean, norm, step size "
-        f"or decision over the batch, and the same number of draws whatever is accepted",
+    require_same(
+        one[1:],
+        two[1:],
+        "chains changed when another example of the batch did: no mean, norm, step size or decision over the batch, "
+        "and the same number of draws whatever is accepted",
     )
 
 
@@ -67,16 +98,31 @@ def samplers_keep_no_state(subject: Subject) -> None:
     alone = [_run(sampler, seed=seed) for seed in (7, 8)]
     turns = [sampler.chain(quadratic, _start(), Generator().manual_seed(seed)) for seed in (7, 8)]
     *_, last = zip(*turns, strict=True)
-    same = all(torch.equal(one, state.x) for one, state in zip(alone, last, strict=True))
-    require(
-        same,
-        "chains that take turns disturb each other: keep momenta, schedules and counters as local variables of "
-        "`chain`, not on the sampler",
-    )
+    for one, state in zip(alone, last, strict=True):
+        require_same(
+            one,
+            state.x,
+            "chains that take turns disturb each other: keep momenta, schedules and counters as local variables of "
+            "`chain`, not on the sampler",
+        )
 
 
 def _start() -> Tensor:
     return torch.randn(16, 3, generator=Generator().manual_seed(0))
+
+
+def _moving(sampler: Sampler, start: Tensor) -> tuple[EnergyFn, Tensor]:
+    """|x / scale|² / 2, and the start on that scale, where the chain moves; on the unit scale if it never does."""
+    for scale in SCALES:
+        energy, x = partial(_wide, scale), scale * start
+        for state in sampler.chain(energy, x.clone(), Generator().manual_seed(3)):
+            if bool(((state.x != x) & state.x.isfinite()).any()):
+                return energy, x
+    return quadratic, start
+
+
+def _wide(scale: float, x: Tensor) -> Tensor:
+    return quadratic(x / scale)
 
 
 def _run(sampler: Sampler, seed: int, start: Tensor | None = None) -> Tensor:

@@ -21,6 +21,7 @@ _FACTS = {
     "init": ("shape", "data"),
     "data": (),
     "watcher": ("steps", "trainer", "folder", "examples", "iterations", "config", "state"),
+    "features": ("data",),
 }
 
 

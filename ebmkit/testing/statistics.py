@@ -11,18 +11,23 @@ LIMIT = 5.0
 def z(values: Tensor, expected: float | Tensor) -> float:
     """The largest |z| of the means of `values` `(n, ...)` along its first axis, against those expected.
 
-    A column without any spread has z = 0 where it is what was expected, and infinity elsewhere; so have values that
-    are not finite.
+    Values that are not finite have an infinite z.
     """
-    if not bool(values.isfinite().all()):
-        return math.inf
-    offset = (values.double() - expected).flatten(1) if values.ndim > 1 else (values.double() - expected).unsqueeze(1)
+    return float(each_z(values, expected).abs().max()) if bool(values.isfinite().all()) else math.inf
+
+
+def each_z(values: Tensor, expected: float | Tensor) -> Tensor:
+    """The z of the mean of each element of `values` `(n, ...)`, as one row.
+
+    An element without any spread has z = 0 where it is what was expected, and infinity elsewhere.
+    """
+    offset = (values.double() - expected).reshape(len(values), -1)
     error = offset.std(0) / math.sqrt(len(offset))
-    return float((offset.mean(0).abs() / error).nan_to_num(nan=0.0).max())
+    return (offset.mean(0) / error).nan_to_num(nan=0.0)
 
 
 def moments_z(x: Tensor, mean: Tensor, covariance: Tensor) -> float:
-    """The largest |z| among all means and (co)variances of `x` `(n, d)`, against `(d,)` and `(d, d)`."""
-    offset = x.double() - mean
+    """The largest |z| among all means and (co)variances of `x` `(n, *shape)`, against `(d,)` and `(d, d)`."""
+    offset = x.double().flatten(1) - mean
     products = (offset.unsqueeze(2) * offset.unsqueeze(1) - covariance).flatten(1)
     return max(z(offset, 0.0), z(products, 0.0))

@@ -14,18 +14,19 @@ D = torch.float64
 ROOT = torch.tensor([[1.0, 0.0], [0.6, 0.5]], dtype=D)  # of the covariance of `gaussian`
 MEAN = torch.tensor([0.5, -1.0], dtype=D)
 MODES = torch.tensor([[-1.2, 0.3], [1.0, -0.2]], dtype=D)  # of `mixture`, each of unit variance
+IMAGES = torch.tensor([[-1.0, 0.3, 0.6, -0.5], [0.8, -0.4, -0.5, 0.7]], dtype=D).view(2, 1, 2, 2)
 WALL = 1.0  # where `walled` ends in its first element
 
 
 @dataclass(frozen=True)
 class Target:
-    """A density in the plane that can be drawn from.
+    """A density of examples of d elements that can be drawn from.
 
     Attributes:
-        energy: E `(n, 2) -> (n,)`, for which the density is exp(-E).
-        draw: Independent draws `(n, 2)` in double precision.
-        mean: Its mean `(2,)`.
-        covariance: Its covariance `(2, 2)`.
+        energy: E `(n, *shape) -> (n,)`, for which the density is exp(-E).
+        draw: Independent draws `(n, *shape)` in double precision.
+        mean: Its mean `(d,)`.
+        covariance: Its covariance `(d, d)`.
     """
 
     energy: Callable[[Tensor], Tensor]
@@ -64,19 +65,26 @@ def gaussian() -> Target:
     )
 
 
-def mixture() -> Target:
-    """Two equally likely Gaussians that overlap."""
+def mixture(modes: Tensor = MODES) -> Target:
+    """Two equally likely Gaussians that overlap, around `modes` `(2, *shape)`."""
 
     def draw(n: int, rng: Generator) -> Tensor:
-        return MODES[torch.randint(2, (n,), generator=rng)] + normals(n, rng)
+        x = modes[torch.randint(2, (n,), generator=rng)]
+        return x + torch.randn(x.shape, generator=rng, dtype=D)
 
-    mean = MODES.mean(0)
+    flat = modes.flatten(1)
+    mean = flat.mean(0)
     return Target(
-        lambda x: -torch.logsumexp(-(x.unsqueeze(1) - MODES).square().sum(2) / 2, 1),
+        lambda x: -torch.logsumexp(-(x.unsqueeze(1) - modes).square().flatten(2).sum(2) / 2, 1),
         draw,
         mean,
-        torch.eye(2, dtype=D) + (MODES - mean).T @ (MODES - mean) / 2,
+        torch.eye(len(mean), dtype=D) + (flat - mean).T @ (flat - mean) / 2,
     )
+
+
+def images() -> Target:
+    """The same of images `(1, 2, 2)`, for whatever is taken of the first axis or of two elements alone."""
+    return mixture(IMAGES)
 
 
 def infinite(x: Tensor) -> Tensor:
@@ -115,19 +123,33 @@ def hard_scale(sampler: Sampler, temperature: float) -> float:
 
     On a much wider density every proposal is accepted, and on a much narrower one none is: both would hide faults.
     """
-    found: dict[float, tuple[float, float]] = {}
-    for exponent in range(-20, 21):
-        scale = 2.0**exponent
-        target = gaussian().scaled(scale, temperature)
-        rng = Generator().manual_seed(0)
-        x = target.draw(400, rng)
-        moved, distance = [], 0.0
-        for state in islice(sampler.chain(target.energy, x, rng), 3):
-            moved.append(float((state.x != x).any(1).double().mean()))
-            distance = float((state.x - x).double().norm(dim=1).nan_to_num(nan=0.0, posinf=0.0).mean()) / scale
-            x = state.x
-        found[scale] = (sum(moved) / len(moved), distance)
-    rejecting = {scale: abs(moved - 0.65) for scale, (moved, _) in found.items() if 0.3 < moved < 0.97}
+    found = {exponent: _moves(sampler, temperature, 2.0**exponent) for exponent in range(-60, 61, 4)}
+    best = _hardest(found)
+    near = (exponent for exponent in range(best - 3, best + 4) if exponent not in found)
+    found |= {exponent: _moves(sampler, temperature, 2.0**exponent) for exponent in near}
+    return 2.0 ** _hardest(found)
+
+
+def _moves(sampler: Sampler, temperature: float, scale: float) -> tuple[float, float]:
+    """Which share of the examples a step moves on `gaussian` at this scale, and how far, in units of the scale."""
+    target = gaussian().scaled(scale, temperature)
+    rng = Generator().manual_seed(0)
+    x = target.draw(400, rng)
+    moved, distance = [], 0.0
+    for state in islice(sampler.chain(target.energy, x, rng), 3):
+        moved.append(float((state.x != x).any(1).double().mean()))
+        distance = float((state.x - x).double().norm(dim=1).nan_to_num(nan=0.0, posinf=0.0).mean()) / scale
+        x = state.x
+    return sum(moved) / len(moved), distance
+
+
+def _hardest(found: dict[int, tuple[float, float]]) -> int:
+    """The exponent at which about two thirds moved, and not by rounding alone; else that of a step of about one."""
+    rejecting = {
+        exponent: abs(moved - 0.65)
+        for exponent, (moved, distance) in found.items()
+        if 0.3 < moved < 0.97 and distance > 1e-3
+    }
     if rejecting:
-        return min(rejecting, key=lambda scale: rejecting[scale])
-    return min(found, key=lambda scale: abs(math.log(found[scale][1] or math.inf)))
+        return min(rejecting, key=lambda exponent: rejecting[exponent])
+    return min(found, key=lambda exponent: abs(math.log(found[exponent][1] or math.inf)))

@@ -4,20 +4,22 @@ from collections.abc import Iterable, Iterator
 
 from test_testing_datasets import FAULTS as DATASETS
 from test_testing_energies import FAULTS as ENERGIES
+from test_testing_features import FAULTS as FEATURES
 from test_testing_inits import FAULTS as INITS
 from test_testing_settings import FAULTS as SETTINGS
 from test_testing_watchers import FAULTS as WATCHERS
 
-from faulty import samplers
+from faulty import FAULTS as SAMPLERS
 
 
 def tables() -> Iterator[tuple[str, dict[str, set[str]]]]:
     """Each kind's faults, in words, with their checks."""
-    yield "Samplers", {name: caught for name, (_, caught) in samplers.FAULTS.items()}
+    yield "Samplers", {name: caught for name, (_, caught) in SAMPLERS.items()}
     yield "Energies", {name: caught for name, (_, caught) in ENERGIES.items()}
     yield "Inits", {name: caught for name, (_, caught) in INITS.items()}
     yield "Data sets", {name: caught for name, (_, caught) in DATASETS.items()}
     yield "Watchers", {fault.__name__.replace("_", " "): caught for fault, caught, _ in WATCHERS}
+    yield "Features", {name: caught for name, (_, caught) in FEATURES.items()}
     yield "Settings of any part", {name: caught for name, (_, _, caught) in SETTINGS.items()}
 
 

@@ -1,123 +1,12 @@
-"""Two right samplers in pieces, and faults planted in them, each with exactly the checks that must fail for it."""
-
-import math
-import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+"""Faults that any chain can have."""
 
 import numpy as np
 import torch
-from torch import Generator, Tensor
+from torch import Generator
 
-from ebmkit.interfaces import (
-    EnergyFn,
-    Promises,
-    Sampler,
-    State,
-    evaluate,
-    evaluating,
-    noise_like,
-    per_example,
-    value_and_grad,
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plain(Sampler):
-    """Langevin dynamics, right, in pieces that a fault can replace.
-
-    Args:
-        steps: How many steps one chain takes.
-        noise: Standard deviation of a step's noise.
-    """
-
-    steps: int = 10
-    noise: float = 0.3
-
-    def __post_init__(self) -> None:
-        if not self.noise >= 0:
-            raise ValueError(f"noise must be at least 0, not {self.noise}")
-
-    @property
-    def promises(self) -> Promises:
-        return Promises(gradients=self.steps)
-
-    def chain(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Iterator[State]:
-        for _ in range(self.steps):
-            value, gradient = self.look(energy, x)
-            x = self.move(x, gradient, rng)
-            yield State(x, {"energy": value, "gradient": gradient})
-
-    def look(self, energy: EnergyFn, x: Tensor) -> tuple[Tensor, Tensor]:
-        return value_and_grad(energy, x)
-
-    def move(self, x: Tensor, gradient: Tensor, rng: Generator) -> Tensor:
-        return x - 0.1 * gradient + self.noise * noise_like(x, rng)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Exact(Sampler):
-    """Metropolis-adjusted Langevin, right, in pieces that a fault can replace.
-
-    Args:
-        steps: How many steps one chain takes.
-    """
-
-    steps: int = 10
-
-    @property
-    def promises(self) -> Promises:
-        return Promises(temperature=1.0, reversible=True, gradients=self.steps + 1)
-
-    def chain(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Iterator[State]:
-        value, gradient = value_and_grad(energy, x)
-        for _ in range(self.steps):
-            end = self.propose(x, gradient, rng)
-            value_end, gradient_end = value_and_grad(energy, end)
-            log_ratio = self.log_ratio(x, value, gradient, end, value_end, gradient_end)
-            finite = self.finite(end, value_end, gradient_end)
-            uniform = torch.rand(len(x), generator=rng, dtype=torch.float32, device=x.device)
-            keep = finite & (uniform.log() < log_ratio)
-            info = {"energy": value, "gradient": gradient, "accepted": keep}
-            x = self.choose(keep, end, x)
-            value = torch.where(keep, value_end, value)
-            gradient = torch.where(per_example(x, keep), gradient_end, gradient)
-            yield State(x, info)
-
-    def propose(self, x: Tensor, gradient: Tensor, rng: Generator) -> Tensor:
-        return x - 0.1 * gradient + math.sqrt(0.2) * noise_like(x, rng)
-
-    def log_ratio(self, x: Tensor, e: Tensor, g: Tensor, y: Tensor, f: Tensor, h: Tensor) -> Tensor:
-        there, back = (y - x + 0.1 * g).square().flatten(1).sum(1), (x - y + 0.1 * h).square().flatten(1).sum(1)
-        return e - f + (there - back) / 0.4
-
-    def finite(self, y: Tensor, f: Tensor, h: Tensor) -> Tensor:
-        return f.isfinite() & y.isfinite().flatten(1).all(1) & h.isfinite().flatten(1).all(1)
-
-    def choose(self, keep: Tensor, y: Tensor, x: Tensor) -> Tensor:
-        return torch.where(per_example(x, keep), y, x)
-
-
-LAW = "each_step_leaves_its_target_as_it_is"
-BALANCE = "steps_are_in_detailed_balance"
-NAN, INFINITY = "walls_of_nan_end_the_target", "walls_of_infinity_end_the_target"
-
-# What a fault does, in words; the sampler; the checks that must fail.
-FAULTS: dict[str, tuple[type[Sampler], set[str]]] = {}
-
-
-def fault(*caught: str) -> Callable[[type[Sampler]], type[Sampler]]:
-    """A planted fault, and exactly the checks that must fail for it."""
-
-    def note(sampler: type[Sampler]) -> type[Sampler]:
-        words = re.sub(r"(?<!^)(?=[A-Z])", " ", sampler.__name__)
-        FAULTS[words.lower()] = (sampler, set(caught))
-        return sampler
-
-    return note
-
-
-# --- faults of any chain
+from ebmkit.interfaces import Promises, State, evaluate, evaluating, noise_like, value_and_grad
+from faulty.planting import fault
+from faulty.right import Plain
 
 
 @fault("chains_go_down_in_energy")
@@ -159,7 +48,7 @@ class SeedsNumpy(Plain):
         return super().move(x, gradient, rng)
 
 
-@fault("chains_differ_with_another_seed")
+@fault("chains_differ_with_another_seed", "chains_have_noise_of_their_own")
 class ForgetsTheNoise(Plain):
     def move(self, x, gradient, rng):
         return x - 0.1 * gradient
@@ -192,8 +81,9 @@ class KeepsItsMomentum(Plain):
 @fault("chains_have_the_length_they_say")
 class StopsTooEarly(Plain):
     def chain(self, energy, x, rng):
-        states = list(super().chain(energy, x, rng))
-        yield from states[: len(states) - 1]
+        for step, state in enumerate(super().chain(energy, x, rng), 1):
+            if step < self.steps:
+                yield state
 
 
 @fault("samples_are_the_ends_of_chains")
@@ -321,55 +211,58 @@ class Shrinks(Plain):
         return super().move(0.99 * x, gradient, rng)
 
 
-# --- faults of what is promised
+@fault("chains_have_noise_of_their_own")
+class SharesItsNoise(Plain):
+    def move(self, x, gradient, rng):
+        return x - 0.1 * gradient + self.noise * noise_like(x[:1], rng)
 
 
-@fault(LAW, BALANCE, NAN, INFINITY)
-class ForgetsTheProposal(Exact):
-    def log_ratio(self, x, e, g, y, f, h):
-        return e - f
+@fault("chains_go_down_in_energy", "chains_do_not_mend_nan")
+class IgnoresTheEnergy(Plain):
+    def move(self, x, gradient, rng):
+        return x + self.noise * noise_like(x, rng)
 
 
-@fault(LAW)
-class AcceptsEverything(Exact):
-    def log_ratio(self, x, e, g, y, f, h):
-        return torch.zeros_like(e)
+@fault("chains_take_one_step_at_a_time")
+class GathersItsStates(Plain):
+    def chain(self, energy, x, rng):
+        return list(super().chain(energy, x, rng))
 
 
-@fault(LAW, BALANCE, NAN, INFINITY)
-class TurnsTheRatio(Exact):
-    def log_ratio(self, x, e, g, y, f, h):
-        return -super().log_ratio(x, e, g, y, f, h)
+@fault("states_are_states")
+class YieldsNothing(Plain):
+    def chain(self, energy, x, rng):
+        yield from ()
 
 
-@fault(
-    "chains_move_towards_their_target",
-    "chains_go_down_in_energy",
-    "chains_differ_with_another_seed",
-    "chains_say_energy_and_gradient_where_each_step_began",
-)
-class NeverMoves(Exact):
-    def choose(self, keep, y, x):
-        return x.clone()
-
-
-@fault(LAW, BALANCE, NAN, INFINITY)
-class SamplesHotter(Exact):
+@fault("promises_are_promises")
+class PromisesADictionary(Plain):
     @property
     def promises(self):
-        return Promises(temperature=1.5, reversible=True, gradients=self.steps + 1)
+        return {"gradients": self.steps}
 
 
-@fault(NAN)
-class TakesNanForZero(Exact):
-    def log_ratio(self, x, e, g, y, f, h):
-        return super().log_ratio(x, e.nan_to_num(0.0), g, y, f.nan_to_num(0.0), h)
-
-    def finite(self, y, f, h):
-        return ~f.isinf()
+@fault("promises_are_promises")
+class PromisesByAMethod(Plain):
+    def promises(self):
+        return Promises(gradients=self.steps)
 
 
-@fault("rejected_examples_stay_where_they_are", "chains_do_not_mend_nan")
-class JittersWhatItRejects(Exact):
-    def choose(self, keep, y, x):
-        return torch.where(per_example(x, keep), y, x * (1 + 1e-6))
+@fault("promises_are_promises")
+class PromisesACold(Plain):
+    @property
+    def promises(self):
+        return Promises(temperature=-1.0)
+
+
+@fault("samplers_are_samplers")
+class IsNoSampler:
+    # Has all that a sampler has, but is none.
+
+    promises, noiseless = Promises(), None
+
+    def chain(self, energy, x, rng):
+        return Plain().chain(energy, x, rng)
+
+    def sample(self, energy, x, rng):
+        return Plain().sample(energy, x, rng)

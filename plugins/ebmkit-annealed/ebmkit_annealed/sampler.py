@@ -52,7 +52,9 @@ class Annealed(Sampler):
         """Yield the state after each step; K gradients in all."""
         for step in range(self.steps):
             value, gradient = value_and_grad(energy, x)
-            x = x - self.step_size * gradient + self.noise_at(step) * noise_like(x, rng)
+            x = x - self.step_size * gradient
+            if self.noise:
+                x = x + self.noise_at(step) * noise_like(x, rng)
             yield State(x, {"energy": value, "gradient": gradient})
 
     def noise_at(self, step: int) -> float:

@@ -42,3 +42,9 @@ def datasets() -> dict[str, str]:
 def watchers() -> dict[str, str]:
     """The picture of the density."""
     return {"density": "ebmkit_toys.watcher:density"}
+
+
+@hookimpl
+def features() -> dict[str, str]:
+    """Distance and direction."""
+    return {"polar": "ebmkit_toys.feature:Polar"}

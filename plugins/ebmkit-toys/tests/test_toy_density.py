@@ -175,7 +175,7 @@ def test_the_entry_point_leads_to_parts_of_every_kind():
     module = entry.load()
     assert module.EBMKIT_PLUGIN_API == 1
     names = {}
-    for hook in ("energies", "samplers", "inits", "datasets", "watchers"):
+    for hook in ("energies", "samplers", "inits", "datasets", "watchers", "features"):
         parts = getattr(module, hook)()
         names[hook] = list(parts)
         for target in parts.values():
@@ -187,6 +187,7 @@ def test_the_entry_point_leads_to_parts_of_every_kind():
         "inits": ["stratified"],
         "datasets": ["checkerboard", "spirals", "pinwheel", "swiss_roll"],
         "watchers": ["density"],
+        "features": ["polar"],
     }
 
 

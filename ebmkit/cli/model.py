@@ -1,0 +1,145 @@
+"""Commands that draw from a trained model or pass it on: sample, interpolate, long-run, export."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ebmkit.cli.console import errors, say
+from ebmkit.cli.options import Device, Force, Number, Out, Place, Seed, Show, Weights, refuse_unknown
+from ebmkit.errors import UsageError, check
+
+
+def sample(
+    run: Place,
+    n: Number = None,
+    steps: Annotated[int | None, typer.Option(help="K, if not the run's.", show_default=False)] = None,
+    seed: Seed = 0,
+    batch: Annotated[int, typer.Option(help="How many chains run at once.")] = 64,
+    weights: Weights = "auto",
+    device: Device = "auto",
+    out: Out = None,
+    show: Show = False,
+    force: Force = False,
+) -> None:
+    """Draw samples: a picture in a .png file, or numbers in a .npy or .npz file.
+
+    -n is 64, and 4096 for points in the plane. Numbers are float32 (n, *shape), on the scale [-1, 1] of the data and
+    not cut off. stdout carries the file's name.
+    """
+    with errors():
+        from ebmkit.cli import opened, outputs
+
+        refuse_unknown(weights=weights)
+        check("batch", batch, at_least=1)
+        path = outputs.destination(out, run / "generated" / "samples.png", force, (".png", ".npy", ".npz"))
+        model = opened.open_model(run, weights, device, seed)
+        if show or path.suffix == ".png":
+            opened.refuse_undrawable(model.shape)
+        n = opened.enough(n, 64, model.shape)
+        short = model.short if steps is None else opened.with_steps(model.short, steps)
+        with opened.followed(short, -(-n // batch)) as followed:
+            first = outputs.store(followed.samples(n, model.rng, batch=batch), (n, *model.shape), path)
+        outputs.finish(path, outputs.sheet(first) if show else None)
+
+
+def interpolate(
+    run: Place,
+    rows: Annotated[
+        int | None, typer.Option(metavar="INTEGER", help="How many pairs z1, z2; see above.", show_default=False)
+    ] = None,
+    columns: Annotated[int, typer.Option(help="How many points on the way, both ends included.")] = 10,
+    seed: Seed = 0,
+    weights: Weights = "auto",
+    device: Device = "auto",
+    out: Out = None,
+    show: Show = False,
+    force: Force = False,
+) -> None:
+    """Walk between two starts z1 and z2 of the chain, and draw where it ends on the way: a row for each pair.
+
+    --rows is 5, and 320 for points in the plane, which are clouds. Above the columns stands rho, the part of z1.
+    """
+    with errors():
+        from ebmkit.cli import opened, outputs
+        from ebmkit.pictures import beside, grid
+
+        refuse_unknown(weights=weights)
+        check("columns", columns, at_least=2)
+        path = outputs.destination(out, run / "generated" / "interpolation.png", force, (".png",))
+        model = opened.open_model(run, weights, device, seed)
+        opened.refuse_undrawable(model.shape)
+        pairs = opened.enough(rows, 5, model.shape, name="rows")
+        z1, z2 = (model.short.init.sample(pairs, model.rng) for _ in range(2))
+        with opened.followed(model.short, columns) as followed:
+            way = followed.interpolate(z1, z2, columns)
+        captions = [f"{1 - step / (columns - 1):.4g}" for step in range(columns)]
+        picture = beside({caption: grid(x, columns=1) for caption, x in zip(captions, way, strict=True)})
+        outputs.save(picture, path)
+        outputs.finish(path, picture if show else None)
+
+
+def long_run(
+    run: Place,
+    n: Number = None,
+    times: Annotated[int, typer.Option(help="How many chains of K steps follow each other.")] = 10,
+    every: Annotated[int | None, typer.Option(help="Steps between two figures; else K.", show_default=False)] = None,
+    seed: Seed = 0,
+    weights: Weights = "auto",
+    device: Device = "auto",
+    out: Out = None,
+    show: Show = False,
+    force: Force = False,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object a figure on stdout, the file last.")] = False,
+) -> None:
+    """Let chains go on beyond K, to see what the energy prefers in the long run: a row for each chain.
+
+    -n is 16, and 1024 for points in the plane, which are clouds. stderr carries the mean energy along the way. The
+    picture has a column for the start and one for each K steps, evenly chosen from those of --every.
+    """
+    with errors():
+        from ebmkit.analysis import energies
+        from ebmkit.cli import opened, outputs
+        from ebmkit.pictures import strip
+        from ebmkit.watch import json_line
+
+        refuse_unknown(weights=weights)
+        path = outputs.destination(out, run / "generated" / "long-run.png", force, (".png",))
+        model = opened.open_model(run, weights, device, seed)
+        opened.refuse_undrawable(model.shape)
+        seen = []
+        with opened.followed(model.short, times) as followed:
+            chains = opened.enough(n, 16, model.shape)
+            for point in followed.long_run(chains, model.rng, times=times, every=every):
+                energy = float(energies(model.short.energy, point.x).mean())
+                say(f"step={point.step} energy={energy:.4f}")
+                if as_json:
+                    print(json_line({"schema": 1, "step": point.step, "energy": energy}), flush=True)
+                seen.append(point)
+        columns = sorted({round((len(seen) - 1) * part / times) for part in range(times + 1)})
+        picture = strip({seen[column].step: seen[column].x for column in columns})
+        outputs.save(picture, path)
+        outputs.finish(path, picture if show else None, as_json)
+
+
+def export(
+    run: Place,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write, like model.safetensors.")],
+    weights: Weights = "auto",
+    force: Force = False,
+) -> None:
+    """Write the weights of a run's model to a .safetensors file, with its configuration as metadata."""
+    with errors():
+        try:
+            from safetensors.torch import save_file
+        except ImportError:
+            raise UsageError("export needs safetensors; write: pip install 'shortrun-ebmkit[export]'") from None
+        from ebmkit.cli import opened, outputs
+
+        refuse_unknown(weights=weights)
+        path = outputs.destination(file, file, force, (".safetensors",))
+        model = opened.open_model(run, weights, "cpu", 0)
+        tensors, facts = opened.exported(model.run, weights)
+        with outputs.placed(path) as new:
+            save_file(tensors, new, metadata=facts)
+        outputs.finish(path)

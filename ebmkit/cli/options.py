@@ -1,0 +1,46 @@
+"""The options that the commands of a trained model share."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ebmkit.errors import UsageError, nearest
+
+CHOICES = {
+    "weights": ("auto", "average", "last"),
+    "method": ("descent", "adam"),
+    "gradient": ("auto", "translation", "full"),
+    "fit": ("none", "pad", "resize"),
+}
+
+
+def choice(name: str, what: str) -> Any:
+    """An option that takes one of the words in CHOICES, and completes them."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [word for word in CHOICES[name] if word.startswith(incomplete)]
+
+    return typer.Option(f"--{name}", help=f"{what}: {', '.join(CHOICES[name])}.", autocompletion=complete)
+
+
+def refuse_unknown(**given: str) -> None:
+    """Refuse words that are none of an option's choices.
+
+    Raises:
+        UsageError: naming the option, its choices and the nearest.
+    """
+    for name, word in given.items():
+        words = CHOICES[name]
+        if word not in words:
+            raise UsageError(f"--{name} must be {' or '.join(words)}, not '{word}'.{nearest(word, words)}")
+
+
+Place = Annotated[Path, typer.Argument(metavar="RUN", help="The run's folder.")]
+Number = Annotated[int | None, typer.Option("-n", metavar="INTEGER", help="How many; see above.", show_default=False)]
+Seed = Annotated[int, typer.Option(help="Seed of all that is drawn.")]
+Weights = Annotated[str, choice("weights", "The moving average of the weights where there is one, or the last")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+Out = Annotated[Path | None, typer.Option(help="File to write; else one in RUN/generated.", show_default=False)]
+Show = Annotated[bool, typer.Option("--show", help="Show the picture in the terminal too.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")]

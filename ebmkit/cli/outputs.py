@@ -1,0 +1,116 @@
+"""What the model's commands share: where a result goes, and how it is written and shown."""
+
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ebmkit.cli.console import err, say
+from ebmkit.cli.opened import CLOUD
+from ebmkit.errors import UsageError
+from ebmkit.pictures import grid
+from ebmkit.preview import half_blocks
+from ebmkit.watch import json_line
+
+SHOWN = 64  # how many samples are in a preview where the file is no picture
+
+
+def destination(out: Path | None, usual: Path, force: bool, suffixes: tuple[str, ...]) -> Path:
+    """Where a result goes: `out`, or the usual file in the run's folder.
+
+    Raises:
+        UsageError: if its kind cannot be written, its folder is missing, or it exists and `force` is not given.
+    """
+    path = usual if out is None else out
+    if path.suffix not in suffixes:
+        raise UsageError(f"cannot write {path}: its name must end in {' or '.join(suffixes)}")
+    if out is not None and not path.parent.is_dir():
+        raise UsageError(f"cannot write {path}: there is no folder {path.parent}; make it: mkdir -p {path.parent}")
+    if path.is_dir():
+        raise UsageError(f"cannot write {path}: it is a folder; choose another name")
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists; replace it by --force, or choose another name")
+    return path
+
+
+@contextmanager
+def placed(path: Path) -> Iterator[Path]:
+    """A path to write to; what is there in the end is put in place at once, and after an error nothing is."""
+    path.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".new-") as beside:
+        yield Path(beside) / path.name
+        os.replace(Path(beside) / path.name, path)
+
+
+def store(chunks: Iterable[Tensor], shape: tuple[int, ...], path: Path) -> Tensor:
+    """Write samples as they come to a .npy, .npz or .png file, through a file mapped into memory.
+
+    Args:
+        chunks: The samples, in order.
+        shape: Of all of them, `(n, *shape)`.
+        path: The file.
+
+    Returns:
+        As many of the first as a preview shows.
+    """
+    with placed(path) as new:
+        held = new.with_suffix(".npy")
+        rows = np.lib.format.open_memmap(held, mode="w+", dtype=np.float32, shape=shape)
+        end = 0
+        for chunk in chunks:
+            start, end = end, end + len(chunk)
+            rows[start:end] = chunk.cpu().numpy()
+        warn_of_nonfinite(rows)
+        if path.suffix == ".png":
+            sheet(torch.from_numpy(rows)).save(new)
+        first = torch.from_numpy(np.array(rows[: SHOWN * CLOUD if shape[1:] == (2,) else SHOWN]))
+        rows.flush()
+        if path.suffix == ".npz":
+            with zipfile.ZipFile(new, "w") as file:
+                file.write(held, "samples.npy")
+    return first
+
+
+def warn_of_nonfinite(rows: np.ndarray, batch: int = 1024) -> None:
+    """A line on stderr about samples `(n, *shape)` that hold NaN or infinity."""
+    axes = tuple(range(1, rows.ndim))
+    parts = (rows[start : start + batch] for start in range(0, len(rows), batch))
+    broken = sum(int((~np.isfinite(part).all(axes)).sum()) for part in parts)
+    if broken:
+        say(f"warning: {broken} of {len(rows)} samples hold NaN or infinity; in pictures they are red", "yellow")
+
+
+def sheet(x: Tensor) -> Image.Image:
+    """Samples `(n, *shape)` as one picture, as wide as it is high."""
+    return grid(x, columns=int(np.ceil(np.sqrt(len(x)))))
+
+
+def save(picture: Image.Image, path: Path) -> None:
+    """Write a picture."""
+    with placed(path) as new:
+        picture.save(new)
+
+
+def preview(picture: Image.Image) -> None:
+    """Show a picture in the terminal, on stderr; a line that says why, where there is none."""
+    console = err()
+    if not console.is_terminal:
+        say("no preview: stderr is no terminal")
+    elif console.color_system is None:
+        say("no preview: this terminal has no colours")
+    else:
+        console.print(half_blocks(picture, console.width), end="")
+
+
+def finish(path: Path, picture: Image.Image | None = None, as_json: bool = False) -> None:
+    """Show the picture, if there is one to show, and print the file's name on stdout."""
+    if picture is not None:
+        preview(picture)
+    print(json_line({"schema": 1, "file": str(path)}) if as_json else path)

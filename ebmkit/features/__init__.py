@@ -1,0 +1,1 @@
+"""Features of examples: one file each; what measures compare."""

@@ -1,0 +1,24 @@
+"""Every fault planted in a sampler, with exactly the checks that must fail for it."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+LAW = "each_step_leaves_its_target_as_it_is"
+CONTROL = "chains_move_towards_their_target"
+BALANCE = "steps_are_in_detailed_balance"
+NAN, INFINITY = "walls_of_nan_end_the_target", "walls_of_infinity_end_the_target"
+
+# What a fault does, in words; the sampler; the checks that must fail.
+FAULTS: dict[str, tuple[type[Any], set[str]]] = {}
+
+
+def fault(*caught: str) -> Callable[[type[Any]], type[Any]]:
+    """A planted fault, and exactly the checks that must fail for it."""
+
+    def note(sampler: type[Any]) -> type[Any]:
+        words = re.sub(r"(?<!^)(?=[A-Z])", " ", sampler.__name__)
+        FAULTS[words.lower()] = (sampler, set(caught))
+        return sampler
+
+    return note
