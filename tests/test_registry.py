@@ -22,6 +22,7 @@ FACTS = {
     "init": {"shape", "data"},
     "data": set(),
     "watcher": {"steps", "trainer", "folder", "examples", "iterations", "config", "state"},
+    "features": {"data"},
 }
 HOOK = "from ebmkit import hookimpl\n\n@hookimpl\ndef samplers():\n    return {names}\n"
 
@@ -84,7 +85,9 @@ def test_an_unknown_name_gets_the_nearest_and_the_whole_list():
 
 
 def test_an_unknown_kind_gets_the_nearest():
-    message = r"^unknown kind 'samplers'\. Did you mean 'sampler'\? Kinds: energy, sampler, init, data, watcher\.$"
+    message = (
+        r"^unknown kind 'samplers'\. Did you mean 'sampler'\? Kinds: energy, sampler, init, data, watcher, features\.$"
+    )
     refused(message, registry().find, "samplers", "langevin")
     refused(message, register, "samplers", "mine", Langevin)
 

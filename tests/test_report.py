@@ -336,6 +336,7 @@ def test_a_report_changes_nothing_and_is_the_same_twice(tmp_path):
     before = [short.init.state_dict(), short.energy.state_dict()]
     before = [{key: value.clone() for key, value in state.items()} for state in before]
     styles, state = matplotlib.rcParams.copy(), (torch.get_rng_state(), random.getstate())
+    had_pyplot = "matplotlib.pyplot" in sys.modules  # by a test of this process that went before
     short.energy.train()
     first, second = (re.sub(r"\d+-\d+-\d+ \d+:\d+ UTC", "", page(place, short).text) for _ in range(2))
     assert first == second
@@ -346,7 +347,7 @@ def test_a_report_changes_nothing_and_is_the_same_twice(tmp_path):
     assert torch.equal(state[0], torch.get_rng_state())
     assert state[1] == random.getstate()
     assert matplotlib.rcParams.copy() == styles
-    assert "matplotlib.pyplot" not in sys.modules
+    assert ("matplotlib.pyplot" in sys.modules) == had_pyplot
 
 
 @pytest.mark.usefixtures("no_plots")

@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 import ebmkit
 from ebmkit import UsageError, scaffold
 from ebmkit.cli.create import new_plugin
-from ebmkit.components import KINDS
 from ebmkit.registry import register
+from ebmkit.scaffold import MADE
 from ebmkit.settings import signature
 
 TREE = Path(__file__).parent.parent
@@ -34,7 +34,7 @@ app.callback()(lambda: None)
 def made(tmp_path_factory):
     """One package of each kind, in a folder."""
     folder = tmp_path_factory.mktemp("made")
-    for kind in KINDS:
+    for kind in MADE:
         scaffold.create(f"my-{kind}", kind, folder)
     return folder
 
@@ -82,7 +82,7 @@ def part_of(folder, kind):
     return runpy.run_path(str(path))[scaffold.Package(f"my-{kind}", kind).target]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", MADE)
 def test_a_new_package_installs_and_its_part_is_listed_under_its_name(listed, kind):
     (found,) = [one for one in listed if one["name"] == f"my_{kind}"]
     assert (found["kind"], found["package"], found["version"]) == (kind, f"my-{kind}", "0.1.0")
@@ -90,9 +90,9 @@ def test_a_new_package_installs_and_its_part_is_listed_under_its_name(listed, ki
 
 
 def test_the_tests_of_every_new_package_pass_where_it_is_installed(run, made):
-    folders = [made / f"my-{kind}" / "tests" for kind in KINDS]
+    folders = [made / f"my-{kind}" / "tests" for kind in MADE]
     told = run("-m", "pytest", "-v", "-p", "no:cacheprovider", "--rootdir", made, *folders)
-    for kind in KINDS:
+    for kind in MADE:
         assert re.search(rf"test_my_{kind}\.py::test_it_does_what_every_.* PASSED", told)
         assert re.search(rf"test_my_{kind}\.py::test_(?!it_does_what_every_).* PASSED", told)
 
@@ -111,7 +111,7 @@ def test_what_is_made_is_clean_however_long_its_name_is(tmp_path, name):
     rules = tomllib.loads((TREE / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["ruff"]
     lint = ["--select", ",".join(rules["lint"]["select"]), "--ignore", ",".join(rules["lint"]["ignore"])]
     lint += ["--per-file-ignores", "tests/**:D,tests/**:ANN", "--config", "lint.pydocstyle.convention='google'"]
-    for kind in KINDS:
+    for kind in MADE:
         folder = scaffold.create(name, kind, tmp_path)[0]
         for command in (["check", *lint], ["check"], ["format", "--check"]):
             ruff = [sys.executable, "-m", "ruff", *command, "--no-cache", "."]
@@ -120,20 +120,20 @@ def test_what_is_made_is_clean_however_long_its_name_is(tmp_path, name):
         folder.rename(tmp_path / kind)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", MADE)
 def test_a_part_can_be_read_at_one_look(made, kind):
     for path in (made / f"my-{kind}").rglob("*.py"):
         lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         assert len(lines) <= READABLE, path
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", MADE)
 def test_nothing_of_a_template_is_left_open(made, kind):
     for path in (made / f"my-{kind}").rglob("*"):
         assert not path.is_file() or "$" not in path.read_text(encoding="utf-8"), path
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", MADE)
 def test_the_project_has_the_entry_point_the_dependency_and_the_tests_extra(made, kind):
     project = tomllib.loads((made / f"my-{kind}" / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["name"] == f"my-{kind}"
@@ -143,7 +143,7 @@ def test_the_project_has_the_entry_point_the_dependency_and_the_tests_extra(made
     assert project["optional-dependencies"] == {"test": ["pytest>=8.4"]}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", MADE)
 def test_the_readme_has_the_commands_for_this_name(made, kind):
     blocks = [block for language, block in code(readme(made, kind)) if not language]
     option = "watch" if kind == "watcher" else kind
@@ -154,7 +154,7 @@ def test_the_readme_has_the_commands_for_this_name(made, kind):
     ]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", MADE)
 def test_the_readme_has_every_setting_with_its_default_and_help(made, kind):
     settings = signature(part_of(made, kind)).settings.values()
     rows = [f"| `{one.name}` | {one.default} | {one.help} |" for one in settings]
@@ -162,7 +162,7 @@ def test_the_readme_has_every_setting_with_its_default_and_help(made, kind):
     assert [line for line in readme(made, kind).splitlines() if line.startswith("| `")] == rows
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", MADE)
 def test_the_readme_imports_the_part_from_where_it_is(made, kind):
     (block,) = [block for language, block in code(readme(made, kind)) if language == "py"]
     first = ast.parse(block).body[0]

@@ -14,7 +14,7 @@ from ebmkit.energies.mlp import MLP
 from ebmkit.errors import UsageError
 from ebmkit.inits.gaussian import Gaussian
 from ebmkit.inits.uniform import Uniform
-from ebmkit.interfaces import State
+from ebmkit.interfaces import EnergyFn, State
 from ebmkit.samplers.hmc import HMC
 from ebmkit.samplers.langevin import Langevin
 from ebmkit.shortrun import ShortRun
@@ -68,17 +68,32 @@ def most_alive(sampler: Langevin | HMC) -> int:
 
     def counted(x: Tensor) -> Tensor:
         nonlocal most
-        gc.collect()
         most = max(most, sum(type(one) is Tensor and one.shape == (4, 7) for one in gc.get_objects()))
         return square(x)
 
-    ShortRun(counted, sampler, Uniform((7,))).sample(4, rng())
+    gc.freeze()  # what was there before is not looked through at each call
+    try:
+        ShortRun(counted, sampler, Uniform((7,))).sample(4, rng())
+    finally:
+        gc.unfreeze()
     return most
 
 
 @pytest.mark.parametrize("sampler", [Langevin(steps=3), HMC(steps=3, leapfrog=2)], ids=["langevin", "hmc"])
 def test_memory_does_not_grow_with_the_length_of_the_chain(sampler: Langevin | HMC):
     assert most_alive(replace(sampler, steps=30)) == most_alive(replace(sampler, steps=6))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hoarder(Langevin):
+    """Keeps every state until the end."""
+
+    def sample(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Tensor:
+        return list(self.chain(energy, x, rng))[-1].x
+
+
+def test_the_count_sees_a_sampler_that_keeps_its_states():
+    assert most_alive(Hoarder(steps=30)) > most_alive(Hoarder(steps=6)) + 20
 
 
 def test_a_trajectory_holds_the_steps_asked_for_and_the_start():
