@@ -302,6 +302,29 @@ def test_interpolations_are_rows_from_one_start_to_another():
     assert same(sheet, "digits/generated/interpolation.png")
 
 
+def test_an_interpolation_between_two_images_goes_from_the_one_reconstruction_to_the_other():
+    images = np.random.default_rng(0).integers(0, 256, (2, 8, 8), dtype=np.uint8)
+    for index, image in enumerate(images):
+        Image.fromarray(image).save(f"{index}.png")
+    invoked("interpolate", "digits", "0.png", "1.png", "--columns", "3")
+    short, draws = load("digits"), rng(0)
+    found = short.reconstruct(torch.from_numpy(images).unsqueeze(1) / 127.5 - 1, draws)
+    way = short.interpolate(found.z[:1], found.z[1:], 3)
+    torch.testing.assert_close(way[0], found.x[:1])
+    torch.testing.assert_close(way[2], found.x[1:])
+    sheet = beside({caption: grid(x, 1) for caption, x in zip(("1", "0.5", "0"), way, strict=True)})
+    assert same(sheet, "digits/generated/interpolation.png")
+
+
+def test_an_interpolation_takes_two_images_that_can_be_read_or_none():
+    Image.new("L", (8, 8)).save("0.png")
+    Path("torn.png").write_bytes(b"x")
+    assert "takes two image files and then no --rows; given: 1 files" in refused("interpolate", "digits", "0.png")
+    assert "no --rows" in refused("interpolate", "digits", "0.png", "0.png", "--rows", "2")
+    assert "cannot read the image torn.png" in refused("interpolate", "digits", "0.png", "torn.png")
+    assert "--fit is for image files" in refused("interpolate", "digits", "--fit", "pad")
+
+
 def test_an_interpolation_is_5_rows_of_10():
     invoked("interpolate", "digits")
     with Image.open("digits/generated/interpolation.png") as sheet:

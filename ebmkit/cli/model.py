@@ -1,13 +1,18 @@
 """Commands that draw from a trained model or pass it on: sample, interpolate, long-run, export."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from ebmkit.cli.console import errors, say
-from ebmkit.cli.options import Device, Force, Number, Out, Place, Seed, Show, Weights, refuse_unknown
+from ebmkit.cli.options import Device, Force, Number, Out, Place, Seed, Show, Weights, choice, refuse_unknown
 from ebmkit.errors import UsageError, check
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ebmkit.cli.opened import Opened
 
 
 def sample(
@@ -45,10 +50,14 @@ def sample(
 
 def interpolate(
     run: Place,
+    images: Annotated[
+        list[Path] | None, typer.Argument(metavar="IMAGE IMAGE", help="Two image files; else starts drawn at random.")
+    ] = None,
     rows: Annotated[
         int | None, typer.Option(metavar="INTEGER", help="How many pairs z1, z2; see above.", show_default=False)
     ] = None,
     columns: Annotated[int, typer.Option(help="How many points on the way, both ends included.")] = 10,
+    fit: Annotated[str, choice("fit", "How image files of another size are fitted")] = "none",
     seed: Seed = 0,
     weights: Weights = "auto",
     device: Device = "auto",
@@ -58,25 +67,51 @@ def interpolate(
 ) -> None:
     """Walk between two starts z1 and z2 of the chain, and draw where it ends on the way: a row for each pair.
 
-    --rows is 5, and 320 for points in the plane, which are clouds. Above the columns stands rho, the part of z1.
+    --rows is 5, and 320 for points in the plane, which are clouds. Above the columns stands rho, the part of z1. With
+    two images, their reconstructions' starts are the ends of one row.
     """
     with errors():
         from ebmkit.cli import opened, outputs
         from ebmkit.pictures import beside, grid
 
-        refuse_unknown(weights=weights)
+        refuse_unknown(weights=weights, fit=fit)
         check("columns", columns, at_least=2)
+        if images and (len(images) != 2 or rows is not None):
+            raise UsageError(f"interpolate takes two image files and then no --rows; given: {len(images)} files")
+        if not images and fit != "none":
+            raise UsageError("--fit is for image files, and none are given; leave it out, or name two after RUN")
         path = outputs.destination(out, run / "generated" / "interpolation.png", force, (".png",))
         model = opened.open_model(run, weights, device, seed)
         opened.refuse_undrawable(model.shape)
-        pairs = opened.enough(rows, 5, model.shape, name="rows")
-        z1, z2 = (model.short.init.sample(pairs, model.rng) for _ in range(2))
+        if images:
+            found = starts(images, model, fit)
+            z1, z2 = found[:1], found[1:]
+        else:
+            pairs = opened.enough(rows, 5, model.shape, name="rows")
+            z1, z2 = (model.short.init.sample(pairs, model.rng) for _ in range(2))
         with opened.followed(model.short, columns) as followed:
             way = followed.interpolate(z1, z2, columns)
         captions = [f"{1 - step / (columns - 1):.4g}" for step in range(columns)]
         picture = beside({caption: grid(x, columns=1) for caption, x in zip(captions, way, strict=True)})
         outputs.save(picture, path)
         outputs.finish(path, picture if show else None)
+
+
+def starts(images: list[Path], model: "Opened", fit: str) -> "Tensor":
+    """The starts z whose chains end near the images.
+
+    Raises:
+        UsageError: if one of them cannot be used.
+    """
+    from ebmkit.cli.opened import followed
+    from ebmkit.data.files import load
+
+    found = load(images, model.shape, fit=cast(Any, fit))
+    if found.failures:
+        raise UsageError(found.failures[0])
+    updates = 200
+    with followed(model.short, (updates + 1) * (1 if model.short.translates else 2)) as short:
+        return short.reconstruct(found.x.to(model.rng.device), model.rng, updates=updates).z
 
 
 def long_run(

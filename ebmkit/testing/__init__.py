@@ -11,7 +11,15 @@ With pytest, each check is a test of its own:
 Without, `check_sampler(Annealed)` raises with all that failed, and `ebmkit plugins --check NAME` prints a table.
 """
 
-from ebmkit.testing.conform import check_dataset, check_energy, check_init, check_sampler, check_watcher, conforms
+from ebmkit.testing.conform import (
+    check_dataset,
+    check_energy,
+    check_features,
+    check_init,
+    check_sampler,
+    check_watcher,
+    conforms,
+)
 from ebmkit.testing.kit import Failed, NotPromised, Outcome, Subject, checks, examine
 from ebmkit.testing.subjects import subject
 
@@ -22,6 +30,7 @@ __all__ = [
     "Subject",
     "check_dataset",
     "check_energy",
+    "check_features",
     "check_init",
     "check_sampler",
     "check_watcher",

@@ -82,6 +82,17 @@ def check_dataset(target: str | Callable[..., Any], /, **settings: Any) -> None:
     _hold("data", target, None, settings)
 
 
+def check_features(
+    target: str | Callable[..., Any], /, *, shape: tuple[int, ...] | None = None, **settings: Any
+) -> None:
+    """Hold features to the interface, on examples of one shape.
+
+    Raises:
+        Failed: with one line for each check that failed.
+    """
+    _hold("features", target, shape, settings)
+
+
 def check_watcher(target: str | Callable[..., Any], /, **settings: Any) -> None:
     """Hold a watcher to the interface, around a small training.
 
