@@ -1,0 +1,129 @@
+"""`ebmkit evaluate` and `ebmkit report`."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from ebmkit import folder
+from ebmkit.cli.main import app
+from ebmkit.config import typed
+from ebmkit.data.digits import digits
+from ebmkit.data.examples import Examples
+from ebmkit.evaluation import as_rows, evaluate
+from ebmkit.features.pixels import Pixels
+from ebmkit.loading import load
+from ebmkit.resolve import resolve
+from ebmkit.run import prepare
+
+BASE = [
+    "energy.width=4",
+    "sampler.steps=3",
+    "train.batch_size=8",
+    "train.iterations=3",
+    "train.device=cpu",
+    "watch.pictures.every=0",
+]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A small run on digits."""
+    place = tmp_path_factory.mktemp("runs") / "digits"
+    recipe = resolve([typed(BASE)])
+    run = prepare(recipe, place)
+    steps = run.steps(pytest.fail)
+    folder.write(place, recipe, run.trainer.rng.device)
+    list(steps)
+    return place
+
+
+@pytest.fixture(autouse=True)
+def _no_third_parties(monkeypatch, fresh_registry):
+    monkeypatch.setenv("EBMKIT_PLUGINS", "none")
+
+
+def invoked(*words: object, code: int = 0) -> tuple[str, str]:
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exit_code == code, done.output
+    return done.stdout, done.stderr
+
+
+def test_the_measures_are_those_of_the_library_printed_and_kept(made):
+    stdout, _ = invoked("evaluate", made, "-n", 40, "-s", "features.size=4", "--seed", 3, "--json")
+    model, rng = load(made), torch.Generator().manual_seed(3)
+    examples = Examples(digits())
+    expected = evaluate(
+        lambda n: model.sample(n, rng),
+        lambda n: model.init.sample(n, rng),
+        examples,
+        Pixels(examples, size=4),
+        n=40,
+        seed=3,
+    )
+    found = json.loads(stdout)
+    assert found["updates"] == 3
+    assert found["measures"] == json.loads(json.dumps(as_rows(expected)))
+    assert json.loads((made / "evaluation.json").read_text(encoding="utf-8")) == found
+
+
+def test_a_table_has_the_scale_of_each_figure_and_says_on_what(made):
+    stdout, stderr = invoked("evaluate", made, "-n", 40, "-s", "features.size=4")
+    lines = stdout.splitlines()
+    assert lines[0].split() == ["measure", "samples", "real", "noise"]
+    assert any(line.startswith("Fréchet distance (features=pixels 4x4)") and len(line.split()) >= 6 for line in lines)
+    assert "n=40, seed=0, features=pixels 4x4, preprocessing: averaged to 4x4" in stderr
+    assert "note: " in stderr
+
+
+def test_without_a_number_half_of_the_data_is_compared(made):
+    stdout, _ = invoked("evaluate", made, "-s", "features.size=1", "--json")
+    assert {measure["n"] for measure in json.loads(stdout)["measures"]} == {len(digits()) // 2}
+
+
+def test_the_inception_weights_choose_the_inception_features(made, tmp_path):
+    (tmp_path / "weights.pth").write_bytes(b"not these")
+    message = invoked("evaluate", made, "--inception-weights", tmp_path / "weights.pth", code=2)[1]
+    assert "is not pt_inception-2015-12-05-6726825d.pth: its sha256 is" in message
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--features", "pixel"], "unknown features 'pixel'. Did you mean 'pixels'?"),
+        (["-s", "features.sizes=3"], "features 'pixels' have no setting 'sizes'. Did you mean 'size'?"),
+        (["-s", "features.size=x"], "size must be int | none, not 'x'"),
+        (["-s", "features.size=99"], "features.size must be at least 1 and at most 8, not 99"),
+        (["-s", "sampler.steps=3"], "unknown section 'sampler'. Sections: features"),
+        (["--features", "torchscript"], "features 'torchscript' need path: "),
+        (["-n", "0"], "n must be from 20 to 898"),
+        (["-n", "5000"], "n must be from 20 to 898"),
+        (["--weights", "first"], "--weights must be auto or average or last, not 'first'"),
+        (["--weights", "average"], "kept no average of its weights"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(made, words, message):
+    error = invoked("evaluate", made, *words, code=2)[1].strip()
+    assert message in error
+    assert error.startswith("error: ")
+    assert "\n" not in error
+
+
+def test_the_report_is_written_with_the_last_measures(made, tmp_path):
+    invoked("evaluate", made, "-n", 40, "-s", "features.size=2")
+    stdout, _ = invoked("report", made, "--updates", 2)
+    assert stdout == f"{made / 'report.html'}\n"
+    text = (made / "report.html").read_text(encoding="utf-8")
+    assert "Energy distance (features=pixels)" in text
+    assert "n=40" in text
+    stdout, _ = invoked("report", made, "--updates", 2, "--out", tmp_path / "other.html")
+    assert Path(stdout.strip()) == tmp_path / "other.html"
+    assert (tmp_path / "other.html").stat().st_size > 10_000
+
+
+def test_a_report_of_what_is_no_run_is_refused(tmp_path):
+    error = invoked("report", tmp_path, code=2)[1].strip()
+    assert error.startswith("error: ")
+    assert "\n" not in error
