@@ -172,3 +172,27 @@ def neighbours(x: Tensor, examples: Examples, *, count: int = 1, batch: int = 10
         index = torch.cat([index, some.expand(len(x), -1)], dim=1).gather(1, order)[:, :count]
         distance = distance[:, :count]
     return Neighbours(distance, index)
+
+
+def projected(x: Tensor, examples: Examples, *, components: int = 32, most: int = 4000) -> Tensor:
+    """`x` `(n, *shape)` as the principal components of the data see it: a linear reconstruction, for comparison.
+
+    Args:
+        x: What to reconstruct.
+        examples: Where the components are from: the first `most` of them.
+        components: How many components, at most one less than there are examples and one for each element.
+        most: How many examples are looked at.
+
+    Raises:
+        UsageError: if a number is below 1.
+    """
+    check("components", components, at_least=1)
+    check("most", most, at_least=1)
+    data = examples.fetch(torch.arange(min(most, len(examples)))).double().flatten(1)
+    mean = data.mean(0)
+    count = min(components, *data.shape)
+    with torch.random.fork_rng(devices=[]):  # the method is randomised
+        torch.manual_seed(0)
+        _, _, axes = torch.pca_lowrank(data - mean, q=count, center=False, niter=4)
+    offset = x.detach().cpu().double().flatten(1) - mean
+    return (mean + offset @ axes @ axes.T).reshape(x.shape)

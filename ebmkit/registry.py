@@ -87,7 +87,7 @@ def register(kind: str, name: str, target: str | Callable[..., Any]) -> None:
     """Make a component known for this session, as a notebook would; it can then be chosen by name.
 
     Args:
-        kind: energy, sampler, init, data or watcher.
+        kind: energy, sampler, init, data, watcher or features.
         name: What it is called; a name registered twice stands for the newer.
         target: A class, function, partial or import string.
 

@@ -40,6 +40,21 @@ def refused(match, what, *given, **settings):
     assert "\n" not in str(error.value)
 
 
+def test_a_projection_keeps_what_lies_in_the_components_and_nothing_else():
+    generator = torch.Generator().manual_seed(0)
+    plane = torch.randn(2, 12, generator=generator)
+    data = Examples((torch.randn(300, 2, generator=generator) @ plane / 20 + 0.1).reshape(300, 3, 4))
+    before = torch.get_rng_state()
+    inside = data.fetch(torch.arange(5))
+    torch.testing.assert_close(analysis.projected(inside, data, components=2).float(), inside)
+    assert torch.equal(torch.get_rng_state(), before)
+    normal = torch.linalg.svd(plane)[2][2].reshape(1, 3, 4)  # a direction that the plane does not have
+    torch.testing.assert_close(analysis.projected(inside + normal, data, components=2).float(), inside)
+    one = analysis.projected(inside, data, components=1).float()
+    assert (one - inside).abs().max() > 1e-3
+    torch.testing.assert_close(analysis.projected(inside, data, components=99, most=200).float(), inside)
+
+
 def test_a_history_has_every_figure_of_every_line(tmp_path):
     past = history.history(written(tmp_path, lines({"step": 1, "gap": 0.5}, {"step": 2, "gap": None, "accepted": 1})))
     assert list(past) == ["step", "gap", "accepted"]

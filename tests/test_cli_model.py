@@ -22,7 +22,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import ebmkit
-from ebmkit.analysis import energies, neighbours
+from ebmkit.analysis import energies, neighbours, projected
 from ebmkit.cli import model, opened, outputs
 from ebmkit.cli import reconstruct as reconstruction
 from ebmkit.cli.main import app as main
@@ -232,6 +232,7 @@ def test_examples_of_the_data_are_reconstructed_beside_yardsticks():
     expected = {f"t={t}": found.error[t].mean() for t in (0, 10, 12)} | {
         "mean of the data": (x - every.mean(0)).square().mean(),
         "nearest in the data": torch.stack(nearest).mean(),
+        "32 components": (projected(x, examples) - x).square().mean(),
     }
     assert figures(stderr) == pytest.approx({name: float(value) for name, value in expected.items()}, abs=6e-6)
     columns = {"original": x, **{f"t={t}": found.kept[t] for t in (0, 10, 12)}}

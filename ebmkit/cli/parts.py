@@ -18,7 +18,7 @@ from ebmkit.registry import registry
 
 def list_parts(
     kind: Annotated[
-        str | None, typer.Argument(help="energy, sampler, init, data or watcher.", autocompletion=kinds)
+        str | None, typer.Argument(help="energy, sampler, init, data, watcher or features.", autocompletion=kinds)
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
@@ -50,7 +50,7 @@ def described(component: Component) -> dict[str, str]:
 
 def show(
     kind: Annotated[
-        str, typer.Argument(help="energy, sampler, init, data, watcher or optimizer.", autocompletion=kinds)
+        str, typer.Argument(help="energy, sampler, init, data, watcher, features or optimizer.", autocompletion=kinds)
     ],
     name: Annotated[str, typer.Argument(help="Its name, as `ebmkit list` gives it.", autocompletion=names)],
 ) -> None:

@@ -97,10 +97,10 @@ def drawn(examples: "Examples", n: int, seed: int) -> tuple["Tensor", str]:
 
 
 def yardsticks(x: "Tensor", examples: "Examples", batch: int = 1024) -> dict[str, float]:
-    """What guesses that know no model cost: the data's mean, and the nearest example that is not x itself."""
+    """What guesses that know no model cost: the data's mean, its principal components, the nearest other example."""
     import torch
 
-    from ebmkit.analysis import neighbours
+    from ebmkit.analysis import neighbours, projected
 
     chunks = torch.split(torch.arange(len(examples)), batch)
     mean = torch.stack([examples.fetch(chunk).double().sum(0) for chunk in chunks]).sum(0) / len(examples)
@@ -111,6 +111,7 @@ def yardsticks(x: "Tensor", examples: "Examples", batch: int = 1024) -> dict[str
     return {
         "mean of the data": float((x - mean).square().mean()),
         "nearest in the data": float(other.square().mean()) / x[0].numel(),
+        "32 components": float((projected(x, examples) - x).square().mean()),
     }
 
 
