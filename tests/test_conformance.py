@@ -9,8 +9,14 @@ from ebmkit.registry import registry
 from ebmkit.testing import NotPromised, checks, settings, subject
 from ebmkit.testing.kit import Subject, run
 
-# Parts that read files have no default for where: they get small ones. Large made sets are cut, to save time.
-FEW = {"shapes": {"count": 100}, "gaussians": {"count": 500}, "rings": {"count": 500}, "moons": {"count": 500}}
+# Parts that read files have no default for where: they get small ones. What is large is cut, to save time.
+FEW = {
+    ("data", "shapes"): {"count": 100},
+    ("data", "gaussians"): {"count": 500},
+    ("data", "rings"): {"count": 500},
+    ("data", "moons"): {"count": 500},
+    ("watcher", "report"): {"updates": 2, "count": 4, "chains": 2},
+}
 FILES = {"arrays": "images.npy", "idx": "images-idx3-ubyte", "folder": "."}
 # Parts of files that no test can write: what their settings must be is checked all the same.
 UNMADE = ("hub", "inception", "torchscript")
@@ -42,7 +48,7 @@ def parts():
 
 @pytest.mark.parametrize(("component", "name"), list(parts()))
 def test_a_built_in_part_passes_the_check(component, name, files):
-    given = dict(FEW.get(component.name, {})) if component.kind == "data" else {}
+    given = dict(FEW.get((component.kind, component.name), {}))
     if component.kind == "data" and component.name in FILES:
         given["path"] = str(files / FILES[component.name])
     target = component.load()
