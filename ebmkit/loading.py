@@ -1,14 +1,15 @@
 """A run's folder as a model to draw from."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from ebmkit.config import Layer, Value
-from ebmkit.errors import UsageError
+from ebmkit.errors import UsageError, nearest
 from ebmkit.run import Run, reopen
 from ebmkit.shortrun import ShortRun
 
 Weights = Literal["auto", "average", "last"]
+WEIGHTS = get_args(Weights)
 
 
 def load(place: str | Path, *, weights: Weights = "auto", device: str | None = None) -> ShortRun:
@@ -37,13 +38,17 @@ def model(run: Run, weights: Weights = "auto") -> ShortRun:
     """The model of a run that is open.
 
     Raises:
-        UsageError: if the run has no average, and that was asked for.
+        UsageError: for unknown weights, weights that are not finite, or an average that the run has not.
     """
     trainer = run.trainer
+    if weights not in WEIGHTS:
+        raise UsageError(f"weights must be {' or '.join(WEIGHTS)}, not '{weights}'.{nearest(weights, WEIGHTS)}")
     if weights == "average" and trainer.averaged is None:
         raise UsageError(
             f"{run.folder} kept no average of its weights; write last or auto, or train with train.average"
         )
     energy = trainer.energy if weights == "last" else trainer.model
+    if not all(bool(parameter.isfinite().all()) for parameter in energy.parameters()):
+        raise UsageError(f"the weights in {run.folder} are not finite: nothing can be drawn from them")
     energy.requires_grad_(False)
     return ShortRun(trainer.chain_energy(energy), trainer.sampler, trainer.init)

@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Generator, Tensor
@@ -17,7 +17,7 @@ class Reconstruction:
 
     Attributes:
         z: The best start of each `(B, *shape)`.
-        x: Its image M(z), `(B, *shape)`.
+        x: Its image M(z), `(B, *shape)`; NaN where no chain stayed finite.
         error: Mean squared error per element of the best so far: at the start and after each update,
             `(updates + 1, B)`.
         kept: The best image so far after each of the updates that were asked for, and that there were.
@@ -51,7 +51,8 @@ def descend(
     """
     z = z.clone()
     optimizer = (torch.optim.Adam if method == "adam" else torch.optim.SGD)([z], lr=lr)
-    best_z, best_x, best = z.clone(), z.clone(), torch.full((len(x),), math.inf, device=x.device)
+    best_z, best = z.clone(), torch.full((len(x),), math.inf, device=x.device)
+    best_x = torch.full_like(z, math.nan)
     errors, kept = [], {}
     for update in range(updates + 1):
         end, gradient = model(z.detach())
@@ -98,9 +99,10 @@ def pull_back(
 
 def cut(sampler: Sampler) -> list[Sampler]:
     """A chain as pieces of about sqrt(K) steps, which follow each other; one piece where it cannot be cut."""
-    steps: Any = getattr(sampler, "steps", None)
-    if steps is None or not sampler.promises.homogeneous:
+    settings = [field.name for field in fields(sampler) if field.init] if is_dataclass(sampler) else []
+    if "steps" not in settings or not sampler.promises.homogeneous:
         return [sampler]
+    steps: int = sampler.steps  # type: ignore[attr-defined]
     size = math.isqrt(steps)
     lengths = [size] * (steps // size) + ([steps % size] if steps % size else [])
     return [replace(sampler, steps=length) for length in lengths]  # type: ignore[type-var]

@@ -8,9 +8,11 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from ebmkit.errors import UsageError, check
+from ebmkit.errors import UsageError, check, nearest
 from ebmkit.interfaces import EnergyFn, InitDistribution, Sampler, evaluating
 from ebmkit.reconstruction import Reconstruction, descend, pull_back
+
+METHODS, GRADIENTS = ("descent", "adam"), ("auto", "translation", "full")
 
 
 class Point(NamedTuple):
@@ -126,6 +128,11 @@ class ShortRun:
         Raises:
             UsageError: for settings out of range, or a translation that is not exact here.
         """
+        for name, word, words in (("method", method, METHODS), ("gradient", gradient, GRADIENTS)):
+            if word not in words:
+                raise UsageError(f"{name} must be {' or '.join(words)}, not '{word}'.{nearest(word, words)}")
+        if not bool(x.isfinite().all()):
+            raise UsageError("x holds numbers that are not finite: there is nothing to reconstruct")
         check("updates", updates, at_least=0)
         check("lr", lr, above=0)
         exact = self.translates
@@ -136,6 +143,7 @@ class ShortRun:
         z = self.init.sample(len(x), rng)
         if z.shape != x.shape:
             raise UsageError(f"this model makes examples {tuple(z.shape[1:])}, not {tuple(x.shape[1:])}")
+        x = x.to(z)
         full = gradient == "full" or not exact
 
         def model(z: Tensor) -> tuple[Tensor, Tensor]:
@@ -167,7 +175,8 @@ class ShortRun:
         """
         check("n", n, at_least=1)
         check("times", times, at_least=1)
-        check("every", every or 1, at_least=1)
+        if every is not None:
+            check("every", every, at_least=1)
         return self._long(self.init.sample(n, rng), rng, times, every)
 
     def _long(self, x: Tensor, rng: Generator, times: int, every: int | None) -> Iterator[Point]:

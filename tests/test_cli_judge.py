@@ -127,3 +127,24 @@ def test_a_report_of_what_is_no_run_is_refused(tmp_path):
     error = invoked("report", tmp_path, code=2)[1].strip()
     assert error.startswith("error: ")
     assert "\n" not in error
+
+
+def test_a_batch_below_one_is_refused(made):
+    assert invoked("evaluate", made, "--batch", 0, code=2)[1].startswith("error: batch must be at least 1, not 0")
+
+
+def test_a_report_elsewhere_replaces_a_file_only_by_force(made, tmp_path):
+    mine = tmp_path / "mine.html"
+    mine.write_text("hello", encoding="utf-8")
+    assert f"{mine} exists; replace it by --force" in invoked("report", made, "--out", mine, code=2)[1]
+    assert mine.read_text(encoding="utf-8") == "hello"
+    assert "must end in .html" in invoked("report", made, "--out", tmp_path / "a.png", code=2)[1]
+    invoked("report", made, "--out", mine, "--updates", 1, "--force")
+    assert mine.stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("text", ["[]", '{"measures": [{"value": 1}]}', '{"measures": [{"name": "x", "value": "hi"}]}'])
+def test_measures_that_cannot_be_used_are_an_error_and_not_left_out(made, text):
+    (made / "evaluation.json").write_text(text, encoding="utf-8")
+    assert "write it anew: ebmkit evaluate" in invoked("report", made, code=2)[1]
+    (made / "evaluation.json").unlink()

@@ -90,3 +90,19 @@ def test_a_device_that_is_not_there_and_a_folder_that_is_no_run_are_refused(plac
         ebmkit.load(place, device="cuda:99")
     with pytest.raises(UsageError):
         ebmkit.load(tmp_path)
+
+
+def test_unknown_weights_are_refused_with_the_nearest(place):
+    with pytest.raises(
+        UsageError, match=r"^weights must be auto or average or last, not 'lsat'\. Did you mean 'last'\?$"
+    ):
+        ebmkit.load(place, weights="lsat")
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    place = trained(tmp_path / "broken")
+    state = torch.load(place / "checkpoint.pt", weights_only=True)
+    next(iter(state["trainer"]["energy"].values())).fill_(float("nan"))
+    torch.save(state, place / "checkpoint.pt")
+    with pytest.raises(UsageError, match="are not finite: nothing can be drawn from them"):
+        ebmkit.load(place)

@@ -12,7 +12,7 @@ from ebmkit.energies.convnet import ConvNet
 from ebmkit.energies.mlp import MLP
 from ebmkit.errors import UsageError
 from ebmkit.inits.uniform import Uniform
-from ebmkit.interfaces import Sampler
+from ebmkit.interfaces import Promises, Sampler
 from ebmkit.reconstruction import cut, pull_back
 from ebmkit.samplers.hmc import HMC
 from ebmkit.samplers.langevin import Langevin
@@ -205,3 +205,38 @@ def test_the_memory_of_the_full_gradient_grows_with_the_root_of_the_chain_s_leng
     assert numbers_held(16) > 0
     # 16 times as many steps in 4 times the memory; one graph through the whole chain would hold 16 times as much.
     assert numbers_held(256) <= 4.1 * numbers_held(16)
+
+
+class Plain(Sampler):
+    """A sampler with steps that is no dataclass."""
+
+    steps = 4
+
+    @property
+    def promises(self) -> Promises:
+        return Promises(homogeneous=True)
+
+    def chain(self, energy: Any, x: Tensor, rng: Generator) -> Any:
+        return Langevin(steps=4, step_size=0.3, noise=0.1).chain(energy, x, rng)
+
+
+def test_a_sampler_that_is_no_dataclass_is_carried_back_whole():
+    assert len(cut(Plain())) == 1
+
+
+@pytest.mark.parametrize("wrong", [{"method": "adma"}, {"gradient": "ful"}], ids=str)
+def test_unknown_words_are_refused_with_the_nearest(wrong: dict[str, Any]):
+    with pytest.raises(UsageError, match=r"Did you mean '(adam|full)'\?"):
+        image_model().reconstruct(torch.zeros(2, 1, 8, 8), rng(), **wrong)
+
+
+def test_what_is_not_finite_is_not_reconstructed():
+    with pytest.raises(UsageError, match="x holds numbers that are not finite"):
+        image_model().reconstruct(torch.full((2, 1, 8, 8), math.nan), rng())
+
+
+def test_a_chain_that_leaves_the_numbers_has_no_image():
+    broken = replace(image_model(), energy=lambda x: x.flatten(1).sum(1) * math.nan)
+    found = broken.reconstruct(torch.zeros(2, 1, 8, 8), rng(), updates=2, gradient="full")
+    assert found.x.isnan().all()
+    assert found.error.isinf().all()

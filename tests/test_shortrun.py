@@ -160,7 +160,9 @@ def test_a_long_run_is_thinned_and_tells_the_energy_before_each_step():
     assert torch.equal(thin[2].x, every[10].x)
 
 
-@pytest.mark.parametrize("wrong", [{"n": 0}, {"n": 2, "times": 0}, {"n": 2, "every": -1}], ids=str)
+@pytest.mark.parametrize(
+    "wrong", [{"n": 0}, {"n": 2, "times": 0}, {"n": 2, "every": -1}, {"n": 2, "every": 0}], ids=str
+)
 def test_long_runs_of_no_length_are_refused(wrong: dict[str, int]):
     n = wrong.pop("n")
     with pytest.raises(UsageError, match="must be at least 1"):

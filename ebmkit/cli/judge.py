@@ -8,8 +8,8 @@ import typer
 
 from ebmkit.cli.complete import names_of
 from ebmkit.cli.console import errors, out, say, tabled
-from ebmkit.cli.options import Device, Number, Place, Seed, Weights, refuse_unknown
-from ebmkit.errors import UsageError, nearest
+from ebmkit.cli.options import Device, Force, Number, Place, Seed, Weights, refuse_unknown
+from ebmkit.errors import UsageError, check, nearest
 from ebmkit.registry import registry
 
 if TYPE_CHECKING:
@@ -39,12 +39,16 @@ def evaluate(
     chains start from, so that it has a scale. All of it is written to RUN/evaluation.json too.
     """
     with errors():
+        import torch
+
         from ebmkit.cli import opened
         from ebmkit.evaluation import as_rows
         from ebmkit.evaluation import evaluate as measure
+        from ebmkit.folder import replace
         from ebmkit.watch import json_line
 
         refuse_unknown(weights=weights)
+        check("batch", batch, at_least=1)
         typed = [*(settings or []), *([f"features.weights={inception_weights}"] if inception_weights else [])]
         name = "inception" if inception_weights else features
         model = opened.open_model(run, weights, device, seed)
@@ -53,14 +57,15 @@ def evaluate(
         with opened.followed(model.short, -(-count // batch)) as short:
             measures = measure(
                 lambda n: short.sample(n, model.rng, batch=batch),
-                lambda n: short.init.sample(n, model.rng),
+                lambda n: torch.cat([short.init.sample(min(batch, n - had), model.rng) for had in range(0, n, batch)]),
                 model.run.examples,
                 made,
                 n=count,
                 seed=seed,
             )
-        found = {"run": str(run), "updates": model.run.trainer.index, "weights": weights, "measures": as_rows(measures)}
-        (run / "evaluation.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        kept = "last" if weights == "last" or model.run.trainer.averaged is None else "average"
+        found = {"run": str(run), "updates": model.run.trainer.index, "weights": kept, "measures": as_rows(measures)}
+        replace(run / "evaluation.json", json.dumps(found, indent=2) + "\n")
         if as_json:
             print(json_line(found))
         else:
@@ -120,23 +125,28 @@ def report(
     updates: Annotated[int, typer.Option(help="How many updates reconstructions get.")] = 200,
     weights: Weights = "auto",
     device: Device = "auto",
+    force: Force = False,
 ) -> None:
     """Write a report of a run as one self-contained HTML file: pictures, curves, measures, settings.
 
-    It is made from the run's folder and its model; measures are those of the last `ebmkit evaluate`.
+    It is made from the run's folder and its model; measures are those of the last `ebmkit evaluate`. RUN/report.html is
+    written anew each time; another file is replaced with --force only.
     """
     with errors():
-        from ebmkit.cli import opened
+        from ebmkit.cli import opened, outputs
         from ebmkit.report.page import write
 
         refuse_unknown(weights=weights)
+        if path is not None:
+            path = outputs.destination(path, path, force, (".html", ".htm"))
+        listed = scores(run / "evaluation.json")
         model = opened.open_model(run, weights, device, 0)
         made = write(
             model.short,
             model.run.examples,
             run,
             path=path,
-            scores=scores(run / "evaluation.json"),
+            scores=listed,
             device=model.rng.device,
             updates=updates,
             batch=model.run.train.batch_size,
@@ -145,13 +155,18 @@ def report(
 
 
 def scores(file: Path) -> dict[str, str]:
-    """The measures of the last evaluation as a report lists them; none where there was none."""
-    try:
-        measures = json.loads(file.read_text(encoding="utf-8"))["measures"]
-    except (OSError, ValueError, KeyError, TypeError):
+    """The measures of the last evaluation as a report lists them; none where there was none.
+
+    Raises:
+        UsageError: if the file is not what `ebmkit evaluate` writes.
+    """
+    if not file.exists():
         return {}
-    return {
-        one["name"]: f"{figure(one['value'])} (real {figure(one['real_against_real'])}, "
-        f"noise {figure(one['noise_against_real'])}; n={one['n']})"
-        for one in measures
-    }
+    try:
+        return {
+            one["name"]: f"{figure(one['value'])} (real {figure(one['real_against_real'])}, "
+            f"noise {figure(one['noise_against_real'])}; n={one['n']})"
+            for one in json.loads(file.read_text(encoding="utf-8"))["measures"]
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UsageError(f"cannot use {file}; write it anew: ebmkit evaluate {file.parent}") from None

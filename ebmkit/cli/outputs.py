@@ -46,6 +46,9 @@ def placed(path: Path) -> Iterator[Path]:
     path.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".new-") as beside:
         yield Path(beside) / path.name
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(Path(beside) / path.name, 0o666 & ~mask)  # some writers make files that only their owner can read
         os.replace(Path(beside) / path.name, path)
 
 
@@ -62,7 +65,10 @@ def store(chunks: Iterable[Tensor], shape: tuple[int, ...], path: Path) -> Tenso
     """
     with placed(path) as new:
         held = new.with_suffix(".npy")
-        rows = np.lib.format.open_memmap(held, mode="w+", dtype=np.float32, shape=shape)
+        try:
+            rows = np.lib.format.open_memmap(held, mode="w+", dtype=np.float32, shape=shape)
+        except (OverflowError, ValueError, OSError):
+            raise UsageError(f"{shape[0]} samples are too many for a file beside {path}; ask for fewer by -n") from None
         end = 0
         for chunk in chunks:
             start, end = end, end + len(chunk)
