@@ -99,7 +99,7 @@ def pull_back(
 
 def cut(sampler: Sampler) -> list[Sampler]:
     """A chain as pieces of about sqrt(K) steps, which follow each other; one piece where it cannot be cut."""
-    settings = [field.name for field in fields(sampler) if field.init] if is_dataclass(sampler) else []
+    settings: list[str] = [field.name for field in fields(sampler) if field.init] if is_dataclass(sampler) else []
     if "steps" not in settings or not sampler.promises.homogeneous:
         return [sampler]
     steps: int = sampler.steps  # type: ignore[attr-defined]
