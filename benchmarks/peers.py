@@ -14,19 +14,19 @@ from ebmkit.interfaces import EnergyFn, Promises, Sampler, State
 
 
 class _Model(BaseModel):  # type: ignore[misc]
-    """torchebm samples from its own modules only."""
+    """torchebm samples from its own modules only, and its HMC from flat examples only."""
 
-    def __init__(self, energy: EnergyFn) -> None:
+    def __init__(self, energy: EnergyFn, shape: torch.Size) -> None:
         super().__init__()
-        self.energy = energy
+        self.energy, self.shape = energy, shape
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.energy(x)
+        return self.energy(x.view(-1, *self.shape))
 
 
 @dataclass(frozen=True, kw_only=True)
 class TorchEBM(Sampler):
-    """torchebm's HMC, which takes examples `(B, d)`."""
+    """torchebm's HMC, on examples that are flattened for it to `(B, d)`."""
 
     steps: int = 20
     step_size: float = 0.1
@@ -40,9 +40,9 @@ class TorchEBM(Sampler):
     def chain(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Iterator[State]:
         """Yield the state after each proposal."""
         settings = {"step_size": self.step_size, "n_leapfrog_steps": self.leapfrog, "dtype": x.dtype}
-        sampler = HamiltonianMonteCarlo(_Model(energy), **settings)
+        sampler = HamiltonianMonteCarlo(_Model(energy, x.shape[1:]), **settings)
         for _ in range(self.steps):
-            x = sampler.sample(x=x, n_steps=1, generator=rng)
+            x = sampler.sample(x=x.flatten(1), n_steps=1, generator=rng).view_as(x)
             yield State(x, {})
 
 
