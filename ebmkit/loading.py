@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Literal, get_args
 
+from torch import nn
+
 from ebmkit.config import Layer, Value
 from ebmkit.errors import UsageError, nearest
 from ebmkit.run import Run, reopen
@@ -40,15 +42,26 @@ def model(run: Run, weights: Weights = "auto") -> ShortRun:
     Raises:
         UsageError: for unknown weights, weights that are not finite, or an average that the run has not.
     """
-    trainer = run.trainer
-    if weights not in WEIGHTS:
-        raise UsageError(f"weights must be {' or '.join(WEIGHTS)}, not '{weights}'.{nearest(weights, WEIGHTS)}")
-    if weights == "average" and trainer.averaged is None:
-        raise UsageError(
-            f"{run.folder} kept no average of its weights; write last or auto, or train with train.average"
-        )
-    energy = trainer.energy if weights == "last" else trainer.model
+    energy, _ = network(run, weights)
     if not all(bool(parameter.isfinite().all()) for parameter in energy.parameters()):
         raise UsageError(f"the weights in {run.folder} are not finite: nothing can be drawn from them")
     energy.requires_grad_(False)
-    return ShortRun(trainer.chain_energy(energy), trainer.sampler, trainer.init)
+    return ShortRun(run.trainer.chain_energy(energy), run.trainer.sampler, run.trainer.init)
+
+
+def network(run: Run, weights: Weights = "auto") -> tuple[nn.Module, Weights]:
+    """The energy with these weights, and which they are: the average or the last.
+
+    Raises:
+        UsageError: for unknown weights, or an average that the run has not.
+    """
+    if weights not in WEIGHTS:
+        raise UsageError(f"weights must be {' or '.join(WEIGHTS)}, not '{weights}'.{nearest(weights, WEIGHTS)}")
+    averaged = run.trainer.averaged is not None
+    if weights == "average" and not averaged:
+        raise UsageError(
+            f"{run.folder} kept no average of its weights; write last or auto, or train with train.average"
+        )
+    if averaged and weights != "last":
+        return run.trainer.model, "average"
+    return run.trainer.energy, "last"

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -45,6 +45,7 @@ def evaluate(
         from ebmkit.evaluation import as_rows
         from ebmkit.evaluation import evaluate as measure
         from ebmkit.folder import replace
+        from ebmkit.loading import network
         from ebmkit.watch import json_line
 
         refuse_unknown(weights=weights)
@@ -63,7 +64,7 @@ def evaluate(
                 n=count,
                 seed=seed,
             )
-        kept = "last" if weights == "last" or model.run.trainer.averaged is None else "average"
+        _, kept = network(model.run, cast(Any, weights))
         found = {"run": str(run), "updates": model.run.trainer.index, "weights": kept, "measures": as_rows(measures)}
         replace(run / "evaluation.json", json.dumps(found, indent=2) + "\n")
         if as_json:

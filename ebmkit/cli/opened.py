@@ -16,7 +16,7 @@ import ebmkit
 from ebmkit.cli.console import err, say
 from ebmkit.errors import UsageError, check
 from ebmkit.interfaces import EnergyFn, evaluate, evaluating, value_and_grad
-from ebmkit.loading import Weights, model, opened
+from ebmkit.loading import Weights, model, network, opened
 from ebmkit.pictures import drawable
 from ebmkit.run import Run
 from ebmkit.shortrun import ShortRun
@@ -70,8 +70,7 @@ def enough(n: int | None, images: int, shape: tuple[int, ...], name: str = "n") 
 
 def exported(run: Run, weights: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The weights that were asked for, by name, and what a file says of them."""
-    last = weights == "last" or run.trainer.averaged is None
-    energy = run.trainer.energy if last else run.trainer.model
+    energy, kept = network(run, cast(Weights, weights))
     # A file holds each tensor in the order of its indices, whatever its order in memory.
     tensors = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
@@ -81,7 +80,7 @@ def exported(run: Run, weights: str) -> tuple[dict[str, Tensor], dict[str, str]]
         "ebmkit": ebmkit.__version__,
         "config": run.recipe.toml(),
         "shape": json.dumps(run.examples.shape),
-        "weights": "last" if last else "average",
+        "weights": kept,
         "updates": str(run.trainer.index),
     }
 
