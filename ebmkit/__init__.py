@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 # Public names and where they live. They are imported on use, so that `ebmkit --help` costs no torch.
 _PUBLIC = {
+    "Accelerated": "acceleration.accelerated",
     "Energy": "interfaces",
     "InitDistribution": "interfaces",
     "Promises": "interfaces",
@@ -26,6 +27,7 @@ _PUBLIC = {
 }
 
 __all__ = [
+    "Accelerated",
     "Energy",
     "InitDistribution",
     "Promises",
@@ -43,6 +45,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from ebmkit.acceleration.accelerated import Accelerated
     from ebmkit.errors import UsageError
     from ebmkit.hookspecs import hookimpl
     from ebmkit.interfaces import Energy, InitDistribution, Promises, Sampler, State, value_and_grad

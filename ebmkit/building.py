@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from ebmkit.acceleration import channels_last
 from ebmkit.components import BUILT_IN, Component
 from ebmkit.data.examples import Examples
 from ebmkit.errors import UsageError, check
@@ -72,25 +71,3 @@ def check_finite(section: str, settings: Mapping[str, Any]) -> None:
     for key, value in settings.items():
         if isinstance(value, float):
             check(f"{section}.{key}", value)
-
-
-def place_on(energy: nn.Module, device: torch.device) -> None:
-    """Move an energy to its device; on a CPU convolutions are faster with the channels last in memory."""
-    energy.to(device)
-    if device.type == "cpu":
-        channels_last(energy)
-
-
-def pick_device(name: str) -> torch.device:
-    """The device of that name; `auto` is the first of cuda, mps and cpu that is there.
-
-    Raises:
-        UsageError: for a name that is no device, or a device that is not there.
-    """
-    cuda, mps = torch.cuda.device_count(), torch.backends.mps.is_available()
-    there = [*(["cuda"] if cuda else []), *(f"cuda:{n}" for n in range(cuda)), *(["mps"] if mps else []), "cpu"]
-    if name == "auto":
-        return torch.device(there[0])
-    if name not in there:
-        raise UsageError(f"train.device: '{name}' is not on this machine; it has: auto, {', '.join(there)}")
-    return torch.device(name)

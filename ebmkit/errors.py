@@ -14,6 +14,10 @@ class Diverged(RuntimeError):
     """Training left the finite numbers; the message says what to try."""
 
 
+class Notice(UserWarning):
+    """Something goes on otherwise than it was asked for, with the same results; the message is one line."""
+
+
 class Interrupted(Exception):
     """Somebody asked a run to stop; what it had is saved."""
 

@@ -9,22 +9,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Generator, nn
+from torch import Generator, Tensor, nn
 
 from ebmkit import folder as run_folder
-from ebmkit.acceleration import LowPrecision
-from ebmkit.building import build, check_energy, check_finite, pick_device, place_on, wrapped
+from ebmkit.acceleration.choice import Choice
+from ebmkit.acceleration.precision import arithmetic
+from ebmkit.building import build, check_energy, check_finite, wrapped
 from ebmkit.components import BUILT_IN
 from ebmkit.config import Layer, loads
 from ebmkit.data.examples import Examples, batches
 from ebmkit.errors import UsageError
 from ebmkit.guard import guarded
 from ebmkit.loop import Train
+from ebmkit.machine import pick_device, place_on, settle, threads_for
 from ebmkit.resolve import Recipe, resolve
 from ebmkit.training import Step, Trainer
-
-# The passes of a smaller energy are so short that a second thread gains nothing, and waits for the first at full speed.
-SMALL = 100_000
 
 
 @dataclass
@@ -38,6 +37,7 @@ class Run:
         examples: The data.
         batch_rng: Randomness of the batches, on the CPU whatever the device.
         folder: Where it will write.
+        choice: How chains pass through the network, with the reason.
     """
 
     recipe: Recipe
@@ -46,6 +46,7 @@ class Run:
     examples: Examples
     batch_rng: Generator
     folder: Path
+    choice: Choice
 
     def state_dict(self) -> dict[str, Any]:
         """What `checkpoint.pt` holds: everything to go on, tensors and plain types only."""
@@ -76,8 +77,7 @@ class Run:
     @property
     def threads(self) -> int:
         """How many threads of the CPU to use: the setting, or a number by the size of the energy."""
-        parameters = sum(parameter.numel() for parameter in self.trainer.energy.parameters())
-        return self.train.threads or (1 if parameters <= SMALL else torch.get_num_threads())
+        return threads_for(self.trainer.energy, self.train)
 
     def updates(self) -> Iterator[Step]:
         """The rest of the updates, bare."""
@@ -90,7 +90,12 @@ class Run:
             device=self.trainer.rng.device,
             start=self.trainer.index,
         )
-        yield from islice(map(self.trainer.step, real), self.train.iterations - self.trainer.index)
+        yield from islice(map(self.update, real), self.train.iterations - self.trainer.index)
+
+    def update(self, batch: Tensor) -> Step:
+        """One update; the weights' own passes are in fp32, whatever the chains' precision."""
+        with arithmetic("fp32", batch.device):
+            return self.trainer.step(batch)
 
     def steps(self, warn: Callable[[str], None]) -> Iterator[Step]:
         """The rest of the updates, watched. Whoever leaves early closes the watchers, and so the checkpoint is saved.
@@ -162,7 +167,8 @@ def prepare(recipe: Recipe, folder: Path | None) -> Run:
     init = build(recipe.parts["init"], "init", facts, recipe)
     # A trial on another instance: a bank that is too small is refused now, and the one in use stays untouched.
     trial = build(recipe.parts["init"], "init", facts, recipe)
-    wrapped("init", recipe.settings("init"), lambda: trial.sample(train.batch_size, Generator(device)))
+    start = wrapped("init", recipe.settings("init"), lambda: trial.sample(train.batch_size, Generator(device)))
+    choice = settle(recipe, train, energy, sampler, start)
     check_finite("optimizer", recipe.settings("optimizer"))
     optimizer = build(recipe.parts["optimizer"], "optimizer", {"params": list(energy.parameters())}, recipe)
     trainer: Trainer = wrapped(
@@ -178,11 +184,11 @@ def prepare(recipe: Recipe, folder: Path | None) -> Run:
             gradient_clip=train.gradient_clip,
             average=train.average,
             schedule=train.schedule(train.lr_schedule),
-            accelerate=LowPrecision(energy).refreshed if train.precision == "bf16" else None,
+            accelerate=choice.accelerated(energy).refreshed,
         ),
     )
     place = folder or run_folder.fresh(recipe)
-    return Run(recipe, train, trainer, examples, Generator().manual_seed(batch_seed), place)
+    return Run(recipe, train, trainer, examples, Generator().manual_seed(batch_seed), place, choice)
 
 
 def check_settings(recipe: Recipe) -> None:

@@ -161,24 +161,34 @@ def follow(start: Tensor, states: Iterable[State]) -> tuple[Tensor, dict[str, Te
         dE/dx at the chain's first and last step; `displacement`, the mean length of a step; and, from samplers
         that accept or reject, `accepted` and `nonfinite`, the shares of proposals.
     """
+    # One sum for each example: a mean over the batch at every step would be one operation more.
     sums: dict[str, Tensor] = {}
-    gradients: list[Tensor] = []
+    first = last = None
     x, count = start, 0
     for state in states:
-        measures = {"displacement": mean_norm(state.x - x)}
-        measures |= {key: value.float().mean() for key, value in state.info.items() if key in ("accepted", "nonfinite")}
-        sums = {key: sums[key] + value if count else value for key, value in measures.items()}
-        if "gradient" in state.info:
-            gradients = [*gradients[:1], state.info["gradient"]]
+        _add(sums, "displacement", norms(state.x - x))
+        for key in ("accepted", "nonfinite"):
+            if key in state.info:
+                _add(sums, key, state.info[key])
+        last = state.info.get("gradient", last)
+        first = last if first is None else first
         x, count = state.x, count + 1
-    ends = {"start_gradient": gradients[0], "end_gradient": gradients[-1]} if gradients else {}
-    return x, {key: mean_norm(value) for key, value in ends.items()} | {k: v / count for k, v in sums.items()}
+    ends = {} if first is None or last is None else {"start_gradient": first, "end_gradient": last}
+    means = {key: total.mean() / count for key, total in sums.items()}
+    return x, {key: norms(gradient).mean() for key, gradient in ends.items()} | means
 
 
-def mean_norm(x: Tensor) -> Tensor:
-    """Mean over the batch of the Euclidean norm of each example of `x` `(B, *shape)`, a scalar."""
+def _add(sums: dict[str, Tensor], key: str, value: Tensor) -> None:
+    """Add `value` to the sum of that name, in place; the sum of truths is floating."""
+    if key not in sums:
+        sums[key] = torch.zeros_like(value, dtype=value.dtype if value.is_floating_point() else torch.float32)
+    sums[key] += value
+
+
+def norms(x: Tensor) -> Tensor:
+    """Euclidean norm of each example of `x` `(B, *shape)`, `(B,)`."""
     norm: Tensor = torch.linalg.vector_norm(x.flatten(1), dim=1)
-    return norm.mean()
+    return norm
 
 
 def linear(iterations: int, start: int) -> Callable[[int], float]:

@@ -5,10 +5,11 @@ import torch
 from torch import nn
 
 from ebmkit import Sampler
-from ebmkit.building import build, place_on
+from ebmkit.building import build
 from ebmkit.components import Component
 from ebmkit.config import typed
 from ebmkit.errors import UsageError
+from ebmkit.machine import place_on
 from ebmkit.registry import SESSION
 from ebmkit.resolve import Recipe, resolve
 from ebmkit.run import prepare

@@ -276,7 +276,7 @@ BAD: dict[str, tuple[tuple[str, ...], str]] = {
     "by option and by -s": (("--steps", "3", "-s", "sampler.steps=1"), "given twice: by --steps and by -s"),
     "type": (("--steps", "many"), "sampler.steps must be int, not 'many'"),
     "half": (("--steps", "2.5"), "sampler.steps must be int, not '2.5'"),
-    "choice": (("--precision", "fp61"), "train.precision must be fp32 | bf16, not 'fp61'"),
+    "choice": (("--precision", "fp61"), "train.precision must be auto | fp32 | bf16 | tf32, not 'fp61'"),
     "negative": (("-s", "sampler.steps=-1"), "sampler.steps must be at least 1, not -1"),
     "nan": (("-s", "sampler.noise=nan"), "sampler.noise must be at least 0, not nan"),
     "optimizer range": (("-s", "optimizer.lr=-1"), "optimizer: Invalid learning rate"),

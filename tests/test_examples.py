@@ -323,6 +323,29 @@ def test_batches_are_the_same_on_every_device():
     assert torch.equal(here, there.cpu())
 
 
+def test_a_batch_for_cuda_is_sent_from_pinned_memory_and_not_waited_for(monkeypatch):
+    sent = []
+    to = Tensor.to
+
+    def sending(self, *args, **settings):
+        if args != (torch.device("cuda"),):
+            return to(self, *args, **settings)
+        sent.append(settings)
+        return self
+
+    monkeypatch.setattr(Tensor, "to", sending)
+    monkeypatch.setattr(Tensor, "pin_memory", lambda self: sent.append("pinned") or self)
+    next(batches(Examples(torch.zeros(5, 2)), 2, generator(), device="cuda"))
+    assert sent == ["pinned", {"non_blocking": True}]
+
+
+def test_the_noise_is_not_added_to_what_was_fetched(monkeypatch):
+    examples, values = Examples(torch.zeros(5, 2)), torch.zeros(3, 2)
+    monkeypatch.setattr(examples, "fetch", lambda indices: values)
+    assert next(batches(examples, 3, generator(), noise=1.0)).abs().min() > 0
+    assert torch.equal(values, torch.zeros(3, 2))
+
+
 def test_bad_settings_are_refused_at_the_call():
     examples = Examples(torch.zeros(5, 2))
     with pytest.raises(UsageError, match="batch_size is 6 but there are only 5 examples"):

@@ -46,6 +46,32 @@ def test_leapfrogs_give_the_energy_and_the_gradient_of_their_end():
     torch.testing.assert_close(gradient, end)
 
 
+@pytest.mark.parametrize("mass", [2.0, torch.tensor([2.0, 0.5, 1.0], dtype=torch.float64)], ids=["float", "tensor"])
+def test_a_trajectory_is_its_leapfrogs_one_after_the_other(mass: float | Tensor):
+    energy, x, p = DoubleWell((3,)), normal(20, 3), normal(20, 3, seed=1)
+    gradient = value_and_grad(energy, x)[1]
+    whole = HMC(step_size=0.3, leapfrog=4, mass=mass).leapfrogs(energy, x, p, gradient)
+    single = HMC(step_size=0.3, leapfrog=1, mass=mass)
+    for _ in range(4):
+        x, p, value, gradient = single.leapfrogs(energy, x, p, gradient)
+    for found, expected in zip(whole, (x, p, value, gradient), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_examples_as_large_as_numbers_can_be_are_finite(dtype: torch.dtype):
+    largest = torch.finfo(dtype).max
+
+    def flat(x: Tensor) -> Tensor:
+        return 0 * x.flatten(1)[:, 0]
+
+    x = torch.full((3, 7), largest, dtype=dtype)
+    x[1] = -largest
+    for state in HMC(steps=3, step_size=0.1).chain(flat, x, rng()):
+        assert state.info["accepted"].all()
+        assert not state.info["nonfinite"].any()
+
+
 def creutz_z(step_size: float, heat: float, mass: float | Tensor = 1.0) -> float:
     """z of E[exp(-ΔH)] = 1 for exact draws, their momenta heated by `heat`."""
     energy = Gaussian((2,), precision=PRECISION)

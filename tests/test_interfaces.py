@@ -10,7 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Generator, Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from ebmkit import interfaces
 from ebmkit.energies.analytic import DoubleWell, Gaussian
 from ebmkit.energies.mlp import MLP
 from ebmkit.errors import UsageError
@@ -177,6 +179,42 @@ def test_evaluating_holds_the_whole_energy_and_takes_plain_callables():
         pass
 
 
+def test_a_part_set_to_training_inside_evaluating_is_asked_in_evaluation_mode_and_left_as_it_was():
+    network, x = Network().eval(), torch.randn(6, 3, generator=rng())
+    expected = value_and_grad(network, x)
+    network.train()
+    with evaluating(network):
+        network.layers[3].train()
+        for found, wanted in zip(value_and_grad(network, x), expected, strict=True):
+            assert torch.equal(found, wanted)
+        assert modes(network) == [module is network.layers[3] for module in network.modules()]
+    assert all(modes(network))
+
+
+def test_evaluating_holds_parts_that_are_shared_or_missing_or_hold_each_other():
+    network = Network().train()
+    network.add_module("again", network.layers)
+    network.add_module("missing", None)
+    network.layers[2].add_module("owner", network)
+    with evaluating(network):
+        assert not any(modes(network))
+    assert all(modes(network))
+
+
+def test_nothing_is_entered_where_the_mode_is_held_already(monkeypatch: pytest.MonkeyPatch):
+    """Contexts and walks at every step would cost a small network a fifth of its time."""
+    network, x = Network().eval(), torch.ones(2, 3)
+    expected = value_and_grad(network, x)
+
+    def forbidden(*_: Any) -> None:
+        raise AssertionError("there is nothing to change")
+
+    monkeypatch.setattr(interfaces, "evaluating", forbidden)
+    monkeypatch.setattr(torch, "enable_grad", forbidden)
+    monkeypatch.setattr(torch, "inference_mode", forbidden)
+    assert torch.equal(value_and_grad(network, x)[1], expected[1])
+
+
 @samplers
 def test_the_global_random_state_is_untouched(sampler: Sampler):
     network = Network().train()
@@ -197,6 +235,69 @@ def test_chains_are_the_same_without_gradients_and_in_inference_mode(
         assert torch.equal(sampler.sample(network, x, rng()), expected)
         assert torch.is_inference_mode_enabled() == (mode is torch.inference_mode)
         assert not torch.is_grad_enabled()
+
+
+@samplers
+def test_a_start_made_in_inference_mode_can_be_followed_outside_it(sampler: Sampler):
+    network = Network()
+    with torch.inference_mode():
+        x = torch.ones(2, 3)
+    assert torch.equal(sampler.sample(network, x, rng()), sampler.sample(network, torch.ones(2, 3), rng()))
+
+
+@samplers
+@pytest.mark.parametrize("differentiable", [False, True])
+def test_what_was_handed_out_is_never_written_to(sampler: Sampler, differentiable: bool):
+    start = torch.ones(5, 3).requires_grad_(differentiable)
+    kept = [(start, start.detach().clone())]
+    for state in sampler.chain(square, start, rng()):
+        kept += [(value, value.detach().clone()) for value in (state.x, *state.info.values())]
+    assert all(torch.equal(value, copy) for value, copy in kept)
+    assert len({value.data_ptr() for value, _ in kept[1::3]}) > 1
+
+
+class Operations(TorchDispatchMode):
+    """Counts what is computed; views and empty memory are free."""
+
+    FREE = ("view", "_unsafe_view", "detach", "alias", "empty_like", "unsqueeze", "squeeze")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        if name not in self.FREE:
+            self.names.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+class Free:
+    """An energy that computes nothing."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        raise AssertionError("its own method should be used")
+
+    def value_and_grad(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x.view(-1), x
+
+
+def operations(sampler: Sampler) -> list[str]:
+    x = torch.ones(4, 1)
+    with Operations() as seen:
+        sampler.sample(Free(), x, rng())
+    return seen.names
+
+
+def test_a_step_of_langevin_takes_four_operations_beside_the_gradient():
+    assert operations(Langevin(steps=2)) == 2 * ["mul", "sub", "normal_", "add_"]
+    assert operations(Langevin(steps=2, noise=0)) == 2 * ["mul", "sub"]
+
+
+def test_a_leapfrog_takes_two_operations_beside_the_gradient():
+    one, other = (operations(HMC(steps=1, leapfrog=leapfrog)) for leapfrog in (1, 4))
+    assert len(other) - len(one) == 3 * 2
+    assert len(one) <= 40
 
 
 @samplers

@@ -33,13 +33,17 @@ LAYERS = (
     ("report.drawn", "report.measured"),
     ("report.subject", "report.layout"),
     ("report.figures",),
-    ("building", "folder", "analysis"),
+    ("building", "machine", "folder", "analysis"),
     ("resolve", "history"),
     ("loop", "registry", "evaluation"),
     ("discovery", "builtin"),
     ("components", "config"),
     ("settings", "watch", "guard"),
-    ("training", "acceleration", "pictures", "diagnostics", "shortrun"),
+    ("training", "acceleration", "acceleration.choice", "pictures", "diagnostics", "shortrun"),
+    ("acceleration.accelerated",),
+    ("acceleration.replaying",),
+    ("acceleration.folding", "acceleration.packing", "acceleration.capturing"),
+    ("acceleration.recording", "acceleration.precision", "acceleration.facts"),
     ("reconstruction",),
     ("energies.mlp", "energies.convnet", "energies.resnet", "energies.analytic", "samplers.langevin", "samplers.hmc"),
     ("inits.data", "inits.replay", "data.arrays", "data.digits", "data.hub", "data.idx", "data.shapes", "data.toys"),
@@ -50,7 +54,7 @@ LAYERS = (
     ("interfaces",),
     ("errors", "hookspecs"),
 )
-PACKAGES = ("cli", "energies", "samplers", "inits", "data", "features", "metrics", "report")
+PACKAGES = ("acceleration", "cli", "energies", "samplers", "inits", "data", "features", "metrics", "report")
 FACADE = ""
 
 

@@ -7,7 +7,8 @@ import torch
 
 import ebmkit
 from ebmkit import folder
-from ebmkit.acceleration import LowPrecision
+from ebmkit.acceleration import choice
+from ebmkit.acceleration.accelerated import Accelerated
 from ebmkit.config import typed
 from ebmkit.errors import UsageError
 from ebmkit.resolve import resolve
@@ -41,7 +42,7 @@ def place(tmp_path_factory):
 
 def weights(model: ebmkit.ShortRun) -> dict[str, torch.Tensor]:
     assert isinstance(model.energy, torch.nn.Module)
-    return model.energy.state_dict()
+    return {name.removeprefix("twin."): value for name, value in model.energy.state_dict().items()}
 
 
 def test_a_run_is_loaded_as_a_model_that_draws(place):
@@ -72,9 +73,11 @@ def test_without_an_average_the_last_weights_are_taken_and_the_average_refused(t
         ebmkit.load(place, weights="average")
 
 
-def test_a_run_in_low_precision_is_loaded_as_one(tmp_path):
+def test_a_run_in_low_precision_is_loaded_as_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(choice, "supported", lambda device: ("fp32", "bf16"))
     model = ebmkit.load(trained(tmp_path / "low", "train.precision=bf16"))
-    assert isinstance(model.energy, LowPrecision)
+    assert isinstance(model.energy, Accelerated)
+    assert model.energy.precision == "bf16"
     assert model.translates
     assert model.sample(2, torch.Generator().manual_seed(0)).dtype == torch.float32
 

@@ -13,6 +13,7 @@ import pytest
 import ebmkit
 
 PUBLIC = [
+    "Accelerated",
     "Energy",
     "InitDistribution",
     "Promises",

@@ -20,12 +20,12 @@ from torch import nn
 from typer.testing import CliRunner
 
 from ebmkit import Energy, UsageError, folder, register, watch
-from ebmkit.acceleration import LowPrecision
-from ebmkit.building import place_on
+from ebmkit.acceleration.accelerated import Accelerated
 from ebmkit.cli.main import app
 from ebmkit.components import BUILT_IN
 from ebmkit.config import typed
 from ebmkit.energies.mlp import MLP
+from ebmkit.machine import place_on
 from ebmkit.registry import registry
 from ebmkit.resolve import merged, resolve
 
@@ -259,7 +259,7 @@ class Volume(Energy):
 def test_convolutions_of_three_dimensions_can_be_placed(precision):
     energy = Volume((1, 8, 8))
     place_on(energy, torch.device("cpu"))
-    assert LowPrecision(energy).refreshed(energy)(torch.zeros(2, 1, 8, 8)).shape == (2,)
+    assert Accelerated(energy, precision=precision).refreshed(energy)(torch.zeros(2, 1, 8, 8)).shape == (2,)
     register("energy", "volume", Volume)
     train(*BLIND, "--energy", "volume", "--precision", precision, "--iterations", "1", "--out", "a")
 

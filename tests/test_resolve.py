@@ -165,7 +165,7 @@ def test_a_word_that_nothing_is_near_gets_no_guess():
         ("sampler.steps=1.5", r"^sampler\.steps must be int, not '1\.5'\.$"),
         ("sampler.clamp=1", r"^sampler\.clamp must be \[float, float\] \| none, not '1'\.$"),
         ("energy.activation=silo", r"^energy\.activation must be .*, not 'silo'\. Did you mean 'silu'\?$"),
-        ("train.precision=fp16", r"^train\.precision must be fp32 \| bf16, not 'fp16'\. Did you mean"),
+        ("train.precision=fp16", r"^train\.precision must be auto \| fp32 \| bf16 \| tf32, not 'fp16'\. Did you mean"),
         ("sampler.use=3", r"^unknown sampler '3'\."),
     ],
 )

@@ -19,7 +19,7 @@ from ebmkit.interfaces import EnergyFn, InitDistribution, Sampler, State
 from ebmkit.loop import Train
 from ebmkit.samplers.hmc import HMC
 from ebmkit.samplers.langevin import Langevin
-from ebmkit.training import Step, Trainer, follow, linear, mean_norm
+from ebmkit.training import Step, Trainer, follow, linear, norms
 
 SHAPE = (3,)
 CENTRE = torch.tensor([0.7, -1.2, 0.4], dtype=torch.float64)
@@ -295,9 +295,39 @@ def test_follow_reports_of_the_samplers_what_they_tell():
     assert set(follow(start, [State(start + 3, {})])[1]) == {"displacement"}
 
 
-def test_the_mean_norm_takes_each_example_whole():
+def test_follow_writes_to_nothing_that_it_was_given():
+    start = torch.rand(4, *SHAPE, generator=rng(), dtype=torch.float64)
+    states = list(HMC(steps=3).chain(well(), start, rng()))
+    kept = copy.deepcopy((start, states))
+    follow(start, states)
+    assert torch.equal(start, kept[0])
+    for state, old in zip(states, kept[1], strict=True):
+        assert torch.equal(state.x, old.x)
+        assert same(state.info, old.info)
+
+
+def test_follow_never_waits_for_the_device():
+    # Numbers of the meta device cannot be read: whoever tries, raises.
+    x, seen = torch.ones(4, 3, device="meta"), torch.ones(4, dtype=torch.bool, device="meta")
+    states = [State(x + 1, {"gradient": x, "accepted": seen, "nonfinite": seen}) for _ in range(3)]
+    end, figures = follow(x, states)
+    assert end is states[-1].x
+    assert {(key, value.shape) for key, value in figures.items()} == {
+        (key, ()) for key in ("start_gradient", "end_gradient", "displacement", "accepted", "nonfinite")
+    }
+
+
+def test_what_follow_measures_can_be_differentiated():
+    start = torch.ones(2, 3, dtype=torch.float64, requires_grad=True)
+    figures = follow(start, Langevin(steps=2, step_size=0.1, noise=0).chain(well(), start, rng()))[1]
+    figures["displacement"].backward()
+    expected = (0.1 + 0.1 * 0.9) / 2 / 2 / math.sqrt(3)
+    torch.testing.assert_close(start.grad, torch.full((2, 3), expected, dtype=torch.float64))
+
+
+def test_the_norms_take_each_example_whole():
     x = torch.stack([torch.full((2, 2), 1.0), torch.full((2, 2), 3.0)])
-    assert mean_norm(x).item() == pytest.approx((2 + 6) / 2)
+    assert norms(x).tolist() == pytest.approx([2, 6])
 
 
 def copied(state: dict[str, Any]) -> dict[str, Any]:

@@ -2,15 +2,17 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ebmkit.errors import Diverged, Interrupted, UsageError
+from ebmkit.errors import Diverged, Interrupted, Notice, UsageError
 from ebmkit.registry import registry
 
 FAILURE, USAGE, DIVERGED, INTERRUPTED = 1, 2, 3, 130
@@ -45,7 +47,8 @@ def tabled(titles: tuple[str, ...], rows: Iterable[tuple[str, ...]], whole: str)
 def errors() -> Iterator[None]:
     """End the command by its exit code: one line on stderr for what a user can mend, never a traceback."""
     try:
-        yield
+        with notices():
+            yield
         sys.stdout.flush()  # a reader that has gone is noticed here, not while the interpreter ends
     except UsageError as error:
         say(f"error: {' '.join(str(error).split())}", "red")
@@ -63,6 +66,22 @@ def errors() -> Iterator[None]:
     except OSError as error:  # a full disk, a folder that vanished
         say(f"error: {error}", "red")
         raise typer.Exit(FAILURE) from None
+
+
+@contextmanager
+def notices() -> Iterator[None]:
+    """Print a `Notice` as one line, without the place in the code that says it."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+            if issubclass(category, Notice):
+                say(f"warning: {message}", "yellow")
+            else:
+                usual(message, category, *place, **more)
+
+        warnings.showwarning = show
+        yield
 
 
 def warn_of_plugins() -> None:

@@ -34,7 +34,9 @@ def header(run: Run) -> None:
     say(f"examples  {len(run.examples)} of shape {run.examples.shape}, {train.batch_size} in a batch")
     device = run.trainer.rng.device
     threads = f" ({run.threads} {'thread' if run.threads == 1 else 'threads'})" if device.type == "cpu" else ""
-    say(f"device    {device}{threads}, {train.precision}, seed {train.seed}")
+    say(f"device    {device}{threads}, {run.choice}, seed {train.seed}")
+    if run.choice.reason:
+        say(f"precision {run.choice.reason}")
     steps = getattr(sampler, "steps", None)
     cost = f"K={steps} chain steps x {train.iterations} updates" if steps else f"{train.iterations} updates"
     say(f"work      {cost}{f', from update {run.trainer.index}' if run.trainer.index else ''}")

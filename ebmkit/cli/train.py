@@ -46,7 +46,7 @@ def train(
     batch_size: Annotated[Text, typer.Option(help="Examples, and chains, in one update.", metavar="INTEGER")] = None,
     seed: Annotated[Text, typer.Option(help="Seed of weights, batches and chains.", metavar="INTEGER")] = None,
     device: Annotated[Text, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
-    precision: Annotated[Text, typer.Option(help="fp32 or bf16, for the chains' passes.")] = None,
+    precision: Annotated[Text, typer.Option(help="fp32, bf16, tf32 or auto, for the chains' passes.")] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder; it must not exist.")] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file of settings.")] = None,
     preset: Annotated[Text, typer.Option(help="A packaged configuration.", autocompletion=preset_names)] = None,

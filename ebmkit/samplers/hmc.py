@@ -68,38 +68,44 @@ class HMC(Sampler):
         """Yield the state after each proposal was kept or rejected."""
         scale = (self.mass * self.temperature) ** 0.5
         value, gradient = value_and_grad(energy, x)
+        movable = value.isfinite()
         for _ in range(self.steps):
-            momentum = (scale * noise_like(x, rng)).to(x.dtype)
+            momentum = noise_like(x, rng).mul_(scale)
             end, momentum_end, value_end, gradient_end = self.leapfrogs(energy, x, momentum, gradient)
-            finite = value_end.isfinite() & _finite(end) & _finite(gradient_end)
+            finite = (value_end - value_end) + _zeros(end) + _zeros(gradient_end) == 0
             keep = finite
             if self.adjust:
                 change = value_end + self.kinetic(momentum_end) - value - self.kinetic(momentum)
                 uniform = torch.rand(value.shape, generator=rng, dtype=change.dtype, device=x.device)
                 # A comparison with NaN is false, and a chain that starts at an infinite energy stays there.
-                keep = finite & (uniform.log() < -change / self.temperature) & value.isfinite()
+                keep = finite & (change < -self.temperature * uniform.log()) & movable
             info = {"energy": value, "gradient": gradient, "accepted": keep, "nonfinite": ~finite}
-            x = torch.where(per_example(x, keep), end, x)
-            value = torch.where(keep, value_end, value)
-            gradient = torch.where(per_example(x, keep), gradient_end, gradient)
+            kept = per_example(x, keep)
+            x, value = torch.where(kept, end, x), torch.where(keep, value_end, value)
+            gradient = torch.where(kept, gradient_end, gradient)
             yield State(x, info)
 
     def leapfrogs(
         self, energy: EnergyFn, x: Tensor, momentum: Tensor, gradient: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Follow the dynamics from `x`, whose gradient is known; give the end's x, momentum, energy and gradient."""
-        for _ in range(self.leapfrog):
-            momentum = momentum - self.step_size / 2 * gradient
-            x = x + self.step_size * (momentum / self.mass).to(x.dtype)
+        momentum = torch.sub(momentum, gradient, alpha=self.step_size / 2)
+        for left in reversed(range(self.leapfrog)):
+            if isinstance(self.mass, Tensor):
+                x = x + self.step_size * (momentum / self.mass).to(x.dtype)
+            else:
+                x = torch.add(x, momentum, alpha=self.step_size / self.mass)
             value, gradient = value_and_grad(energy, x)
-            momentum = momentum - self.step_size / 2 * gradient
+            # Between two leapfrogs, the half kick that closes the one and that which opens the other are one.
+            momentum = torch.sub(momentum, gradient, alpha=self.step_size if left else self.step_size / 2)
         return x, momentum, value, gradient
 
     def kinetic(self, momentum: Tensor) -> Tensor:
         """|p|² / (2 mass) of each example, `(B,)`, summed in at least single precision."""
         dtype = torch.promote_types(momentum.dtype, torch.float32)
-        return (momentum.to(dtype).square() / self.mass).flatten(1).sum(1) / 2
+        return (momentum.to(dtype).square() / (2 * self.mass)).flatten(1).sum(1)
 
 
-def _finite(x: Tensor) -> Tensor:
-    return x.isfinite().flatten(1).all(1)
+def _zeros(x: Tensor) -> Tensor:
+    """0 for each example whose numbers are all finite, and NaN for the others, `(B,)`."""
+    return (x - x).flatten(1).sum(1)

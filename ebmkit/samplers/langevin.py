@@ -71,7 +71,7 @@ class Langevin(Sampler):
             value, gradient = value_and_grad(energy, x)
             x = x - self.drift(gradient)
             if self.noise:
-                x = x + self.noise * noise_like(x, rng)
+                x.add_(noise_like(x, rng), alpha=self.noise)
             if self.clamp is not None:
                 x = x.clamp(*self.clamp)
             yield State(x, {"energy": value, "gradient": gradient})

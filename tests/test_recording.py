@@ -1,0 +1,177 @@
+"""What a recording holds: the operations of a computation, what of them runs once, and convolutions made ready."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+from torch.fx import GraphModule
+
+from ebmkit.acceleration.folding import folded
+from ebmkit.acceleration.packing import mkldnn, pack
+from ebmkit.acceleration.precision import onednn
+from ebmkit.acceleration.recording import Unrecordable, aten, record
+from ebmkit.interfaces import value_and_grad
+
+
+def draw(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=Generator().manual_seed(seed))
+
+
+def replayed(computation, x):
+    """What a recording at one x gives at another."""
+    recording = record(computation, x)
+    constants, body = folded(recording)
+    with torch.no_grad():
+        return body(2 * x + 1, *constants()), targets(body.graph), constants
+
+
+def targets(graph) -> list[object]:
+    return [node.target for node in graph.nodes if node.op == "call_function"]
+
+
+def test_a_recording_computes_at_other_numbers_what_was_recorded_at_some():
+    weight = draw(4, 3)
+    results, _, _ = replayed(lambda x: ((x @ weight.T).relu().sum(1), x * weight[0]), draw(5, 3))
+    x = 2 * draw(5, 3) + 1
+    assert torch.equal(results[0], (x @ weight.T).relu().sum(1))
+    assert torch.equal(results[1], x * weight[0])
+
+
+def test_what_depends_on_weights_alone_runs_once():
+    weight = draw(3, 3)
+    results, body, constants = replayed(lambda x: (x @ weight.exp(),), draw(5, 3))
+    assert aten.exp.default not in body
+    assert aten.exp.default in targets(constants.graph)
+    assert torch.equal(results[0], (2 * draw(5, 3) + 1) @ weight.exp())
+    weight.mul_(0.5)
+    assert torch.equal(constants()[0], weight.exp())
+
+
+def test_the_gradient_of_a_linear_layer_is_folded_for_it_does_not_depend_on_x():
+    torch.manual_seed(0)
+    layers = nn.Sequential(nn.Linear(3, 4), nn.SiLU(), nn.Linear(4, 1)).requires_grad_(False)
+    recording = record(lambda x: value_and_grad(layers, x), draw(5, 3))
+    before = targets(recording.graph)
+    _, body = folded(recording)
+    # Of the two products backward only the one behind the activation is left.
+    assert before.count(aten.mm.default) == 2
+    assert targets(body.graph).count(aten.mm.default) == 1
+
+
+def test_a_computation_that_writes_is_run_whole_each_time():
+    weight = draw(3)
+
+    def computation(x: Tensor) -> tuple[Tensor]:
+        total = torch.zeros(3)
+        total += weight
+        return (total.add_(x.sum(0)),)
+
+    recording = record(computation, draw(5, 3))
+    assert recording.mutates
+    constants, body = folded(recording)
+    for seed in (1, 2, 1):
+        x = draw(5, 3, seed=seed)
+        assert torch.equal(body(x, *constants())[0], computation(x)[0])
+
+
+def test_what_is_drawn_is_drawn_each_time():
+    _, body = folded(record(lambda x: (x + torch.rand(3),), draw(5, 3)))
+    first, second = body(draw(5, 3))[0], body(draw(5, 3))[0]
+    assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize(
+    "computation",
+    [
+        lambda x: (x * x.sum().item(),),
+        lambda x: (x if (x > 0).any() else -x,),
+        lambda x: (x[x > 0].sum(),),
+        lambda x: (x[x.nonzero()[:, 0]],),
+        lambda x: (x.unique().sum() * x,),
+    ],
+)
+def test_a_computation_that_asks_for_a_number_cannot_be_recorded(computation):
+    with pytest.raises(Unrecordable, match="depends on numbers"):
+        record(computation, draw(5, 3))
+
+
+def test_recording_leaves_no_trace():
+    x = draw(5, 3)
+    kept = x.clone()
+    with pytest.raises(Unrecordable):
+        record(lambda x: (x * x.sum().item(),), x)
+    assert torch.equal(x, kept)
+    assert not torch.utils._python_dispatch._get_current_dispatch_mode_stack()
+
+
+CONVOLUTIONS = {
+    "the paper's first": {"in_channels": 3, "out_channels": 8, "kernel_size": 3, "padding": 1},
+    "the paper's others": {"in_channels": 3, "out_channels": 8, "kernel_size": 4, "stride": 2, "padding": 1},
+    "the paper's last": {"in_channels": 3, "out_channels": 1, "kernel_size": 8},
+    "uneven": {"in_channels": 3, "out_channels": 5, "kernel_size": (2, 3), "stride": (3, 2), "padding": (0, 2)},
+    "dilated": {"in_channels": 3, "out_channels": 4, "kernel_size": 2, "dilation": 3},
+    "grouped": {"in_channels": 3, "out_channels": 6, "kernel_size": 3, "groups": 3},
+    "without a bias": {"in_channels": 3, "out_channels": 4, "kernel_size": 3, "bias": False},
+    "padded as its output asks": {"in_channels": 3, "out_channels": 4, "kernel_size": 4, "padding": "same"},
+}
+AFTER = {
+    "nothing": lambda y: y,
+    "leaky_relu": lambda y: F.leaky_relu(y, 0.2),
+    "leaky_relu by default": F.leaky_relu,
+    "relu": F.relu,
+    "silu": F.silu,
+    "leaky_relu beside itself": lambda y: F.leaky_relu(y, 0.3) * y,
+    "leaky_relu of a negative slope": lambda y: F.leaky_relu(y, -0.5),
+    "two of leaky_relu": lambda y: F.leaky_relu(y, 0.1) + F.leaky_relu(y, 0.4),
+}
+
+
+class Convolved(nn.Module):
+    def __init__(self, settings, after) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer, self.after = nn.Conv2d(**settings), after
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.after(self.layer(x)).square().sum((1, 2, 3))
+
+
+@pytest.mark.skipif(not onednn(torch.float32), reason="this build of torch has no oneDNN")
+@pytest.mark.parametrize("settings", CONVOLUTIONS.values(), ids=CONVOLUTIONS)
+@pytest.mark.parametrize("after", AFTER.values(), ids=AFTER)
+def test_convolutions_made_ready_compute_the_same(settings, after):
+    energy = Convolved(settings, after).requires_grad_(False)
+    recording = record(lambda x: value_and_grad(energy, x), draw(4, 3, 8, 8))
+    pack(recording)
+    assert not {aten.convolution.default, aten.convolution_backward.default} & set(targets(recording.graph))
+    x = draw(4, 3, 8, 8, seed=1)
+    constants, body = folded(recording)
+    with torch.no_grad():
+        found = body(x, *constants())
+    for mine, theirs in zip(found, value_and_grad(energy, x), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.skipif(not onednn(torch.float32), reason="this build of torch has no oneDNN")
+def test_leaky_relu_becomes_part_of_the_convolution_and_weights_are_reordered_once():
+    energy = Convolved(CONVOLUTIONS["uneven"], AFTER["leaky_relu"]).requires_grad_(False)
+    recording = record(lambda x: value_and_grad(energy, x), draw(4, 3, 8, 8))
+    pack(recording)
+    constants, body = folded(recording)
+    assert aten.leaky_relu.default not in targets(body.graph)
+    reorders = {mkldnn._reorder_convolution_weight.default, mkldnn._reorder_convolution_transpose_weight.default}
+    assert reorders <= set(targets(constants.graph))
+    assert not reorders & set(targets(body.graph))
+
+
+@pytest.mark.parametrize("layer", [nn.Conv1d(3, 4, 3), nn.ConvTranspose2d(3, 4, 3), nn.Conv2d(3, 4, 3).double()])
+def test_other_convolutions_are_left_as_they_are(layer):
+    layer.requires_grad_(False)
+    x = draw(2, 3, 8, 8).to(layer.weight.dtype)
+    x = x[..., 0] if isinstance(layer, nn.Conv1d) else x
+    recording = record(lambda x: value_and_grad(lambda x: layer(x).square().flatten(1).sum(1), x), x)
+    before = targets(recording.graph)
+    pack(recording)
+    assert targets(recording.graph) == before
+    found = GraphModule(dict(recording.tensors), recording.graph)(x)
+    assert torch.equal(found[0], layer(x).square().flatten(1).sum(1))
