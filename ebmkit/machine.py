@@ -1,5 +1,8 @@
 """What a run uses of the machine at hand: its device, its threads, its units for lower precisions."""
 
+import ctypes
+import platform
+
 import torch
 from torch import Tensor, nn
 
@@ -10,6 +13,8 @@ from ebmkit.interfaces import Sampler
 from ebmkit.loop import Train
 from ebmkit.resolve import Recipe
 
+# Of malloc.h and, for the largest, of malloc.c on machines of 64 bits.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD = -1, -3, 32 * 2**20
 # The passes of a smaller energy are so short that a second thread gains nothing, and waits for the first at full speed.
 SMALL = 100_000
 
@@ -34,6 +39,19 @@ def pick_device(name: str) -> torch.device:
     if name not in there:
         raise UsageError(f"train.device: '{name}' is not on this machine; it has: auto, {', '.join(there)}")
     return torch.device(name)
+
+
+def occupy(threads: int) -> None:
+    """Have this whole process compute with so many threads and, where its C library is glibc, keep what it frees.
+
+    Each step of a chain asks for the memory that the last one gave back. Left alone, Linux takes the large pieces away
+    in between, and clears them again page by page: 5 % of a step of the paper's network.
+    """
+    torch.set_num_threads(threads)
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def settle(recipe: Recipe, train: Train, energy: nn.Module, sampler: Sampler, start: Tensor) -> Choice:

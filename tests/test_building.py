@@ -1,5 +1,9 @@
 """How a part is put together and placed, and how many threads work on it."""
 
+import platform
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -30,6 +34,37 @@ def test_the_number_of_threads_can_be_set(tmp_path, monkeypatch):
     assert run_with(tmp_path, "energy.width=4", "train.threads=3").threads == 3
     with pytest.raises(UsageError, match=r"train\.threads must be at least 1, not 0"):
         run_with(tmp_path, "train.threads=0")
+
+
+# Frees and takes four times 20 MB again and again, and says how many pages the system had to give for that.
+PAGES = """
+import resource, sys
+import torch
+from ebmkit.machine import occupy
+if sys.argv[1] == "kept":
+    occupy(1)
+def pages():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        tensors = [torch.ones(5 * 2**20) for _ in range(4)]
+        del tensors
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+pages()
+print(pages(), torch.get_num_threads())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+def test_a_process_that_computes_chains_keeps_the_memory_that_it_frees():
+    pages = {}
+    for mode in ("kept", "left"):
+        words = [sys.executable, "-c", PAGES, mode]
+        printed = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
+        pages[mode] = int(printed[0])
+        assert mode == "left" or printed[1] == "1"
+    # 20 MB are 5,120 pages of 4 kB.
+    assert pages["left"] > 20 * 1000
+    assert pages["kept"] < 1000
 
 
 def test_on_a_cpu_convolutions_have_their_channels_last_and_compute_the_same():

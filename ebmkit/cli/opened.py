@@ -17,6 +17,7 @@ from ebmkit.cli.console import err, say
 from ebmkit.errors import UsageError, check
 from ebmkit.interfaces import EnergyFn, evaluate, evaluating, value_and_grad
 from ebmkit.loading import Weights, model, network, opened
+from ebmkit.machine import occupy
 from ebmkit.pictures import drawable
 from ebmkit.run import Run
 from ebmkit.shortrun import ShortRun
@@ -43,7 +44,7 @@ def open_model(place: Path, weights: str, device: str, seed: int) -> Opened:
     """
     check("seed", seed, at_least=0, below=2**63)
     run = opened(place, device)
-    torch.set_num_threads(run.threads)
+    occupy(run.threads)
     short = model(run, cast(Weights, weights))
     return Opened(run, short, Generator(run.trainer.rng.device).manual_seed(seed), run.examples.shape)
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ebmkit.cli.console import err, say
 from ebmkit.data.examples import batches
 from ebmkit.interfaces import EnergyFn, value_and_grad
+from ebmkit.machine import occupy
 from ebmkit.pictures import drawable
 from ebmkit.run import Run
 from ebmkit.training import Step
@@ -122,7 +123,7 @@ def dry(run: Run, quiet: bool, as_json: bool) -> None:
     cast(Generator[Step], run.steps(say)).close()  # the watchers too are built, and their settings checked
     if not quiet:
         header(run)
-    torch.set_num_threads(run.threads)
+    occupy(run.threads)
     trainer = run.trainer
     counting = Counting(trainer.energy)
     inner = trainer.accelerate

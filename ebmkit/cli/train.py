@@ -145,13 +145,12 @@ def resumed(place: Path, typed: "Layer", others: dict[str, Any], print_config: b
 
 def go(run: "Run", again: bool, quiet: bool, as_json: bool) -> None:
     """Run to the end, or until somebody asks to stop."""
-    import torch
-
     from ebmkit import folder
     from ebmkit.cli.progress import header, shown
+    from ebmkit.machine import occupy
     from ebmkit.registry import blame
 
-    torch.set_num_threads(run.threads)
+    occupy(run.threads)
     steps = run.steps(lambda warning: say(f"warning: {warning}", "yellow"))
     if again:
         folder.take_up(run.folder, run.recipe, run.trainer.index, run.trainer.rng.device)
