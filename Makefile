@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Chains are long rows of small operations: one thread a process and two processes are fastest for the tests.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-.PHONY: help demo test lint types docs plugins wheel peers clean
+.PHONY: help demo test lint types docs plugins wheel peers bench clean
 help:  ## What can be made
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
 
@@ -36,11 +36,17 @@ docs: $(VENV)/ready  ## The documentation, in site/
 plugins:  ## Install every package of plugins/, and a new one of each kind, in an empty environment; test them there
 	$(PYTHON) tests/in_a_clean_environment.py .venv-plugins
 
-peers:  ## What the test kit says of other libraries' samplers, in an environment of their own
+.venv-peers/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --constraint constraints.txt --upgrade pip
-	.venv-peers/bin/python -m pip install --quiet --constraint constraints.txt . --group bench
+	.venv-peers/bin/python -m pip install --quiet --constraint constraints.txt --editable . --group bench
+	@touch $@
+
+peers: .venv-peers/ready  ## What the test kit says of other libraries' samplers, in an environment of their own
 	.venv-peers/bin/python benchmarks/conformance.py
+
+bench: .venv-peers/ready  ## The speed of chains beside that of other libraries, and how it grows: about 15 minutes
+	.venv-peers/bin/python benchmarks/speed.py --json bench.json
 
 wheel:  ## Build the wheel, install it in an empty environment, and run the suite there
 	rm -rf .venv-wheel dist

@@ -1,6 +1,8 @@
 """An energy's stand-in in chains: the same energy, to the rounding that is asked for, and nothing else changed."""
 
 import copy
+import os
+import shutil
 import warnings
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
+from ebmkit.acceleration import replaying
 from ebmkit.acceleration.accelerated import SHAPES, Accelerated
 from ebmkit.energies.convnet import ConvNet
 from ebmkit.energies.mlp import MLP
@@ -322,7 +325,7 @@ class Random(nn.Module):
 def test_an_energy_whose_operations_depend_on_its_numbers_is_computed_by_autograd_with_one_notice(kind, reason):
     energy, x = kind(), torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     fast = Accelerated(energy)
-    with pytest.warns(Notice, match=rf"passes of {kind.__name__} .* computed by autograd \(.*{reason}") as notices:
+    with pytest.warns(Notice, match=rf"passes of {kind.__name__} .* cannot be recorded \(.*{reason}") as notices:
         fast.value_and_grad(x)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -421,6 +424,7 @@ def test_it_says_of_the_energy_whether_it_is_piecewise_linear():
     assert not Accelerated(network()).piecewise_linear
 
 
+@pytest.mark.skipif(not (os.environ.get("CXX") or shutil.which("g++")), reason="there is no C++ compiler")
 def test_compiled_passes_are_the_same():
     energy = MLP((2,), width=4, depth=1)
     fast, x = Accelerated(energy, compile=True), torch.randn(3, 2, generator=rng())
@@ -431,6 +435,21 @@ def test_compiled_passes_are_the_same():
         torch.testing.assert_close(mine, theirs)
 
 
+def test_passes_that_cannot_be_packed_are_recorded_with_one_notice(monkeypatch):
+    def broken(recording):
+        raise RuntimeError("no such operation")
+
+    monkeypatch.setattr(replaying, "pack", broken)
+    energy = image_energy()
+    fast = Accelerated(energy)
+    with pytest.warns(Notice, match=r"cannot be packed \(RuntimeError: no such operation\)") as notices:
+        found = fast.value_and_grad(images())
+    assert len(notices) == 1
+    assert fast.replay(images()) is not None
+    for mine, theirs in zip(found, value_and_grad(energy, images()), strict=True):
+        torch.testing.assert_close(mine, theirs)
+
+
 def test_passes_that_cannot_be_compiled_are_recorded_with_one_notice(monkeypatch):
     def broken(*args, **kwargs):
         raise RuntimeError("no compiler here")
@@ -438,7 +457,7 @@ def test_passes_that_cannot_be_compiled_are_recorded_with_one_notice(monkeypatch
     monkeypatch.setattr(torch, "compile", broken)
     energy = image_energy()
     fast = Accelerated(energy, compile=True)
-    with pytest.warns(Notice, match=r"are not compiled \(RuntimeError: no compiler here\)") as notices:
+    with pytest.warns(Notice, match=r"cannot be compiled \(RuntimeError: no compiler here\)") as notices:
         found = fast.value_and_grad(images())
     assert len(notices) == 1
     assert all(map(torch.equal, found, Accelerated(energy).value_and_grad(images())))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ebmkit.acceleration.facts import facts, same
 from ebmkit.acceleration.precision import PRECISIONS, Precision, arithmetic
-from ebmkit.acceleration.replaying import Replay
+from ebmkit.acceleration.replaying import Replay, Way
 from ebmkit.errors import Notice, UsageError
 from ebmkit.interfaces import evaluating, value_and_grad
 
@@ -118,15 +118,19 @@ class Accelerated(nn.Module):
 
     def recorded(self, x: Tensor) -> Replay | None:
         """A new recording, as well as it goes."""
-        name = type(self.twin).__name__
-        for compile in (True, False) if self.compiles else (False,):
+        ways: tuple[Way, ...] = ("compiled", "packed", "recorded") if self.compiles else ("packed", "recorded")
+        for way in ways:
             try:
-                return Replay(self.passes, x, compile=compile)
+                replay = Replay(self.passes, x, way)
             except Exception as error:  # torch's compiler and third parties' energies raise what they like
-                self.passes(x)  # what is wrong with the energy itself comes out here
-                undone = "are not compiled" if compile else "are not recorded but computed by autograd"
-                self.notice(f"the passes of {name} for shape {tuple(x.shape)} {undone} ({_line(error)}): same results")
-        return None
+                failed, reason, replay = way, _line(error), None
+            else:
+                break
+        if replay is None or way != ways[0]:
+            self.passes(x)  # what is wrong with the energy itself comes out here
+            passes = f"the passes of {type(self.twin).__name__} for shape {tuple(x.shape)}"
+            self.notice(f"{passes} cannot be {failed} ({reason}): slower, same results")
+        return replay
 
     def notice(self, text: str) -> None:
         """Tell whoever listens to warnings."""

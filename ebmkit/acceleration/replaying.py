@@ -1,6 +1,7 @@
 """Energy and gradient at points of one shape, by running again what was recorded once."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from ebmkit.acceleration.packing import pack
 from ebmkit.acceleration.recording import Unrecordable, record
 
 Computation = Callable[[Tensor], tuple[Tensor, ...]]
+Way = Literal["recorded", "packed", "compiled"]
 
 
 class Replay:
@@ -19,21 +21,22 @@ class Replay:
     Args:
         computation: What to record, on tensors that stay where they are.
         x: An argument of the shape that it will be called with.
-        compile: Whether torch's compiler makes one program of it, and on a GPU that program is captured.
+        way: recorded runs the operations as they were; packed makes convolutions on a CPU ready for oneDNN; compiled
+            has torch's compiler make one program of them, which on a GPU is captured.
 
     Raises:
         Unrecordable: if a computation on other numbers of this shape is another one.
     """
 
-    def __init__(self, computation: Computation, x: Tensor, *, compile: bool = False) -> None:
+    def __init__(self, computation: Computation, x: Tensor, way: Way) -> None:
         recording = record(computation, x)
-        if not compile:
+        if way == "packed":
             pack(recording)
         self.constants, body = folded(recording)
         self.tensors: tuple[Tensor, ...] = self.constants()
-        self.captures = compile and x.device.type == "cuda"
+        self.captures = way == "compiled" and x.device.type == "cuda"
         self.run: Callable[..., tuple[Tensor, ...]] = body.forward
-        if compile:
+        if way == "compiled":
             self.run = torch.compile(body, dynamic=False, fullgraph=True)
         if self.captures:
             captured = Captured(self.run, x, self.tensors)
