@@ -46,7 +46,8 @@ def model(run: Run, weights: Weights = "auto") -> ShortRun:
     if not all(bool(parameter.isfinite().all()) for parameter in energy.parameters()):
         raise UsageError(f"the weights in {run.folder} are not finite: nothing can be drawn from them")
     energy.requires_grad_(False)
-    return ShortRun(run.trainer.chain_energy(energy), run.trainer.sampler, run.trainer.init)
+    # A stand-in of its own: the trainer's takes up other weights with each of its chains.
+    return ShortRun(run.choice.accelerated(energy), run.trainer.sampler, run.trainer.init)
 
 
 def network(run: Run, weights: Weights = "auto") -> tuple[nn.Module, Weights]:

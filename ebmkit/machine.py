@@ -6,8 +6,8 @@ import platform
 import torch
 from torch import Tensor, nn
 
-from ebmkit.acceleration.accelerated import channels_last
 from ebmkit.acceleration.choice import Choice, choose
+from ebmkit.acceleration.twin import channels_last
 from ebmkit.errors import UsageError
 from ebmkit.interfaces import Sampler
 from ebmkit.loop import Train

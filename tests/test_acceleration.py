@@ -2,7 +2,9 @@
 
 import copy
 import os
+import random
 import shutil
+import threading
 import warnings
 
 import numpy as np
@@ -11,7 +13,8 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ebmkit.acceleration import replaying
-from ebmkit.acceleration.accelerated import SHAPES, Accelerated
+from ebmkit.acceleration.accelerated import ADOPTIONS, Accelerated
+from ebmkit.acceleration.twin import SHAPES
 from ebmkit.energies.convnet import ConvNet
 from ebmkit.energies.mlp import MLP
 from ebmkit.energies.resnet import ResNet
@@ -125,9 +128,9 @@ def test_the_trainer_refreshes_once_per_chain():
         step = training.step(torch.rand(8, 2, generator=rng(update)))
         assert count == update
         # The chains of this update ran on the weights from before it.
-        assert all(map(torch.equal, low.twin.parameters(), weights))
+        assert all(map(torch.equal, low.twin.network.parameters(), weights))
         assert step.fake.dtype == torch.float32
-    assert not all(map(torch.equal, low.twin.parameters(), [p.bfloat16() for p in energy.parameters()]))
+    assert not all(map(torch.equal, low.twin.network.parameters(), [p.bfloat16() for p in energy.parameters()]))
 
 
 def test_the_updates_of_the_weights_are_in_single_precision():
@@ -210,17 +213,21 @@ def test_the_passes_are_recorded_once_for_each_shape():
     energy = Counting(image_energy())
     fast = Accelerated(energy)
     for n in (3, 3, 5, 3, 5):
-        fast.refreshed(energy).value_and_grad(images(n))
         fast.value_and_grad(images(n))
     # One pass to record and one to compare with, for each of two shapes.
-    assert Counting.passes == 4
+    # And those of the witness.
+    assert Counting.passes == 4 + 2
+    for n in (3, 5):
+        fast.refreshed(energy).value_and_grad(images(n))
+    # And one through the energy, forward only, to see before a chain that it is the one that was recorded.
+    assert Counting.passes == 6 + 2
 
 
 def test_only_so_many_shapes_are_kept():
     fast = Accelerated(MLP((2,), width=4, depth=1))
     for n in range(1, 2 * SHAPES):
         fast.value_and_grad(torch.ones(n, 2))
-    assert [key[0][0] for key in fast.replays] == [*range(SHAPES, 2 * SHAPES)]
+    assert [key[0][0] for key in fast.twin.replays] == [*range(SHAPES, 2 * SHAPES)]
 
 
 class Counting(nn.Module):
@@ -316,12 +323,57 @@ class Secret(nn.Module):
         return (x * weight).sum(1)
 
 
+class Normed(nn.Module):
+    """Takes a number of its weights out of torch: right until the weights change."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        size = 1.0
+        for row in self.weight.detach().tolist():
+            size += sum(row)
+        return (x @ (self.weight / size)).square().sum(1)
+
+
+class Backwards(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x.sin()
+
+    @staticmethod
+    def backward(ctx, slope):
+        return slope * torch.from_numpy(np.cos(ctx.saved_tensors[0].numpy()))
+
+
+class Hidden(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return Backwards.apply(x).sum(1)
+
+
+class Rolled(nn.Module):
+    """Rolls a die of Python's, which no recording sees; the sum beside it hides how much that changes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.square().sum(1) * (1 + 0.1 * random.random())
+
+
 class Random(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return (x * torch.rand(x.shape)).sum(1)
 
 
-@pytest.mark.parametrize(("kind", "reason"), [(Branching, "depends on numbers"), (Secret, "does something else")])
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        (Branching, "depends on numbers"),
+        (Secret, "out of torch"),
+        (Normed, "out of torch"),
+        (Hidden, "does something else"),
+    ],
+)
 def test_an_energy_whose_operations_depend_on_its_numbers_is_computed_by_autograd_with_one_notice(kind, reason):
     energy, x = kind(), torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     fast = Accelerated(energy)
@@ -330,13 +382,22 @@ def test_an_energy_whose_operations_depend_on_its_numbers_is_computed_by_autogra
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for point in (x, -x, x.sqrt()):
+            with torch.no_grad():
+                for parameter in energy.parameters():
+                    parameter.mul_(1.5)
+            fast.refreshed(energy)
             assert all(map(torch.equal, fast.value_and_grad(point), value_and_grad(energy, point)))
     assert len(notices) == 1
 
 
-def test_an_energy_that_draws_is_not_recorded():
+@pytest.mark.parametrize("kind", [Random, Rolled])
+def test_an_energy_that_draws_is_not_recorded_and_the_trial_takes_nothing_of_its_randomness(kind):
+    fast = Accelerated(kind())
+    before = torch.get_rng_state()
     with pytest.warns(Notice, match="does something else"):
-        Accelerated(Random()).value_and_grad(torch.ones(2, 2))
+        fast.twin.replay(torch.ones(2, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert fast.twin.replay(torch.ones(2, 2)) is None
 
 
 class Tempered(nn.Module):
@@ -344,67 +405,178 @@ class Tempered(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.beta, self.powers, self.shift = 1.0, [2], torch.zeros(2)
-        self.scale = nn.Parameter(torch.ones(()))
+        self.beta, self.powers, self.shift, self.more = 1.0, [2], torch.zeros(2), {"shifts": [0.5]}
+        self.scale, self.bend = nn.Parameter(torch.ones(())), nn.Softplus()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.beta * self.scale * sum((x - self.shift).pow(power).sum(1) for power in self.powers)
+        x = x - self.shift.to(x.dtype) - sum(self.more["shifts"])
+        return self.beta / Temperature.value * self.scale * self.bend(sum(x.pow(power).sum(1) for power in self.powers))
 
 
-def test_what_is_set_on_an_energy_between_chains_is_taken_up():
+def agree(fast, energy, x):
+    """Whether the stand-in gives what the energy gives now, without a notice."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Notice)
+        found = fast.refreshed(energy).value_and_grad(x)
+    return all(map(torch.allclose, found, value_and_grad(energy, x)))
+
+
+def double(module, given, result):
+    return 2 * result
+
+
+class Temperature:
+    """What a module looks up where no copy of it can tell."""
+
+    value = 1.0
+
+
+CHANGES = {
+    "what lies outside of it": lambda energy: setattr(Temperature, "value", 2.0),
+    "a number": lambda energy: setattr(energy, "beta", 0.5),
+    "a list": lambda energy: energy.powers.append(4),
+    "what a list holds in a dictionary": lambda energy: energy.more["shifts"].append(1.0),
+    "a tensor, in place": lambda energy: energy.shift.data.add_(1),
+    "another tensor": lambda energy: setattr(energy, "shift", torch.full((2,), 3.0)),
+    "a part of another kind": lambda energy: setattr(energy, "bend", nn.SiLU()),
+    "a hook": lambda energy: energy.bend.register_forward_hook(double),
+    "another type": lambda energy: energy.double(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_what_changes_in_an_energy_between_chains_is_taken_up(change, monkeypatch):
+    monkeypatch.setattr(Temperature, "value", 1.0)
+    energy, x = Tempered(), torch.tensor([[1.0, 2.0], [3.0, 1.0], [0.5, 2.0]])
+    fast = Accelerated(energy)
+    assert agree(fast, energy, x)
+    twin = fast.twin
+    assert agree(fast, energy, x)
+    assert fast.twin is twin
+    change(energy)
+    assert agree(fast, energy, x.to(energy.scale.dtype))
+    assert fast.twin is not twin
+
+
+def test_an_energy_that_changes_with_each_chain_is_computed_by_autograd_after_one_notice():
     energy, x = Tempered(), torch.tensor([[1.0, 2.0]])
     fast = Accelerated(energy)
-
-    def agree():
-        return all(map(torch.allclose, fast.refreshed(energy).value_and_grad(x), value_and_grad(energy, x)))
-
-    assert agree()
-    twin = fast.twin
-    assert agree()
-    assert fast.twin is twin
-    energy.beta = 0.5
-    assert agree()
-    energy.powers.append(4)
-    assert agree()
-    energy.shift += 1
-    assert agree()
-    energy.shift = torch.full((2,), 3.0)
-    assert agree()
-    assert fast.twin is not twin
-    energy.double()
-    x = x.double()
-    energy.shift = energy.shift.double()
-    assert agree()
-    assert fast.value_and_grad(x)[0].dtype == torch.float64
+    with warnings.catch_warnings(record=True) as notices:
+        warnings.simplefilter("always")
+        for chain in range(2 * ADOPTIONS):
+            energy.beta = 1.0 + chain
+            found = fast.refreshed(energy).value_and_grad(x)
+            assert all(map(torch.allclose, found, value_and_grad(energy, x)))
+    (notice,) = notices
+    assert "Tempered changes from chain to chain" in str(notice.message)
 
 
-class Uncopied(nn.Module):
-    """Keeps its last output, with its graph: torch copies no such tensor."""
+class Keeping(nn.Module):
+    """Keeps its last output with its graph, and counts."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.layer = nn.Linear(2, 1)
-        self.last = self.layer(torch.ones(1, 2))
+        self.layer, self.calls = nn.Linear(2, 1), 0
 
     def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
         self.last = self.layer(x)
         return self.last.squeeze(1)
 
 
-def test_an_energy_that_cannot_be_copied_is_computed_as_it_is_with_one_notice():
-    energy, x = Uncopied(), torch.ones(3, 2)
-    with pytest.warns(Notice, match="Uncopied cannot be copied .* not recorded") as notices:
-        fast = Accelerated(energy)
+def test_what_an_energy_keeps_of_its_passes_does_not_hinder():
+    energy, x = Keeping(), torch.ones(3, 2)
+    energy(x)
+    fast = Accelerated(energy)
+    twin = fast.twin
+    for _ in range(2 * ADOPTIONS):
+        energy(x)
+        assert agree(fast, energy, x)
+    assert fast.twin is twin
+    assert fast.twin.replay(x) is not None
+
+
+class Sized(nn.Module):
+    """Takes batches of four only."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.view(4, 2).square().sum(1)
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_energy_that_takes_batches_of_one_size_is_recorded():
+    energy, x = Sized(), torch.randn(4, 2, generator=rng())
+    fast = Accelerated(energy)
+    for _ in range(2):
+        assert agree(fast, energy, x)
+    assert fast.twin.replay(x) is not None
+
+
+class Closed(nn.Module):
+    """Computes through a function that holds on to the module that it was made in, as a copy does too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
+        self.through = lambda x: self.layers(x).squeeze(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.through(x)
+
+
+def test_an_energy_whose_copy_computes_on_the_energy_itself_is_not_recorded():
+    torch.manual_seed(0)
+    energy, x = Closed(), torch.randn(5, 2, generator=rng())
+    energy(x)
+    mean = energy.layers[1].running_mean.clone()
+    fast = Accelerated(energy)
+    with pytest.warns(Notice, match="on the energy itself"):
+        found = fast.refreshed(energy).value_and_grad(x)
+    assert all(map(torch.equal, found, value_and_grad(energy, x)))
+    assert torch.equal(energy.layers[1].running_mean, mean)
     with torch.no_grad():
-        energy.layer.weight.add_(1.0)
+        energy.layers[0].weight.mul_(2.0)
+    assert all(map(torch.equal, fast.refreshed(energy).value_and_grad(x), value_and_grad(energy, x)))
+
+
+class Locked(nn.Module):
+    """Holds what Python does not copy."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.Dropout(), nn.Linear(4, 1))
+        self.lock = threading.Lock()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x).squeeze(1)
+
+
+class Shared(nn.Linear):
+    """Gives itself for a copy."""
+
+    def __deepcopy__(self, memo):
+        return self
+
+
+@pytest.mark.parametrize("make", [Locked, lambda: Shared(2, 1)])
+def test_an_energy_that_cannot_be_copied_is_computed_as_it_is_with_one_notice(make):
+    energy, x = make(), torch.ones(3, 2)
+    name = type(energy).__name__
+    with pytest.warns(Notice, match=f"{name} cannot be copied .* computed by autograd") as notices:
+        fast = Accelerated(energy)
+    assert all(module.training for module in energy.modules())
+    assert all(parameter.requires_grad for parameter in energy.parameters())
+    with torch.no_grad():
+        next(energy.parameters()).add_(1.0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert all(map(torch.equal, fast.refreshed(energy).value_and_grad(x), value_and_grad(energy, x)))
     assert len(notices) == 1
-    with pytest.raises(UsageError, match=r"bf16 computes on a copy .* Uncopied cannot be copied .*: use fp32"):
+    with pytest.raises(UsageError, match=rf"bf16 computes on a copy .* {name} cannot be copied .*: use fp32"):
         Accelerated(energy, precision="bf16")
 
 
+@pytest.mark.filterwarnings("error")
 def test_what_is_wrong_with_an_energy_is_said_as_without():
     for energy in (nn.Linear(3, 1), nn.Sequential(nn.Linear(2, 2))):
         with pytest.raises((RuntimeError, ValueError)) as expected:
@@ -445,7 +617,7 @@ def test_passes_that_cannot_be_packed_are_recorded_with_one_notice(monkeypatch):
     with pytest.warns(Notice, match=r"cannot be packed \(RuntimeError: no such operation\)") as notices:
         found = fast.value_and_grad(images())
     assert len(notices) == 1
-    assert fast.replay(images()) is not None
+    assert fast.twin.replay(images()) is not None
     for mine, theirs in zip(found, value_and_grad(energy, images()), strict=True):
         torch.testing.assert_close(mine, theirs)
 
@@ -461,4 +633,4 @@ def test_passes_that_cannot_be_compiled_are_recorded_with_one_notice(monkeypatch
         found = fast.value_and_grad(images())
     assert len(notices) == 1
     assert all(map(torch.equal, found, Accelerated(energy).value_and_grad(images())))
-    assert fast.replay(images()) is not None
+    assert fast.twin.replay(images()) is not None

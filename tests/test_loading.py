@@ -42,7 +42,7 @@ def place(tmp_path_factory):
 
 def weights(model: ebmkit.ShortRun) -> dict[str, torch.Tensor]:
     assert isinstance(model.energy, torch.nn.Module)
-    return {name.removeprefix("twin."): value for name, value in model.energy.state_dict().items()}
+    return {name.removeprefix("energy."): value for name, value in model.energy.state_dict().items()}
 
 
 def test_a_run_is_loaded_as_a_model_that_draws(place):

@@ -14,9 +14,10 @@ def folded(recording: Recording) -> tuple[GraphModule, GraphModule]:
     each time, and so must what is seen through it: where an operation writes, all operations are in `body`.
     """
     *nodes, output = recording.graph.nodes
+    mutates = recording.mutates
     moving: dict[Node, None] = {}
     for node in nodes:
-        always = node.op == "call_function" and (recording.mutates or _draws(node))
+        always = node.op == "call_function" and (mutates or _draws(node))
         if node.op == "placeholder" or always or any(one in moving for one in node.all_input_nodes):
             moving[node] = None
     still = [node for node in nodes if node not in moving]
@@ -37,7 +38,7 @@ def folded(recording: Recording) -> tuple[GraphModule, GraphModule]:
     ends = [body.call_function(aten.clone.default, (copies[n],)) if n in needed else copies[n] for n in results]
     body.output(tuple(ends))
     for graph in (constants, body):
-        if not recording.mutates:
+        if not mutates:
             graph.eliminate_dead_code()
     return GraphModule(dict(recording.tensors), constants), GraphModule({}, body)
 

@@ -15,13 +15,21 @@ mkldnn = torch.ops.mkldnn
 
 
 def pack(recording: Recording) -> None:
-    """Replace the two-dimensional convolutions of a recording, forward and backward, in place."""
+    """Replace the two-dimensional convolutions of a recording, forward and backward, in place.
+
+    Not where an operation writes into a tensor: that could be what LeakyReLU gave, which tells its gradient.
+    """
+    if recording.mutates:
+        return
     for node in list(recording.graph.nodes):
         with recording.graph.inserting_before(node):
             if node.target is aten.convolution.default:
                 _forward(recording.graph, node)
             elif node.target is aten.convolution_backward.default:
                 _backward(recording.graph, node)
+            elif node.target is aten.view.default:
+                # What oneDNN gives may lie otherwise in memory, where a view is no view.
+                node.target = aten.reshape.default
 
 
 def _forward(graph: Graph, node: Node) -> None:

@@ -7,11 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.fx import Graph, Node
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 aten = torch.ops.aten
 
+# Through these, numbers leave torch, and what is done to them there no operation shows.
+EXITS = {Tensor.numpy, Tensor.tolist, Tensor.__array__, Tensor.__dlpack__}
 # What these give depends on the shape of what they are given, and a recording holds for one shape.
 FILLED = {aten.ones_like.default: 1, aten.zeros_like.default: 0}
 
@@ -45,10 +48,11 @@ def record(computation: Callable[[Tensor], tuple[Tensor, ...]], x: Tensor) -> Re
     caller may write to it.
 
     Raises:
-        Unrecordable: if it asks for the value of a number, or for tensors whose shape depends on numbers.
+        Unrecordable: if it asks for the value of a number, or for tensors whose shape depends on numbers, or takes
+            numbers out of torch.
     """
     recorder = _Recorder(x)
-    with recorder:
+    with _Exits(), recorder:
         results = computation(x)
     kept = {_memory(tensor) for tensor in (x, *recorder.tensors.values())}
     nodes = [recorder.node(result) for result in results]
@@ -79,8 +83,9 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape} & set(func.tags):
+        if _depends_on_numbers(func, args):
             raise Unrecordable(f"what it does depends on numbers ({func})")
+        recorded = self.functional(func, args)
         known_args, known_kwargs = tree_map_only(Tensor, self.node, (args, kwargs))
         result = func(*args, **kwargs)
         if func is aten.detach.default:
@@ -89,7 +94,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             facts = {"dtype": result.dtype, "device": result.device}
             self.bind(result, self.graph.call_function(aten.full.default, (list(result.shape), FILLED[func]), facts))
         else:
-            self.bind(result, self.graph.call_function(func, known_args, known_kwargs))
+            self.bind(result, self.graph.call_function(recorded, known_args, known_kwargs))
         return result
 
     def bind(self, result: Any, node: Node) -> None:
@@ -103,6 +108,22 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 if isinstance(part, Tensor):
                     self.bind(part, self.graph.call_function(getitem, (node, place)))
 
+    def functional(self, func: Any, args: tuple[Any, ...]) -> Any:
+        """What gives anew the tensor that `func` writes into, where nobody can tell the difference; else `func`."""
+        name = func._schema.name.removeprefix("aten::")
+        if not func._schema.is_mutable or not name.endswith("_"):
+            return func
+        given = [one for one in args if isinstance(one, Tensor)]
+        if not given or given[0] is not args[0] or not self.alone(given[0]) or len({one.dtype for one in given}) > 1:
+            return func
+        return getattr(getattr(aten, name[:-1], None), func._overloadname, func)
+
+    def alone(self, tensor: Tensor) -> bool:
+        """Whether a tensor was computed here, and nothing else that is known shares its memory."""
+        node, memory = self.nodes.get(id(tensor)), _memory(tensor)
+        computed = node is not None and node.op == "call_function"
+        return computed and all(one is tensor or _memory(one) != memory for one in self.alive)
+
     def node(self, tensor: Tensor) -> Node:
         """The node that gives a tensor; one that was not computed here was there before."""
         if id(tensor) not in self.nodes:
@@ -110,6 +131,24 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.tensors[name] = tensor
             self.bind(tensor, self.graph.get_attr(name))
         return self.nodes[id(tensor)]
+
+
+class _Exits(TorchFunctionMode):
+    """Sees numbers leave torch."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func in EXITS:
+            raise Unrecordable(f"it takes numbers out of torch ({func.__name__})")
+        return func(*args, **(kwargs or {}))
+
+
+def _depends_on_numbers(func: Any, args: tuple[Any, ...]) -> bool:
+    if func is aten.index.Tensor:
+        # torch marks it for its masks; by whole numbers it takes as many as there are.
+        return any(one is not None and one.dtype in (torch.bool, torch.uint8) for one in args[1])
+    return bool({torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape} & set(func.tags))
 
 
 def _memory(tensor: Tensor) -> int:
