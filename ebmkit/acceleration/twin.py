@@ -123,7 +123,7 @@ class Twin:
         return replay
 
     def witnessed(self, x: Tensor) -> tuple[Tensor, Replay]:
-        """A recording to tell by whether the energy still is the same, and where: at two examples, if so few will do."""
+        """A recording that tells whether the energy still is the same, and where: at two examples, if those will do."""
         probe = x[:2].clone()
         with suppress(Exception):  # some energies take batches of one size only
             return probe, self.attempt(self.plain, probe, "recorded")
