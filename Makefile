@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Chains are long rows of small operations: one thread a process and two processes are fastest for the tests.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-.PHONY: help demo test lint types docs plugins wheel peers bench clean
+.PHONY: help demo test lint types docs plugins wheel peers bench precision clean
 help:  ## What can be made
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
 
@@ -47,6 +47,9 @@ peers: .venv-peers/ready  ## What the test kit says of other libraries' samplers
 
 bench: .venv-peers/ready  ## The speed of chains beside that of other libraries, and how it grows: about 15 minutes
 	.venv-peers/bin/python benchmarks/speed.py --json bench.json
+
+precision: $(VENV)/ready  ## Whether chains and training in bf16 give what fp32 gives: about an hour
+	$(BIN)/python benchmarks/precision.py --json precision.json
 
 wheel:  ## Build the wheel, install it in an empty environment, and run the suite there
 	rm -rf .venv-wheel dist

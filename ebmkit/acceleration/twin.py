@@ -4,7 +4,7 @@ import copy
 import warnings
 from contextlib import suppress
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -45,7 +45,8 @@ class Twin:
         self.ways: tuple[Way, ...] = ("compiled", "packed", "recorded") if compile else ("packed", "recorded")
         self.original, self.form = energy, form(energy)
         self.replays: dict[Any, Replay | None] = {}
-        self.probe, self.witness = torch.empty(0), cast(Replay | None, None)
+        self.probe = torch.empty(0)
+        self.witness: Replay | None = None
 
     @property
     def device(self) -> torch.device:
@@ -110,9 +111,6 @@ class Twin:
             try:
                 replay = self.attempt(self.network, x, way)
                 break
-            except Unrecordable as error:
-                failed = "recorded", error
-                break
             except Exception as error:  # torch's compiler and third parties' energies raise what they like
                 failed = way, error
         if failed is not None:
@@ -122,12 +120,12 @@ class Twin:
             notice(f"{name} cannot be {failed[0]} ({line(failed[1])}): slower, same results")
         return replay
 
-    def witnessed(self, x: Tensor) -> tuple[Tensor, Replay]:
+    def witnessed(self, x: Tensor) -> tuple[Tensor, Replay | None]:
         """A recording that tells whether the energy still is the same, and where: at two examples, if those will do."""
-        probe = x[:2].clone()
-        with suppress(Exception):  # some energies take batches of one size only
-            return probe, self.attempt(self.plain, probe, "recorded")
-        return x, self.attempt(self.plain, x, "recorded")
+        for probe in (x[:2].clone(), x):
+            with suppress(Exception):  # some energies take batches of one size only
+                return probe, self.attempt(self.plain, probe, "recorded")
+        return x, None
 
     def attempt(self, network: nn.Module, x: Tensor, way: Way) -> Replay:
         """A new recording of the passes through a network of ours, in one way.
