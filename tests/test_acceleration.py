@@ -63,7 +63,7 @@ def test_what_it_gives_is_in_the_precision_of_the_examples():
     low = low_precision(network())
     for x in (images(), images().double()):
         value, gradient = value_and_grad(low, x)
-        assert value.dtype == gradient.dtype == low(x).dtype == x.dtype
+        assert value.dtype == gradient.dtype == x.dtype
         assert gradient.shape == x.shape
 
 
@@ -102,14 +102,14 @@ def test_new_weights_and_buffers_are_taken_up_when_it_is_refreshed_and_not_befor
     torch.manual_seed(0)
     energy = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.BatchNorm1d(8), nn.Linear(8, 1))
     low = low_precision(energy)
-    old = low(images())
+    old = low.value_and_grad(images())[0]
     energy(images())
     with torch.no_grad():
         energy[1].weight.mul_(2)
-    assert torch.equal(low(images()), old)
+    assert torch.equal(low.value_and_grad(images())[0], old)
     assert low.refreshed(energy) is low
-    assert torch.equal(low(images()), low_precision(energy)(images()))
-    assert not torch.equal(low(images()), old)
+    assert torch.equal(low.value_and_grad(images())[0], low_precision(energy).value_and_grad(images())[0])
+    assert not torch.equal(low.value_and_grad(images())[0], old)
 
 
 def test_the_trainer_refreshes_once_per_chain():
@@ -145,11 +145,17 @@ def test_the_updates_of_the_weights_are_in_single_precision():
     assert all(parameter.grad.dtype == torch.float32 for parameter in energy.parameters())
 
 
+def test_called_it_is_the_energy_itself_in_evaluation_mode():
+    energy = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(64, 1))
+    assert torch.equal(low_precision(energy)(images()), copy.deepcopy(energy).eval()(images()))
+    assert energy.training
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_the_twin_is_always_in_evaluation_mode(training):
     energy = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(64, 1)).train(training)
     low = low_precision(energy)
-    assert torch.equal(low(images()), low(images()))
+    assert torch.equal(low.value_and_grad(images())[0], low.value_and_grad(images())[0])
     assert all(module.training is training for module in energy.modules())
 
 

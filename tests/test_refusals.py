@@ -259,7 +259,7 @@ class Volume(Energy):
 def test_convolutions_of_three_dimensions_can_be_placed(precision):
     energy = Volume((1, 8, 8))
     place_on(energy, torch.device("cpu"))
-    assert Accelerated(energy, precision=precision).refreshed(energy)(torch.zeros(2, 1, 8, 8)).shape == (2,)
+    assert Accelerated(energy, precision=precision).value_and_grad(torch.zeros(2, 1, 8, 8))[0].shape == (2,)
     register("energy", "volume", Volume)
     train(*BLIND, "--energy", "volume", "--precision", precision, "--iterations", "1", "--out", "a")
 

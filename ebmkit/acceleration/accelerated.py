@@ -78,9 +78,9 @@ class Accelerated(nn.Module):
         return bool(getattr(self.energy, "piecewise_linear", False))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Energies `(B,)` or `(B, 1)`; in bf16 rounded, and then in the dtype of `x`."""
+        """What the energy itself gives, in evaluation mode: only what chains ask for is recorded and rounded."""
         with evaluating(self.energy), arithmetic(self.precision, x.device):
-            energy: Tensor = self.twin(x) if self.twin is not None and self.precision == "bf16" else self.energy(x)
+            energy: Tensor = self.energy(x)
         return energy
 
     def value_and_grad(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -78,11 +78,6 @@ class Twin:
                 mine, _ = self.witness(self.probe)
         return bool((mine - theirs).nan_to_num().norm() <= 1e-3 * theirs.nan_to_num().norm() + 1e-12)
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """Energies `(B,)` or `(B, 1)` in the dtype of `x`."""
-        energy: Tensor = self.network(x.to(self.dtype or x.dtype))
-        return energy.to(x.dtype)
-
     def passes(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """E(x) and dE/dx by autograd."""
         if self.dtype is None:
