@@ -397,7 +397,8 @@ def test_an_energy_whose_operations_depend_on_its_numbers_is_computed_by_autogra
 
 
 @pytest.mark.parametrize("kind", [Random, Rolled])
-def test_an_energy_that_draws_is_not_recorded_and_the_trial_takes_nothing_of_its_randomness(kind):
+def test_an_energy_that_draws_is_not_recorded_and_the_trial_takes_nothing_of_its_randomness(kind, monkeypatch):
+    monkeypatch.setattr(random, "random", random.Random(0).random)
     fast = Accelerated(kind())
     before = torch.get_rng_state()
     with pytest.warns(Notice, match="does something else"):
@@ -611,6 +612,34 @@ def test_compiled_passes_are_the_same():
         found = fast.value_and_grad(x)
     for mine, theirs in zip(found, value_and_grad(energy, x), strict=True):
         torch.testing.assert_close(mine, theirs)
+
+
+class Held:
+    """Holds on to its arguments' memory as a captured graph does, on any device."""
+
+    def __init__(self, body, x, tensors):
+        self.body, self.x, self.tensors = body, x.clone(), tensors
+
+    def __call__(self, x):
+        self.x.copy_(x)
+        return tuple(one.clone() for one in self.body(self.x, *self.tensors))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", ENERGIES)
+def test_new_weights_are_copied_to_where_a_captured_graph_reads_them(name, monkeypatch):
+    monkeypatch.setattr(replaying, "Captured", Held)
+    monkeypatch.setattr(replaying, "captures", lambda way, device: way == "compiled")
+    monkeypatch.setattr(torch, "compile", lambda body, **settings: body.forward)
+    energy, x = ENERGIES[name](), torch.randn(4, *SHAPE, generator=rng())
+    fast = Accelerated(energy, compile=True)
+    assert fast.twin.replay(x).captures
+    for _ in range(2):
+        with torch.no_grad():
+            for parameter in energy.parameters():
+                parameter.add_(0.1 * torch.randn(parameter.shape, generator=rng(1)))
+        for mine, theirs in zip(fast.refreshed(energy).value_and_grad(x), value_and_grad(energy, x), strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
 
 
 def test_passes_that_cannot_be_packed_are_recorded_with_one_notice(monkeypatch):

@@ -31,11 +31,13 @@ class Replay:
             pack(recording)
         self.constants, body = folded(recording)
         self.tensors: tuple[Tensor, ...] = self.constants()
-        self.captures = way == "compiled" and x.device.type == "cuda"
+        self.captures = captures(way, x.device)
         self.run: Callable[..., tuple[Tensor, ...]] = body.forward
         if way == "compiled":
             self.run = torch.compile(body, dynamic=False, fullgraph=True)
         if self.captures:
+            # New values are copied into these, which takes an element for each number.
+            self.tensors = tuple(one.contiguous() if 0 in one.stride() else one for one in self.tensors)
             captured = Captured(self.run, x, self.tensors)
             self.run = lambda x, *tensors: captured(x)
         self.fresh = True
@@ -59,6 +61,11 @@ class Replay:
         else:
             self.tensors = tensors
         self.fresh = True
+
+
+def captures(way: Way, device: torch.device) -> bool:
+    """Whether a program is captured: a compiled one on a GPU."""
+    return way == "compiled" and device.type == "cuda"
 
 
 def check_other_numbers(

@@ -191,4 +191,5 @@ def notice(text: str) -> None:
 
 def line(error: Exception) -> str:
     """An error as one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+    kind = "" if isinstance(error, Unrecordable) else f"{type(error).__name__}: "
+    return f"{kind}{' '.join(str(error).split())[:120]}"
