@@ -20,7 +20,8 @@ from ebmkit.registry import registry
 from ebmkit.resolve import Recipe
 from ebmkit.settings import NONE
 
-FREE = ("train.iterations", "train.device", "train.threads")  # what a resumed run may change, besides the watchers
+# What a resumed run may change, besides the watchers.
+FREE = ("train.iterations", "train.device", "train.threads", "train.precision", "train.compile")
 REPORTED = ("shortrun-ebmkit", "torch", "numpy", "einops", "pluggy", "typer", "rich", "pillow", "scikit-learn")
 
 

@@ -62,7 +62,7 @@ def settle(recipe: Recipe, train: Train, energy: nn.Module, sampler: Sampler, st
     choice = choose(energy, start, precision=train.precision, compile=train.compile, passes=passes, threads=threads)
     found = {"precision": choice.precision, "compile": "on" if choice.compile else "off"}
     for key, value in found.items():
-        if recipe.sections["train"][key] == "auto":
+        if recipe.sections["train"][key] != value:
             recipe.sections["train"][key], recipe.origins["train", key] = value, "measured"
     return choice
 

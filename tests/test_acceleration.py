@@ -2,6 +2,7 @@
 
 import copy
 import os
+import pickle
 import random
 import shutil
 import threading
@@ -579,8 +580,23 @@ def test_an_energy_that_cannot_be_copied_is_computed_as_it_is_with_one_notice(ma
         warnings.simplefilter("error")
         assert all(map(torch.equal, fast.refreshed(energy).value_and_grad(x), value_and_grad(energy, x)))
     assert len(notices) == 1
-    with pytest.raises(UsageError, match=rf"bf16 computes on a copy .* {name} cannot be copied .*: use fp32"):
-        Accelerated(energy, precision="bf16")
+    with pytest.raises(UsageError, match=rf"bf16 computes on a copy .* {name} has none: use fp32"):
+        low_precision(energy)
+
+
+def test_a_copy_of_it_and_one_that_was_moved_compute_what_their_energy_does():
+    energy, x = image_energy(), images()
+    fast = Accelerated(energy)
+    expected = fast.value_and_grad(x)
+    other = copy.deepcopy(fast)
+    assert all(map(torch.equal, other.value_and_grad(x), expected))
+    assert other.energy is not energy
+    assert all(map(torch.equal, pickle.loads(pickle.dumps(fast)).value_and_grad(x), expected))
+    fast.double()
+    value, gradient = fast.value_and_grad(x.double())
+    assert value.dtype == gradient.dtype == torch.float64
+    torch.testing.assert_close(gradient.float(), expected[1])
+    assert fast.twin.replay(x.double()) is not None
 
 
 @pytest.mark.filterwarnings("error")

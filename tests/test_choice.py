@@ -1,11 +1,13 @@
 """Which precision chains compute in: as asked for, or as measured; and what a run writes down of it."""
 
+import threading
 import tomllib
 import warnings
 from types import SimpleNamespace
 
 import pytest
 import torch
+from torch import nn
 from typer.testing import CliRunner
 
 from ebmkit.acceleration import choice
@@ -98,7 +100,8 @@ def test_auto_on_a_machine_without_units_measures_nothing_and_says_nothing(monke
     monkeypatch.setattr(choice, "timed", None)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert choose(energy(), X, **(FAST | {"precision": "auto", "compile": "auto"})) == Choice("fp32", False)
+        found = choose(energy(), X, **(FAST | {"precision": "auto", "compile": "auto"}))
+    assert found == Choice("fp32", False, "fp32: cpu has units for no other")
 
 
 def test_a_trial_has_the_threads_of_the_run_and_puts_them_back(monkeypatch):
@@ -145,12 +148,36 @@ def test_a_run_writes_down_what_auto_found_so_that_it_can_be_repeated(machine, t
     assert run.trainer.chain_energy(run.trainer.energy).precision == "bf16"
 
 
-def test_a_run_writes_down_what_was_asked_for_where_it_was_not_auto(monkeypatch, tmp_path):
+def test_a_run_writes_down_what_it_is_computed_in_and_goes_on_where_that_is_another(monkeypatch, tmp_path):
     monkeypatch.setattr(choice, "supported", lambda device: ("fp32",))
     with pytest.warns(Notice, match="no units for bf16"):
         run = built(tmp_path, "train.precision=bf16")
-    assert run.recipe.sections["train"]["precision"] == "bf16"
-    assert str(run.choice) == "fp32"
+    assert run.recipe.sections["train"]["precision"] == str(run.choice) == "fp32"
+    words = ["train", "--quiet", *SMALL, "--device", "cpu", "--precision", "bf16", "--out", str(tmp_path / "moved")]
+    monkeypatch.setattr(choice, "supported", lambda device: ("fp32", "bf16"))
+    assert CliRunner().invoke(app, words).exit_code == 0
+    monkeypatch.setattr(choice, "supported", lambda device: ("fp32",))
+    place = tmp_path / "moved"
+    more = CliRunner().invoke(app, ["train", "--quiet", "--resume", str(place), "--iterations", "2"])
+    assert more.exit_code == 0, more.stderr
+    assert 'precision = "fp32"' in (place / "config.toml").read_text()
+
+
+class Locked(nn.Module):
+    """Cannot be copied."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.lock = nn.Linear(2, 1), threading.Lock()
+
+    def forward(self, x):
+        return self.layer(x)
+
+
+def test_auto_leaves_out_a_precision_that_an_energy_cannot_have(monkeypatch):
+    monkeypatch.setattr(choice, "supported", lambda device: ("fp32", "bf16"))
+    with pytest.warns(Notice, match="cannot be copied"):
+        assert choose(Locked(), X, **(FAST | {"precision": "auto"})).precision == "fp32"
 
 
 def test_a_run_knows_how_many_passes_it_will_make(machine, monkeypatch, tmp_path):
@@ -199,8 +226,9 @@ def network(device):
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
 def test_on_a_gpu_chains_are_the_same_and_nobody_waits_inside_one(gpu, precision, compiled):
-    energy, start = network(gpu), torch.rand(4, 3, 8, 8, device=gpu)
+    energy, start = network(gpu), torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0)).to(gpu)
     fast = Accelerated(energy, precision=precision, compile=compiled)
+    assert fast.twin.replay(start).captures == compiled
     for seed in (0, 1):
         with torch.no_grad():
             for parameter in energy.parameters():
@@ -208,7 +236,8 @@ def test_on_a_gpu_chains_are_the_same_and_nobody_waits_inside_one(gpu, precision
         value, gradient = fast.refreshed(energy).value_and_grad(start)
         with arithmetic(precision, gpu):
             expected = value_and_grad(energy, start)
-        bound = 1e-4 if precision == "fp32" else 0.05
+        # Rounding turns signs of LeakyReLU, so that gradients in bf16 may be a tenth off.
+        bound = {"fp32": 1e-4, "tf32": 0.05, "bf16": 0.3}[precision]
         for mine, theirs in zip((value, gradient), expected, strict=True):
             assert float((mine - theirs).norm() / theirs.norm()) < bound
         rng = torch.Generator(gpu).manual_seed(seed)

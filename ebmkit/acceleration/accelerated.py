@@ -1,5 +1,8 @@
 """An energy's stand-in for chains."""
 
+from functools import partial
+from typing import Any, Self
+
 import torch
 from torch import Tensor, nn
 
@@ -9,6 +12,7 @@ from ebmkit.errors import UsageError
 from ebmkit.interfaces import evaluating, value_and_grad
 
 ADOPTIONS = 4  # so many twins are made for an energy that changes from chain to chain
+PATIENCE = 100  # after so many chains without a change, changes are counted anew
 
 
 class Accelerated(nn.Module):
@@ -19,7 +23,8 @@ class Accelerated(nn.Module):
     what depends on the weights alone is computed once per chain. The chain's state and noise stay as they are; with
     bf16 only the passes are rounded.
 
-    Use it as `Trainer(..., accelerate=Accelerated(energy).refreshed)`, or hand `refreshed(energy)` to a sampler.
+    Use it as `Trainer(..., accelerate=Accelerated(energy).refreshed)`, or hand `refreshed(energy)` to a sampler: new
+    weights count from then on. Called, it is the energy itself.
 
     What cannot be done goes on without, and a `Notice` says so: an energy whose operations depend on its numbers, that
     cannot be copied, or that changes from chain to chain otherwise than by its weights, is computed by autograd.
@@ -41,22 +46,21 @@ class Accelerated(nn.Module):
         # Only the flag of this module: the energy's own is the energy's.
         self.training = False
         self.energy, self.precision, self.compiles = energy, precision, compile
-        self.adoptions = 0
+        self.adoptions, self.agreed = 0, 0
         self.twin = self.adopted(energy)
+        if self.twin is None and precision == "bf16":
+            raise UsageError(f"bf16 computes on a copy of the energy, but {type(energy).__name__} has none: use fp32")
 
     def adopted(self, energy: nn.Module) -> Twin | None:
         """A new twin; none where there can be none."""
-        name = type(energy).__name__
-        reason = f"{name} changes from chain to chain otherwise than by its weights"
+        reason = "changes from chain to chain otherwise than by its weights"
         if self.adoptions < ADOPTIONS:
             self.adoptions += 1
             try:
                 return Twin(energy, self.precision, self.compiles)
             except Uncopied as error:
-                reason = f"{name} cannot be copied ({error})"
-        if self.precision == "bf16":
-            raise UsageError(f"precision bf16 computes on a copy of the energy, but {reason}: use fp32")
-        notice(f"{reason}: its passes are computed by autograd, slower, same results")
+                reason = f"cannot be copied ({error})"
+        notice(f"{type(energy).__name__} {reason}: its passes are computed by autograd, in fp32, and slower")
         return None
 
     def refreshed(self, energy: nn.Module) -> "Accelerated":
@@ -66,11 +70,26 @@ class Accelerated(nn.Module):
         """
         self.energy = energy
         if self.twin is not None:
-            with arithmetic(self.precision, self.twin.device):
+            # In fp32 whatever the precision: here the numbers are to agree.
+            with arithmetic("fp32", self.twin.device):
                 agrees = self.twin.follows(energy)
+            self.agreed = self.agreed + 1 if agrees else 0
+            if self.agreed == PATIENCE:
+                self.adoptions = 0
             if not agrees:
                 self.twin = self.adopted(energy)
         return self
+
+    def _apply(self, *given: Any, **more: Any) -> Self:
+        """Move the energy, as to another device or type, and make a twin of what it is then."""
+        super()._apply(*given, **more)  # type: ignore[no-untyped-call]
+        self.adoptions, self.twin = 0, None
+        self.twin = self.adopted(self.energy)
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy, or a file, holds the energy: recordings are made where they are used."""
+        return partial(Accelerated, precision=self.precision, compile=self.compiles), (self.energy,)
 
     @property
     def piecewise_linear(self) -> bool:

@@ -19,7 +19,12 @@ class Captured:
     """
 
     def __init__(self, body: Callable[..., tuple[Tensor, ...]], x: Tensor, tensors: tuple[Tensor, ...]) -> None:
-        self.x = x.clone()
+        with torch.cuda.device(x.device):
+            self.capture(body, x.clone(), tensors)
+
+    def capture(self, body: Callable[..., tuple[Tensor, ...]], x: Tensor, tensors: tuple[Tensor, ...]) -> None:
+        """Run `body` a few times, then capture it."""
+        self.x = x
         # What is set up at a first call, as the choice of a kernel, must not be captured.
         side = torch.cuda.Stream(x.device)  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream(x.device))

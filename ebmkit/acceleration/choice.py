@@ -4,6 +4,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,13 +13,13 @@ from torch import Tensor, nn
 
 from ebmkit.acceleration.accelerated import Accelerated
 from ebmkit.acceleration.precision import Precision, supported
-from ebmkit.errors import Notice
+from ebmkit.errors import Notice, UsageError
 
 Asked = Literal["auto", "fp32", "bf16", "tf32"]
 Compile = Literal["auto", "on", "off"]
 
 ROUNDS = 5  # timed passes of each contender, in turn
-GAIN = 1.1  # a contender must be so much faster than fp32 without compiling: less is within what a clock shows
+GAIN = 1.1  # a contender must be so much faster than the first, fp32 or what was asked for: less a clock cannot tell
 WORTH = 600.0  # seconds of a whole run in passes, below which compiling takes longer than it saves
 
 
@@ -69,13 +70,19 @@ def choose(
     best = min(others, key=lambda one: measured[one], default=first)
     if measured[best] * GAIN > measured[first]:
         best = first
-    figures = ", ".join(f"{one} {1000 * seconds:.3g} ms" for one, seconds in measured.items())
-    return Choice(best.precision, best.compile, f"{best} was chosen; one pass took: {figures}" if others else "")
+    reason = f"fp32: {x.device} has units for no other" if precision == "auto" and len(there) == 1 else ""
+    if others:
+        figures = ", ".join(f"{one} {1000 * seconds:.3g} ms" for one, seconds in measured.items())
+        reason = f"{best} was chosen; one pass took: {figures}"
+    return Choice(best.precision, best.compile, reason)
 
 
 def timed(choices: list[Choice], energy: nn.Module, x: Tensor, threads: int) -> dict[Choice, float]:
     """Seconds of one pass, the median of a few rounds in which the contenders take turns."""
-    contenders = {choice: choice.accelerated(energy).value_and_grad for choice in choices}
+    contenders = {}
+    for choice in choices:
+        with suppress(UsageError):  # a precision that this energy cannot have
+            contenders[choice] = choice.accelerated(energy).value_and_grad
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -83,7 +90,7 @@ def timed(choices: list[Choice], energy: nn.Module, x: Tensor, threads: int) -> 
         _, *rounds = [{choice: clock(one, x) for choice, one in contenders.items()} for _ in range(ROUNDS + 1)]
     finally:
         torch.set_num_threads(before)
-    return {choice: statistics.median(one[choice] for one in rounds) for choice in choices}
+    return {choice: statistics.median(one[choice] for one in rounds) for choice in contenders}
 
 
 def clock(call: Callable[[Tensor], object], x: Tensor) -> float:
