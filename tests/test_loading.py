@@ -11,6 +11,8 @@ from ebmkit.acceleration import choice
 from ebmkit.acceleration.accelerated import Accelerated
 from ebmkit.config import typed
 from ebmkit.errors import UsageError
+from ebmkit.interfaces import value_and_grad
+from ebmkit.loading import model, opened
 from ebmkit.resolve import resolve
 from ebmkit.run import prepare
 from ebmkit.samplers.langevin import Langevin
@@ -109,3 +111,12 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
     torch.save(state, place / "checkpoint.pt")
     with pytest.raises(UsageError, match="are not finite: nothing can be drawn from them"):
         ebmkit.load(place)
+
+
+def test_two_models_of_a_run_have_weights_of_their_own(place):
+    run, x = opened(place), torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    last = model(run, "last")
+    before = value_and_grad(last.energy, x)
+    average = value_and_grad(model(run, "average").energy, x)
+    assert all(map(torch.equal, value_and_grad(last.energy, x), before))
+    assert not torch.equal(average[1], before[1])
