@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
-from ebmkit.acceleration import replaying
+from ebmkit.acceleration import accelerated, replaying
 from ebmkit.acceleration.accelerated import ADOPTIONS, Accelerated
 from ebmkit.acceleration.twin import SHAPES
 from ebmkit.energies.convnet import ConvNet
@@ -477,6 +477,16 @@ def test_an_energy_that_changes_with_each_chain_is_computed_by_autograd_after_on
             assert all(map(torch.allclose, found, value_and_grad(energy, x)))
     (notice,) = notices
     assert "Tempered changes from chain to chain" in str(notice.message)
+
+
+def test_an_energy_that_seldom_changes_is_taken_up_each_time(monkeypatch):
+    monkeypatch.setattr(accelerated, "PATIENCE", 2)
+    energy, x = Tempered(), torch.tensor([[1.0, 2.0]])
+    fast = Accelerated(energy)
+    for chain in range(6 * ADOPTIONS):
+        energy.beta = 1.0 + chain // 3
+        assert agree(fast, energy, x)
+    assert fast.twin is not None
 
 
 class Keeping(nn.Module):

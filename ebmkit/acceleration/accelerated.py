@@ -60,7 +60,8 @@ class Accelerated(nn.Module):
                 return Twin(energy, self.precision, self.compiles)
             except Uncopied as error:
                 reason = f"cannot be copied ({error})"
-        notice(f"{type(energy).__name__} {reason}: its passes are computed by autograd, in fp32, and slower")
+        how = "by autograd and in fp32" if self.precision == "bf16" else "by autograd"
+        notice(f"{type(energy).__name__} {reason}: its passes are computed {how}, slower")
         return None
 
     def refreshed(self, energy: nn.Module) -> "Accelerated":
