@@ -18,7 +18,7 @@ from ebmkit.inits.uniform import Uniform
 from ebmkit.interfaces import EnergyFn
 from ebmkit.samplers.hmc import HMC
 from ebmkit.samplers.langevin import Langevin
-from ebmkit.training import Trainer
+from ebmkit.methods.maximum_likelihood import Trainer
 
 Run = Callable[[Tensor, int, Generator], Tensor]
 Make = Callable[[nn.Module, Any], Run]
@@ -164,7 +164,7 @@ def ours(kind: tuple[Precision, bool] | None, energy: nn.Module, rule: Langevin 
 
 
 def our_update(optimizer: Optimizer, kind: tuple[Precision, bool] | None, energy: nn.Module, rule: Langevin) -> Run:
-    """`Trainer.step`, compared as `plain_update` is."""
+    """`Trainer.update`, compared as `plain_update` is."""
     step, refresh = optimizer(energy.parameters()), stand_in(kind, energy)
 
     def run(x: Tensor, steps: int, rng: Generator) -> Tensor:

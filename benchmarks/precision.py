@@ -23,13 +23,13 @@ from torch import Tensor, nn
 
 from ebmkit import Accelerated
 from ebmkit.acceleration.precision import supported
-from ebmkit.config import typed
-from ebmkit.evaluation import as_rows, called, evaluate
+from ebmkit.config.layers import typed
+from ebmkit.evaluation.measures import as_rows, called, evaluate
 from ebmkit.features.digits import Digits
-from ebmkit.folder import indented, replace
+from ebmkit.runs.folder import indented, replace
 from ebmkit.interfaces import EnergyFn, value_and_grad
-from ebmkit.resolve import resolve
-from ebmkit.run import Run, prepare
+from ebmkit.config.resolution import resolve
+from ebmkit.runs.run import Run, prepare
 from ebmkit.shortrun import ShortRun
 
 SAMPLES = 800  # of a set; the data has 1797 examples, and an evaluation compares with two halves

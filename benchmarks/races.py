@@ -28,7 +28,7 @@ class Race:
         build: `build(activation)` gives the network: a smooth one for parity, the paper's for the clock.
         rules: The sampler that says how big steps are, and others by which parity is checked too.
         x: Where everybody starts `(B, *shape)`; for an update, its batch.
-        steps: Steps in one turn.
+        steps: Updates in one turn.
         rounds: How many turns everybody has.
         contenders: Who runs, the plain loop first.
         examined: The same with what parity takes, another optimiser; none where it takes nothing else.

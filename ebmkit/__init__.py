@@ -3,63 +3,84 @@
 Sign: p(x) is proportional to exp(-E(x)); low energy is likely.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ebmkit._lazy import exports
+
+if TYPE_CHECKING:
+    from ebmkit.acceleration.accelerated import Accelerated
+    from ebmkit.errors import Diverged, Interrupted, UsageError, check
+    from ebmkit.interfaces import (
+        Energy,
+        EnergyFn,
+        InitDistribution,
+        Promises,
+        Sampler,
+        State,
+        energy_values,
+        eval_mode,
+        noise_like,
+        per_example,
+        value_and_grad,
+    )
+    from ebmkit.methods.maximum_likelihood import Trainer, Update
+    from ebmkit.registry.hooks import hookimpl
+    from ebmkit.registry.lookup import register
+    from ebmkit.runs.model import load
+    from ebmkit.shortrun import ShortRun
 
 __version__ = "0.1.0"
 
-# Public names and where they live. They are imported on use, so that `ebmkit --help` costs no torch.
-_PUBLIC = {
-    "Accelerated": "acceleration.accelerated",
-    "Energy": "interfaces",
-    "InitDistribution": "interfaces",
-    "Promises": "interfaces",
-    "Sampler": "interfaces",
-    "ShortRun": "shortrun",
-    "State": "interfaces",
-    "Step": "training",
-    "Trainer": "training",
-    "UsageError": "errors",
-    "hookimpl": "hookspecs",
-    "load": "loading",
-    "register": "registry",
-    "value_and_grad": "interfaces",
-}
-
 __all__ = [
     "Accelerated",
+    "Diverged",
     "Energy",
+    "EnergyFn",
     "InitDistribution",
+    "Interrupted",
     "Promises",
     "Sampler",
     "ShortRun",
     "State",
-    "Step",
     "Trainer",
+    "Update",
     "UsageError",
     "__version__",
+    "check",
+    "energy_values",
+    "eval_mode",
     "hookimpl",
     "load",
+    "noise_like",
+    "per_example",
     "register",
     "value_and_grad",
 ]
 
-if TYPE_CHECKING:
-    from ebmkit.acceleration.accelerated import Accelerated
-    from ebmkit.errors import UsageError
-    from ebmkit.hookspecs import hookimpl
-    from ebmkit.interfaces import Energy, InitDistribution, Promises, Sampler, State, value_and_grad
-    from ebmkit.loading import load
-    from ebmkit.registry import register
-    from ebmkit.shortrun import ShortRun
-    from ebmkit.training import Step, Trainer
+# Public names and where they live.
+_PUBLIC = {
+    "Accelerated": "acceleration.accelerated",
+    "Diverged": "errors",
+    "Energy": "interfaces",
+    "EnergyFn": "interfaces",
+    "InitDistribution": "interfaces",
+    "Interrupted": "errors",
+    "Promises": "interfaces",
+    "Sampler": "interfaces",
+    "ShortRun": "shortrun",
+    "State": "interfaces",
+    "Trainer": "methods.maximum_likelihood",
+    "Update": "methods.maximum_likelihood",
+    "UsageError": "errors",
+    "check": "errors",
+    "energy_values": "interfaces",
+    "eval_mode": "interfaces",
+    "hookimpl": "registry.hooks",
+    "load": "runs.model",
+    "noise_like": "interfaces",
+    "per_example": "interfaces",
+    "register": "registry.lookup",
+    "value_and_grad": "interfaces",
+}
 
-
-def __getattr__(name: str) -> Any:
-    if name in _PUBLIC:
-        return getattr(import_module(f"ebmkit.{_PUBLIC[name]}"), name)
-    raise AttributeError(f"module 'ebmkit' has no attribute '{name}'")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = exports(__name__, _PUBLIC)

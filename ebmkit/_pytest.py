@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 import ebmkit
-from ebmkit.components import Component, one_line
-from ebmkit.discovery import identity, installed
-from ebmkit.registry import Registry, register, registry
+from ebmkit.registry.component import Component, one_line
+from ebmkit.registry.discovery import identity, installed
+from ebmkit.registry.lookup import Registry, get_registry, register
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def registered() -> Iterator[Callable[[str, str, str | Callable[..., Any]], None
 
     def add(kind: str, name: str, target: str | Callable[..., Any]) -> None:
         # The test may make the registry anew, so it is asked for only now, and each time.
-        made = registry()
+        made = get_registry()
         before.append((made, {key: list(found) for key, found in made.components.items()}))
         register(kind, name, target)
 

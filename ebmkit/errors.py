@@ -5,21 +5,28 @@ import math
 import operator
 from collections.abc import Callable, Iterable
 
+REMEDIES = "try a lower optimizer.lr, more sampler.steps, more train.data_noise, or train.energy_l2=0.1"
+
 
 class UsageError(ValueError):
     """What the user asked for cannot be done; the message is one line and says what to write instead."""
 
 
 class Diverged(RuntimeError):
-    """Training left the finite numbers; the message says what to try."""
+    """Training diverged: a value is not finite, or too large; the message says what to try."""
 
 
 class Notice(UserWarning):
-    """Something goes on otherwise than it was asked for, with the same results; the message is one line."""
+    """Something runs differently from what was asked for, with the same results; the message is one line."""
 
 
 class Interrupted(Exception):
-    """Somebody asked a run to stop; what it had is saved."""
+    """A run was asked to stop; its state is saved."""
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an exception without its line breaks."""
+    return " ".join(str(error).split())
 
 
 def check(
@@ -31,7 +38,7 @@ def check(
     below: float | None = None,
     at_most: float | None = None,
 ) -> None:
-    """Refuse a number outside its range; NaN and infinities are outside every range.
+    """Refuse a value outside its range; NaN and infinities are outside every range.
 
     Raises:
         UsageError: naming the setting, what was expected and what was given.
@@ -44,7 +51,7 @@ def check(
     ]
     try:
         finite = math.isfinite(value)
-    except OverflowError:  # a whole number that no float can hold
+    except OverflowError:  # an integer that no float can hold
         finite = False
     given = [(word, bound, holds) for word, bound, holds in bounds if bound is not None]
     if finite and all(holds(value, bound) for _, bound, holds in given):

@@ -8,9 +8,9 @@ An energy is any callable `(B, *shape) -> (B,)` or `(B, 1)`; a sampler asks for 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from numbers import Integral, Real
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Generator, Tensor, nn
@@ -24,7 +24,7 @@ class Energy(nn.Module, ABC):
     """A network for E in p(x) ∝ exp(-E(x)); built as `Energy(shape, *, settings...)`.
 
     Attributes:
-        piecewise_linear: Whether E is linear in x between kinks, as with LeakyReLU: then dE/dx changes at kinks alone.
+        piecewise_linear: Whether E is linear in x between kinks, as with LeakyReLU: then dE/dx changes only at kinks.
     """
 
     piecewise_linear = False
@@ -40,7 +40,7 @@ class State(NamedTuple):
     Attributes:
         x: The examples after this step, `(B, *shape)`.
         info: `energy` `(B,)` and `gradient` `(B, *shape)` at the point where the step began; samplers that
-            accept or reject add `accepted` `(B,)`, and `nonfinite` `(B,)` for proposals that left the numbers.
+            accept or reject add `accepted` `(B,)`, and `nonfinite` `(B,)` for proposals whose energy is not finite.
     """
 
     x: Tensor
@@ -49,17 +49,18 @@ class State(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Promises:
-    """What a sampler, with the settings that it has, says of itself; `ebmkit.testing` holds it to that.
+    """What a sampler guarantees with its present settings; `ebmkit.testing` tests every promise.
 
     Attributes:
-        temperature: The T for which each step leaves exp(-E/T) as it is, walls included. None where no law is left
-            as it is, as by a chain whose discretisation nothing corrects.
-        reversible: Whether each step also is in detailed balance with that law.
-        gradients: How many gradients one whole chain takes for each example. None where that cannot be said before.
+        temperature: The T for which every step leaves exp(-E/T) invariant, walls included. None where the chain has no
+            exact invariant distribution, as when nothing corrects its discretisation.
+        reversible: Whether every step also satisfies detailed balance with that distribution.
+        gradients: How many gradients one whole chain takes for each example. None where that is not known beforehand.
         stochastic: Whether the chain draws from `rng`.
-        homogeneous: Whether every step is the same kernel of x alone, so that a chain can be cut into shorter ones.
-        translates: Whether a step adds to x what depends on x by gradients and energies alone. Where these do not
-            change with x, as between the kinks of a piecewise linear energy, a whole chain then is a translation.
+        homogeneous: Whether every step is the same kernel of x, so that a chain can be cut into shorter ones.
+        translates: Whether a step adds to x an amount that depends on x only through gradients and energies. Where
+            these do not change with x, as between the kinks of a piecewise linear energy, a whole chain is then a
+            translation.
     """
 
     temperature: float | None = None
@@ -73,7 +74,7 @@ class Promises:
         """Refuse what no sampler can promise.
 
         Raises:
-            UsageError: for a value of another type or range, or a balance without the temperature of its law.
+            UsageError: for a value of another type or range, or reversibility without an invariant distribution.
         """
         for name in ("reversible", "stochastic", "homogeneous", "translates"):
             # Compared and not asked for its type: `noise > 0` is numpy's bool where noise is numpy's number.
@@ -81,7 +82,7 @@ class Promises:
                 raise UsageError(f"the promise {name} must be True or False, not {getattr(self, name)!r}")
         for name, kind, expected in (
             ("temperature", Real, "a number above 0"),
-            ("gradients", Integral, "a whole number"),
+            ("gradients", Integral, "an integer"),
         ):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, kind)):
@@ -92,7 +93,7 @@ class Promises:
             check("the promise gradients", self.gradients, at_least=0)
         if self.reversible and self.temperature is None:
             raise UsageError(
-                "reversible=True promises a balance with no law: write Promises(temperature=T, reversible=True)"
+                "reversible=True needs an invariant distribution: write Promises(temperature=T, reversible=True)"
             )
 
 
@@ -101,16 +102,30 @@ class Sampler(ABC):
 
     A chain is a generator: momenta, caches and schedules are local variables of its frame. Trajectories,
     thinning and diagnostics are the caller's `for`.
+
+    Attributes:
+        steps: K, the length of one chain; None where the sampler has no such setting.
+        step_size: The step size of a chain; None where there is not one for all steps.
+        noise: Standard deviation of the noise that a step adds; None where there is not one for all steps.
     """
+
+    steps: int | None = None
+    step_size: float | None = None
+    noise: float | None = None
+
+    @property
+    def implied_temperature(self) -> float | None:
+        """The T of the distribution exp(-E/T) that the settings aim at, whether or not the chain gets there."""
+        return None
 
     @property
     def promises(self) -> Promises:
-        """What can be relied on beyond the interface; nothing, unless a sampler says so."""
+        """What can be relied on beyond the interface; nothing, unless a sampler overrides this."""
         return Promises()
 
     @property
     def noiseless(self) -> "Sampler | None":
-        """This sampler with its noise switched off, which draws nothing; None where there is no such notion."""
+        """This sampler with its noise switched off, which draws nothing; None where that is not defined."""
         return None
 
     @abstractmethod
@@ -124,9 +139,19 @@ class Sampler(ABC):
             rng: The only source of randomness, on the device of `x`.
         """
 
+    def with_steps(self, steps: int) -> Self:
+        """The same sampler with chains of `steps` steps.
+
+        Raises:
+            UsageError: if it is no dataclass with the setting `steps`, or the number is out of range.
+        """
+        if not is_dataclass(self) or "steps" not in [field.name for field in fields(self) if field.init]:
+            raise UsageError(f"{type(self).__name__} has no setting `steps`: its chains cannot get another length")
+        return replace(self, steps=steps)
+
     def sample(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Tensor:
         """Where the chain ends: `(B, *shape)`, the arguments being those of `chain`."""
-        with evaluating(energy):
+        with eval_mode(energy):
             for state in self.chain(energy, x, rng):
                 x = state.x
         return x
@@ -139,20 +164,24 @@ class InitDistribution(ABC):
     def sample(self, n: int, rng: Generator) -> Tensor:
         """`n` starting points `(n, *shape)`, on the device of `rng`."""
 
-    def remember(self, x: Tensor) -> None:  # noqa: B027 - only banks have something to remember
-        """Take note of where the chains ended `(n, *shape)`. Forgets it, unless this is a bank."""
+    def in_batches(self, n: int, rng: Generator, batch: int) -> Iterator[Tensor]:
+        """`n` starting points, at most `batch` at a time: a replay buffer may hold no more."""
+        return (self.sample(min(batch, n - drawn), rng) for drawn in range(0, n, batch))
+
+    def remember(self, x: Tensor) -> None:  # noqa: B027 - only a replay buffer has something to remember
+        """Store where the chains ended `(n, *shape)`. Does nothing, unless this is a replay buffer."""
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What a checkpoint must hold so that a resumed run draws the same. Nothing, unless this is a bank."""
+        """What a checkpoint must hold so that a resumed run draws the same. Empty, unless this is a replay buffer."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take up what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
         if state:
             raise ValueError(f"{type(self).__name__} keeps no state, but was given {sorted(state)}")
 
 
-def evaluate(energy: EnergyFn, x: Tensor) -> Tensor:
+def energy_values(energy: EnergyFn, x: Tensor) -> Tensor:
     """E(x) as `(B,)`, whether the energy returns `(B,)` or `(B, 1)`.
 
     Raises:
@@ -187,7 +216,7 @@ def value_and_grad(energy: EnergyFn, x: Tensor) -> tuple[Tensor, Tensor]:
     # Entered only where they change something: for a small network they cost a fifth of its passes.
     if torch.is_grad_enabled() and not torch.is_inference_mode_enabled() and not _training(energy):
         return _passes(energy, x)
-    with torch.inference_mode(False), torch.enable_grad(), evaluating(energy):
+    with torch.inference_mode(False), torch.enable_grad(), eval_mode(energy):
         return _passes(energy, x)
 
 
@@ -197,7 +226,7 @@ def _passes(energy: EnergyFn, x: Tensor) -> tuple[Tensor, Tensor]:
         x = x.clone()
     differentiable = x.requires_grad
     leaf = x if differentiable else x.detach().requires_grad_()
-    value = evaluate(energy, leaf)
+    value = energy_values(energy, leaf)
     gradient = None
     if value.requires_grad:
         ones = torch.ones_like(value)
@@ -208,8 +237,8 @@ def _passes(energy: EnergyFn, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @contextmanager
-def evaluating(energy: Any) -> Iterator[None]:
-    """Hold every submodule of `energy` in evaluation mode; put each back as it was."""
+def eval_mode(energy: Any) -> Iterator[None]:
+    """Hold every submodule of `energy` in evaluation mode; restore each afterwards."""
     training = _training(energy)
     for module in training:
         module.training = False

@@ -9,6 +9,7 @@ from torch import Tensor
 GUTTER = 2  # pixels between tiles
 TILE = 48  # tiles smaller than this are enlarged, so that a person sees them
 CAPTION = 18  # height of a line of text
+CLOUD = 64  # a cloud of points needs this many times the examples of a grid
 INK, PAPER = (40, 40, 40), (245, 245, 245)
 
 
@@ -17,10 +18,15 @@ def drawable(shape: tuple[int, ...]) -> bool:
     return shape == (2,) or (len(shape) == 3 and shape[0] in (1, 3))
 
 
+def drawn_count(shape: tuple[int, ...], images: int) -> int:
+    """How many examples of this shape to draw where `images` images would do: points in the plane make a cloud."""
+    return images * CLOUD if shape == (2,) else images
+
+
 def grid(x: Tensor, columns: int) -> Image.Image:
     """Examples `(n, *shape)` as one picture: a grid of tiles row by row, or a cloud of points in the plane.
 
-    Images are shown on the range [-1, 1], values outside it cut off; what is not finite is drawn red.
+    Images are shown on the range [-1, 1], values outside it cut off; values that are not finite are drawn red.
     """
     if x.ndim == 2:
         return cloud(x)

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Generator, Tensor
 
+from ebmkit.errors import UsageError
 from ebmkit.interfaces import EnergyFn, Sampler, per_example
 
 
@@ -99,10 +100,12 @@ def pull_back(
 
 def cut(sampler: Sampler) -> list[Sampler]:
     """A chain as pieces of about sqrt(K) steps, which follow each other; one piece where it cannot be cut."""
-    settings: list[str] = [field.name for field in fields(sampler) if field.init] if is_dataclass(sampler) else []
-    if "steps" not in settings or not sampler.promises.homogeneous:
+    steps = sampler.steps
+    if steps is None or not sampler.promises.homogeneous:
         return [sampler]
-    steps: int = sampler.steps  # type: ignore[attr-defined]
     size = math.isqrt(steps)
     lengths = [size] * (steps // size) + ([steps % size] if steps % size else [])
-    return [replace(sampler, steps=length) for length in lengths]  # type: ignore[type-var]
+    try:
+        return [sampler.with_steps(length) for length in lengths]
+    except UsageError:
+        return [sampler]

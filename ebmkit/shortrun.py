@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from ebmkit.errors import UsageError, check, nearest
-from ebmkit.interfaces import EnergyFn, InitDistribution, Sampler, evaluating
+from ebmkit.interfaces import EnergyFn, InitDistribution, Sampler, eval_mode
 from ebmkit.reconstruction import Reconstruction, descend, pull_back
 
 METHODS, GRADIENTS = ("descent", "adam"), ("auto", "translation", "full")
@@ -52,7 +52,7 @@ class ShortRun:
         """
         check("n", n, at_least=1)
         check("batch", batch, at_least=1)
-        return (self._end(self.init.sample(min(batch, n - had), rng), rng) for had in range(0, n, batch))
+        return (self._end(z, rng) for z in self.init.in_batches(n, rng, batch))
 
     def sample(self, n: int, rng: Generator, *, batch: int = 64) -> Tensor:
         """Samples `(n, *shape)`: the ends of n chains."""
@@ -67,13 +67,35 @@ class ShortRun:
         check("n", n, at_least=1)
         x = self.init.sample(n, rng)
         kept, step = {0: x} if 0 in at else {}, 0
-        with evaluating(self.energy):
+        with eval_mode(self.energy):
             for step, state in enumerate(self.sampler.chain(self.energy, x, rng), start=1):
                 if step in at:
                     kept[step] = state.x
         if missing := [wanted for wanted in at if wanted not in kept]:
             raise UsageError(f"the chain has {step} steps and no step {missing[0]}; ask for 0 to {step}")
         return kept
+
+    def trace(
+        self, n: int, rng: Generator, *, rows: int, looks: int = 5, batch: int = 64
+    ) -> tuple[Tensor, dict[int, Tensor]]:
+        """The ends of n chains `(n, *shape)`, and the first `rows` of them at evenly spaced steps, both ends included.
+
+        Args:
+            n: How many chains run at once.
+            rng: Their randomness.
+            rows: How many chains are kept along the way.
+            looks: How many steps are kept.
+            batch: How many starts are drawn at once.
+        """
+        check("looks", looks, at_least=2)
+        x = torch.cat(list(self.init.in_batches(n, rng, batch)))
+        kept = [x[:rows].clone()]
+        with eval_mode(self.energy):
+            for state in self.sampler.chain(self.energy, x, rng):
+                x = state.x
+                kept.append(x[:rows].clone())
+        steps = sorted({round((len(kept) - 1) * look / (looks - 1)) for look in range(looks)})
+        return x, {step: kept[step] for step in steps}
 
     def generate(self, z: Tensor) -> Tensor:
         """M(z) `(B, *shape)`, u held: without noise where the sampler can do without, else with that of `seed`."""
@@ -150,7 +172,7 @@ class ShortRun:
             if not full:
                 end = self.generate(z)
                 return end, 2 * (end - x)
-            with evaluating(self.energy):
+            with eval_mode(self.energy):
                 end, back = pull_back(self.held, self.energy, z, Generator(z.device).manual_seed(self.seed))
             return end, back(2 * (end - x))
 
@@ -192,5 +214,5 @@ class ShortRun:
                 yield Point(step, x, energy)
 
     def _end(self, z: Tensor, rng: Generator, sampler: Sampler | None = None) -> Tensor:
-        with evaluating(self.energy):
+        with eval_mode(self.energy):
             return (sampler or self.sampler).sample(self.energy, z.detach(), rng)

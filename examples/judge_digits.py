@@ -11,8 +11,8 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from ebmkit.interfaces import evaluating
-from ebmkit.run import reopen
+from ebmkit.interfaces import eval_mode
+from ebmkit.runs.run import reopen
 
 
 def judged(classifier: LogisticRegression, x: np.ndarray) -> str:
@@ -33,7 +33,7 @@ def main(run: Path, count: int = 1000) -> None:
 
     trainer = reopen(run).trainer
     rng = torch.Generator(trainer.rng.device).manual_seed(1)
-    with evaluating(trainer.model):
+    with eval_mode(trainer.model):
         samples = trainer.sampler.sample(trainer.model, trainer.init.sample(count, rng), rng)
     noise = np.random.default_rng(1).uniform(-1, 1, (count, 64))
     print("samples:", judged(classifier, samples.clamp(-1, 1).flatten(1).cpu().numpy()))

@@ -9,11 +9,11 @@ import torch
 from torch import Generator, Tensor
 
 import ebmkit
-from ebmkit.config import typed
+from ebmkit.config.layers import typed
 from ebmkit.interfaces import EnergyFn, noise_like
 from ebmkit.pictures import grid
-from ebmkit.resolve import resolve
-from ebmkit.run import prepare
+from ebmkit.config.resolution import resolve
+from ebmkit.runs.run import prepare
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,7 +34,7 @@ def main(iterations: int = 100, out: Path = Path("quickstart.png")) -> None:
     trainer = Trainer(energy, sampler, init, optimizer, rng)
 
     stream = batches(examples, 64, torch.Generator().manual_seed(1), noise=0.03)
-    for step in islice(map(trainer.step, stream), iterations):
+    for step in islice(map(trainer.update, stream), iterations):
         if step.index % 20 == 0 or step.index in (1, iterations):
             gap = step.real_energy.mean() - step.fake_energy.mean()
             print(f"update {step.index}: gap {gap:+.3f}, gradient {step.chain['end_gradient']:.3f}")

@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 import torch
 
-from ebmkit.registry import registry
+from ebmkit.registry.lookup import get_registry
 
 # Torch's threads spin while they wait for each other; beside other test processes that costs ten times the work.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -22,9 +22,9 @@ hypothesis.settings.load_profile("ebmkit")
 @pytest.fixture
 def fresh_registry():
     """The registry is made anew in this test, and again after it."""
-    registry.cache_clear()
-    yield registry
-    registry.cache_clear()
+    get_registry.cache_clear()
+    yield get_registry
+    get_registry.cache_clear()
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def install(site):
         text = f"[ebmkit]\n{module} = {module}\n" if entry_points is None else entry_points
         (info / "entry_points.txt").write_text(text, encoding="utf-8")
         importlib.invalidate_caches()
-        registry.cache_clear()
+        get_registry.cache_clear()
         return site
 
     return install

@@ -23,7 +23,7 @@ from ebmkit.errors import Notice, UsageError
 from ebmkit.inits.uniform import Uniform
 from ebmkit.interfaces import value_and_grad
 from ebmkit.samplers.langevin import Langevin
-from ebmkit.training import Trainer
+from ebmkit.methods.maximum_likelihood import Trainer
 
 SHAPE = (1, 8, 8)
 EPSILON = 2.0**-8  # unit roundoff of bfloat16

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Generator, nn
 
-from ebmkit import analysis, history
+from ebmkit.evaluation import analysis
+from ebmkit.evaluation import training_curves as history
 from ebmkit.data.examples import Examples
 from ebmkit.energies.convnet import ConvNet
 from ebmkit.energies.mlp import MLP

@@ -10,14 +10,14 @@ import torch
 from torch import nn
 
 from ebmkit import Sampler
-from ebmkit.building import build
-from ebmkit.components import Component
-from ebmkit.config import typed
+from ebmkit.runs.building import build
+from ebmkit.registry.component import Component
+from ebmkit.config.layers import typed
 from ebmkit.errors import UsageError
-from ebmkit.machine import place_on
-from ebmkit.registry import SESSION
-from ebmkit.resolve import Recipe, resolve
-from ebmkit.run import prepare
+from ebmkit.runs.device import place_on
+from ebmkit.registry.lookup import SESSION
+from ebmkit.config.resolution import Recipe, resolve
+from ebmkit.runs.run import prepare
 
 
 def run_with(tmp_path, *pairs):
@@ -41,7 +41,7 @@ def test_the_number_of_threads_can_be_set(tmp_path, monkeypatch):
 PAGES = """
 import resource, sys
 import torch
-from ebmkit.machine import occupy
+from ebmkit.runs.device import occupy
 if sys.argv[1] == "kept":
     occupy(1)
 def pages():

@@ -15,13 +15,13 @@ from ebmkit.acceleration.accelerated import Accelerated
 from ebmkit.acceleration.choice import Choice, choose
 from ebmkit.acceleration.precision import arithmetic, supported
 from ebmkit.cli.main import app
-from ebmkit.config import typed
+from ebmkit.config.layers import typed
 from ebmkit.energies.convnet import ConvNet
 from ebmkit.energies.mlp import MLP
 from ebmkit.errors import Notice
 from ebmkit.interfaces import value_and_grad
-from ebmkit.resolve import resolve
-from ebmkit.run import prepare
+from ebmkit.config.resolution import resolve
+from ebmkit.runs.run import prepare
 from ebmkit.samplers.hmc import HMC
 from ebmkit.samplers.langevin import Langevin
 
@@ -183,7 +183,7 @@ def test_auto_leaves_out_a_precision_that_an_energy_cannot_have(monkeypatch):
 def test_a_run_knows_how_many_passes_it_will_make(machine, monkeypatch, tmp_path):
     asked = []
     found = choice.choose
-    monkeypatch.setattr("ebmkit.machine.choose", lambda *a, **given: asked.append(given) or found(*a, **given))
+    monkeypatch.setattr("ebmkit.runs.device.choose", lambda *a, **given: asked.append(given) or found(*a, **given))
     built(tmp_path, "train.iterations=7")
     assert asked[0]["passes"] == 21
 

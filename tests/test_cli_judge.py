@@ -7,16 +7,16 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from ebmkit import folder
+from ebmkit.runs import folder
 from ebmkit.cli.main import app
-from ebmkit.config import typed
-from ebmkit.data.digits import digits
+from ebmkit.config.layers import typed
+from ebmkit.data.handwritten import digits
 from ebmkit.data.examples import Examples
-from ebmkit.evaluation import as_rows, evaluate
+from ebmkit.evaluation.measures import as_rows, evaluate
 from ebmkit.features.pixels import Pixels
-from ebmkit.loading import load
-from ebmkit.resolve import resolve
-from ebmkit.run import prepare
+from ebmkit.runs.loading import load
+from ebmkit.config.resolution import resolve
+from ebmkit.runs.run import prepare
 
 BASE = [
     "energy.width=4",

@@ -22,16 +22,16 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import ebmkit
-from ebmkit.analysis import energies, neighbours, projected
+from ebmkit.evaluation.analysis import energies, neighbours, projected
 from ebmkit.cli import model, opened, outputs
-from ebmkit.cli import reconstruct as reconstruction
+from ebmkit.cli import reconstruction
 from ebmkit.cli.main import app as main
 from ebmkit.cli.options import CHOICES
-from ebmkit.loading import load
-from ebmkit.loading import opened as reopened
+from ebmkit.runs.loading import load
+from ebmkit.runs.loading import opened as reopened
 from ebmkit.pictures import beside, grid, pixels, strip
-from ebmkit.preview import half_blocks
-from ebmkit.registry import registry
+from ebmkit.cli.preview import half_blocks
+from ebmkit.registry.lookup import get_registry
 from ebmkit.samplers.langevin import Langevin
 
 COMMANDS = {
@@ -62,7 +62,7 @@ def trained(tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
         patch.setenv("EBMKIT_PLUGINS", "none")
-        registry.cache_clear()
+        get_registry.cache_clear()
         np.save("rows.npy", rows)
         for name, words in RUNS.items():
             result = CliRunner().invoke(main, ["train", *SMALL, *words, "--out", name])
@@ -75,9 +75,9 @@ def _in_a_copy(tmp_path, monkeypatch, trained):
     shutil.copytree(trained, tmp_path / "work")
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.setenv("EBMKIT_PLUGINS", "none")
-    registry.cache_clear()
+    get_registry.cache_clear()
     yield
-    registry.cache_clear()
+    get_registry.cache_clear()
 
 
 def invoked(*words: str, code: int = 0) -> tuple[str, str]:

@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 import ebmkit
 from ebmkit.cli import complete
 from ebmkit.cli.main import app
-from ebmkit.components import KINDS, Plugin
-from ebmkit.registry import register, registry
-from ebmkit.resolve import optimizer, read
+from ebmkit.registry.component import KINDS, Plugin
+from ebmkit.registry.lookup import register, get_registry
+from ebmkit.config.resolution import optimizer, read
 from ebmkit.samplers.langevin import Langevin
 
 RUDE = "[/red] eats [bold]markup[/bold], :100: and {braces}."
@@ -25,9 +25,9 @@ RUDE = "[/red] eats [bold]markup[/bold], :100: and {braces}."
 @pytest.fixture(autouse=True)
 def _only_built_in_parts(monkeypatch):
     monkeypatch.setenv("EBMKIT_PLUGINS", "none")
-    registry.cache_clear()
+    get_registry.cache_clear()
     yield
-    registry.cache_clear()
+    get_registry.cache_clear()
 
 
 def called(*words: str, code: int = 0, env: dict[str, str] | None = None) -> tuple[str, str]:
@@ -38,7 +38,7 @@ def called(*words: str, code: int = 0, env: dict[str, str] | None = None) -> tup
 
 
 def every_part() -> list[tuple[str, str]]:
-    return [(kind, name) for kind in KINDS for name in registry().names(kind)]
+    return [(kind, name) for kind in KINDS for name in get_registry().names(kind)]
 
 
 def test_list_names_every_part_with_its_provenance():
@@ -54,7 +54,7 @@ def test_list_names_every_part_with_its_provenance():
 def test_list_of_one_kind_has_that_kind_alone(kind):
     stdout, _ = called("list", kind, "--json")
     assert [(part["kind"], part["name"]) for part in json.loads(stdout)] == [
-        (kind, name) for name in registry().names(kind)
+        (kind, name) for name in get_registry().names(kind)
     ]
 
 
@@ -94,7 +94,7 @@ def test_what_is_not_there_is_one_line_with_the_nearest_name(words, message):
 
 def test_show_works_for_every_part_and_names_its_settings():
     for kind, name in every_part():
-        component = registry().find(kind, name)
+        component = get_registry().find(kind, name)
         stdout, _ = called("show", kind, name)
         assert stdout.startswith(f"{kind} {name} · ebmkit {ebmkit.__version__} · {component.where}\n")
         for setting in read(component, kind).settings.values():
@@ -161,10 +161,10 @@ def test_plugins_says_that_there_are_none():
 def test_plugins_shows_what_each_brings_and_why_one_did_not_load():
     good = Plugin("ebmkit-good", "1.0", "good = good_module")
     bad = Plugin("ebmkit-bad", "0.3", "bad = bad_module", "ImportError: no module named [/red]")
-    registry().plugins += [good, bad]
+    get_registry().plugins += [good, bad]
     register("sampler", "better", Langevin)
-    (component,) = registry().components["sampler", "better"]
-    registry().components["sampler", "better"] = [type(component)("sampler", "better", Langevin, good)]
+    (component,) = get_registry().components["sampler", "better"]
+    get_registry().components["sampler", "better"] = [type(component)("sampler", "better", Langevin, good)]
     stdout, stderr = called("plugins")
     assert stdout.splitlines() == [
         "ebmkit-good 1.0 (good = good_module): sampler better",
@@ -216,7 +216,7 @@ def context(**params: str) -> SimpleNamespace:
 def test_kinds_and_names_are_completed():
     assert complete.kinds("") == list(KINDS)
     assert complete.kinds("s") == ["sampler"]
-    assert complete.names(context(kind="sampler"), "") == registry().names("sampler")
+    assert complete.names(context(kind="sampler"), "") == get_registry().names("sampler")
     assert complete.names(context(kind="sampler"), "la") == ["langevin"]
     assert complete.names(context(kind="nonsense"), "") == []
     assert complete.names_of("energy")("conv") == ["convnet"]

@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from ebmkit.cli.main import app
-from ebmkit.cli.plugins import parts_of
-from ebmkit.components import SESSION, Plugin
+from ebmkit.cli.plugin_packages import parts_of
+from ebmkit.registry.component import SESSION, Plugin
 from ebmkit.interfaces import Sampler, State, noise_like, value_and_grad
-from ebmkit.registry import register, registry
+from ebmkit.registry.lookup import register, get_registry
 from ebmkit.testing import checks
 
 pytestmark = pytest.mark.usefixtures("fresh_registry")
@@ -176,12 +176,12 @@ def test_settings_without_a_check_are_refused():
 
 
 def test_a_package_that_did_not_load_is_an_error_when_it_is_checked():
-    registry().plugins.append(Plugin("bad-one", "0.1", "bad = bad", "ModuleNotFoundError: nowhere"))
+    get_registry().plugins.append(Plugin("bad-one", "0.1", "bad = bad", "ModuleNotFoundError: nowhere"))
     assert "bad-one 0.1 did not load: ModuleNotFoundError: nowhere" in called("--check", "bad-one", code=2)[1]
 
 
 def test_one_package_can_be_shown_alone():
-    registry().plugins += [Plugin("one", "0.1", "one = one"), Plugin("two", "0.2", "two = two", "ValueError: x")]
+    get_registry().plugins += [Plugin("one", "0.1", "one = one"), Plugin("two", "0.2", "two = two", "ValueError: x")]
     assert called("one")[0].strip() == "one 0.1 (one = one):"
     assert [plugin["package"] for plugin in json.loads(called("one", "--json")[0])] == ["one"]
     assert "did not load: ValueError: x" in called("two")[0]

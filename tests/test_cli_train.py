@@ -21,15 +21,15 @@ from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
 
-from ebmkit import folder
+from ebmkit.runs import folder
 from ebmkit.cli import progress
 from ebmkit.cli.main import app
-from ebmkit.cli.train import stop_signals
-from ebmkit.components import Plugin
+from ebmkit.cli.training import stop_signals
+from ebmkit.registry.component import Plugin
 from ebmkit.energies.mlp import MLP
 from ebmkit.errors import Diverged
-from ebmkit.registry import register, registry
-from ebmkit.training import Step
+from ebmkit.registry.lookup import register, get_registry
+from ebmkit.methods.maximum_likelihood import Update
 
 SMALL = ("-s", "energy.width=4", "--steps", "3", "--batch-size", "8", "--device", "cpu", "--samples-every", "0")
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
@@ -39,9 +39,9 @@ CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 def _an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("EBMKIT_PLUGINS", "none")
-    registry.cache_clear()
+    get_registry.cache_clear()
     yield
-    registry.cache_clear()
+    get_registry.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +174,7 @@ def test_a_terminal_gets_a_bar(monkeypatch):
     monkeypatch.setattr(progress, "err", lambda: Console(file=screen, force_terminal=True, width=120))
     run: Any = SimpleNamespace(trainer=SimpleNamespace(index=0), train=SimpleNamespace(iterations=2))
     one = torch.ones(2)
-    steps = [Step(index, one.mean(), 3 * one, one, one, one.mean(), {}) for index in (1, 2)]
+    steps = [Update(index, one.mean(), 3 * one, one, one, one.mean(), {}) for index in (1, 2)]
     assert list(progress.bar(iter(steps), run)) == steps
     shown = screen.getvalue()
     for part in ("2/2", "it/s", "gap=+2.0000", "E_data=+3.000", "E_samples=+1.000"):
@@ -238,7 +238,7 @@ def test_every_option_is_short_for_its_setting(words, path, value):
 
 
 def test_every_preset_can_be_printed():
-    from ebmkit.config import presets
+    from ebmkit.config.layers import presets
 
     for name in presets():
         assert printed("--preset", name, "--data", "digits")[0]["energy"]["use"]
@@ -517,7 +517,7 @@ def test_a_watcher_that_hides_divergence_does_not_hide_it():
 
 
 def test_plug_ins_that_did_not_load_are_told_but_not_to_the_quiet():
-    registry().plugins.append(Plugin("ebmkit-bad", "0.3", "bad = bad", "ImportError: no"))
+    get_registry().plugins.append(Plugin("ebmkit-bad", "0.3", "bad = bad", "ImportError: no"))
     assert "ebmkit-bad 0.3: ImportError: no" in train(*SMALL, "--iterations", "1", "--out", "a", quiet=False)[1]
     assert train(*SMALL, "--iterations", "1", "--out", "b")[1] == ""
 

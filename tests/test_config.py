@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ebmkit import config
-from ebmkit.config import PARTS, dumps, line_of, loads, preset, presets, read, toml, typed
+from ebmkit.config import layers as config
+from ebmkit.config.layers import PARTS, dumps, line_of, loads, preset, presets, read, toml, typed
 from ebmkit.errors import UsageError
-from ebmkit.resolve import asked_by, resolve
-from ebmkit.settings import REQUIRED
+from ebmkit.config.resolution import asked_by, resolve
+from ebmkit.config.settings import REQUIRED
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 SCALARS = st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ebmkit.components import BUILT_IN, KINDS
-from ebmkit.registry import registry
+from ebmkit.registry.component import BUILT_IN, KINDS
+from ebmkit.registry.lookup import get_registry
 from ebmkit.testing import NotPromised, checks, settings, subject
 from ebmkit.testing.kit import Subject, run
 
@@ -38,7 +38,7 @@ def files(tmp_path_factory):
 
 def parts():
     for kind in KINDS:
-        for component in registry().of_kind(kind):
+        for component in get_registry().of_kind(kind):
             if component.plugin is BUILT_IN:
                 for name, check in checks(kind).items():
                     if component.name in UNMADE and check.__module__ != settings.__name__:

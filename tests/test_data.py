@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
-from ebmkit.data.digits import digits
+from ebmkit.data.handwritten import digits
 from ebmkit.data.examples import Examples
 from ebmkit.data.images import Images, existing, fitted, selected
-from ebmkit.data.shapes import draw, render, shapes
+from ebmkit.data.drawings import draw, render, shapes
 from ebmkit.data.toys import gaussians, moons, rings
 from ebmkit.errors import UsageError
 

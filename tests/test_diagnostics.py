@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from ebmkit.diagnostics import autocorrelation, effective_sample_size, split_rhat
+from ebmkit.evaluation.diagnostics import autocorrelation, effective_sample_size, split_rhat
 from ebmkit.errors import UsageError
 
 EVERY = [autocorrelation, effective_sample_size, split_rhat]

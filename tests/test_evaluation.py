@@ -6,16 +6,16 @@ import math
 import pytest
 import torch
 
-from ebmkit.data.digits import digits
+from ebmkit.data.handwritten import digits
 from ebmkit.data.examples import Examples
 from ebmkit.errors import UsageError
-from ebmkit.evaluation import Measure, as_rows, called, evaluate, extract
+from ebmkit.evaluation.measures import Measure, as_rows, called, evaluate, extract
 from ebmkit.features.digits import Digits
 from ebmkit.features.pixels import Pixels
-from ebmkit.metrics.frechet import frechet_distance
-from ebmkit.metrics.kernels import diversity, energy_distance, kernel_distance, mmd
-from ebmkit.metrics.neighbours import precision_recall
-from ebmkit.metrics.scores import inception_score
+from ebmkit.evaluation.frechet import frechet_distance
+from ebmkit.evaluation.kernels import diversity, energy_distance, kernel_distance, mmd
+from ebmkit.evaluation.neighbours import precision_recall
+from ebmkit.evaluation.scores import inception_score
 
 N = 100
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ebmkit.data.digits import digits
+from ebmkit.data.handwritten import digits
 from ebmkit.data.examples import Examples
 from ebmkit.errors import UsageError
 from ebmkit.features import inception as inception_module

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from ebmkit.data.arrays import arrays
+from ebmkit.data.array_files import arrays
 from ebmkit.data.examples import Examples
-from ebmkit.data.idx import idx, read
+from ebmkit.data.idx_files import idx, read
 from ebmkit.data.images import Images
 from ebmkit.errors import UsageError
 
@@ -161,7 +161,7 @@ def test_arrays_of_other_numbers_are_refused(save, values, message):
 
 
 def test_every_piece_of_a_large_array_is_checked(save, monkeypatch):
-    monkeypatch.setattr("ebmkit.data.arrays.CHUNK", 10)
+    monkeypatch.setattr("ebmkit.data.array_files.CHUNK", 10)
     for row in (0, 7, 19):
         values = np.zeros((20, 2, 2))
         values[row, 1, 0] = np.nan

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from ebmkit.data.examples import Examples
-from ebmkit.data.folder import folder
+from ebmkit.data.image_folder import folder
 from ebmkit.errors import UsageError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 5, 3), dtype=np.uint8)

@@ -18,7 +18,7 @@ from PIL import Image
 
 from ebmkit.data.encoded import EncodedImages
 from ebmkit.data.examples import Examples
-from ebmkit.data.hub import ask_the_hub, hub
+from ebmkit.data.hugging_face import ask_the_hub, hub
 from ebmkit.errors import UsageError
 from ebmkit.testing.conform import check_dataset
 
@@ -163,7 +163,7 @@ def test_without_the_package_the_extra_is_named(monkeypatch):
 
 def test_the_package_is_imported_only_when_it_is_used(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
-    importlib.reload(importlib.import_module("ebmkit.data.hub"))
+    importlib.reload(importlib.import_module("ebmkit.data.hugging_face"))
 
 
 @pytest.fixture
@@ -380,7 +380,7 @@ def test_a_gated_data_set_is_named_as_such(answer):
 
 
 def test_a_hub_that_does_not_answer_is_not_waited_for(answer, monkeypatch):
-    monkeypatch.setattr("ebmkit.data.hub.TIMEOUT", 0.3)
+    monkeypatch.setattr("ebmkit.data.hugging_face.TIMEOUT", 0.3)
     answer(200, wait=2.0)
     began = time.monotonic()
     refused(r"the hub cannot be asked \(ReadTimeout.*HF_HUB_OFFLINE=1", id="a/b")

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ebmkit.data.files import load
+from ebmkit.data.single_images import load
 from ebmkit.data.images import fitted
 from ebmkit.errors import UsageError
 

@@ -17,7 +17,7 @@ from ebmkit.energies.analytic import DoubleWell, Gaussian
 from ebmkit.energies.mlp import MLP
 from ebmkit.errors import UsageError
 from ebmkit.inits.uniform import Uniform
-from ebmkit.interfaces import Sampler, evaluating, noise_like, per_example, value_and_grad
+from ebmkit.interfaces import Sampler, eval_mode, noise_like, per_example, value_and_grad
 from ebmkit.samplers.hmc import HMC
 from ebmkit.samplers.langevin import Langevin
 
@@ -172,10 +172,10 @@ def test_a_chain_left_in_the_middle_leaves_the_modes_as_they_were(sampler: Sampl
 
 def test_evaluating_holds_the_whole_energy_and_takes_plain_callables():
     network = Network().train()
-    with evaluating(network):
+    with eval_mode(network):
         assert not any(modes(network))
     assert all(modes(network))
-    with evaluating(square):
+    with eval_mode(square):
         pass
 
 
@@ -183,7 +183,7 @@ def test_a_part_set_to_training_inside_evaluating_is_asked_in_evaluation_mode_an
     network, x = Network().eval(), torch.randn(6, 3, generator=rng())
     expected = value_and_grad(network, x)
     network.train()
-    with evaluating(network):
+    with eval_mode(network):
         network.layers[3].train()
         for found, wanted in zip(value_and_grad(network, x), expected, strict=True):
             assert torch.equal(found, wanted)
@@ -196,7 +196,7 @@ def test_evaluating_holds_parts_that_are_shared_or_missing_or_hold_each_other():
     network.add_module("again", network.layers)
     network.add_module("missing", None)
     network.layers[2].add_module("owner", network)
-    with evaluating(network):
+    with eval_mode(network):
         assert not any(modes(network))
     assert all(modes(network))
 

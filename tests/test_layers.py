@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import ebmkit
-from ebmkit import builtin
-from ebmkit.components import HOOKS
+from ebmkit.registry import builtin
+from ebmkit.registry.component import HOOKS
 
 SOURCE = Path(ebmkit.__file__).parent
 # From the top down: a module imports from lower lines only, or from its own folder's lower modules.
@@ -139,6 +139,6 @@ def test_a_component_is_imported_by_its_string_or_by_its_own_folder_only(name):
 
 
 def test_the_check_sees_imports_in_functions_and_for_type_checkers():
-    checking = "if TYPE_CHECKING:\n    import ebmkit.run\n"
-    inside = "def f():\n    from ebmkit import folder\n    from ebmkit.loop import Train\n"
-    assert set(imports(ast.parse(checking + inside))) == {"ebmkit.run", "ebmkit.folder", "ebmkit.loop"}
+    checking = "if TYPE_CHECKING:\n    import ebmkit.runs.run\n"
+    inside = "def f():\n    from ebmkit import folder\n    from ebmkit.config.train_settings import Train\n"
+    assert set(imports(ast.parse(checking + inside))) == {"ebmkit.runs.run", "ebmkit.runs.folder", "ebmkit.config.train_settings"}

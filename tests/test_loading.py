@@ -6,15 +6,15 @@ import pytest
 import torch
 
 import ebmkit
-from ebmkit import folder
+from ebmkit.runs import folder
 from ebmkit.acceleration import choice
 from ebmkit.acceleration.accelerated import Accelerated
-from ebmkit.config import typed
+from ebmkit.config.layers import typed
 from ebmkit.errors import UsageError
 from ebmkit.interfaces import value_and_grad
-from ebmkit.loading import model, opened
-from ebmkit.resolve import resolve
-from ebmkit.run import prepare
+from ebmkit.runs.loading import model, opened
+from ebmkit.config.resolution import resolve
+from ebmkit.runs.run import prepare
 from ebmkit.samplers.langevin import Langevin
 
 BASE = [

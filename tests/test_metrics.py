@@ -7,16 +7,16 @@ import pytest
 import torch
 from torch import nn
 
-from ebmkit.data.digits import digits
+from ebmkit.data.handwritten import digits
 from ebmkit.data.examples import Examples
 from ebmkit.errors import UsageError
 from ebmkit.metrics import kernels
 from ebmkit.metrics import rows as rows_module
-from ebmkit.metrics.frechet import Moments, frechet_distance, frechet_note
-from ebmkit.metrics.kernels import diversity, energy_distance, kernel_distance, mmd
-from ebmkit.metrics.neighbours import precision_recall
-from ebmkit.metrics.rows import mean_over_pairs
-from ebmkit.metrics.scores import inception_score, reconstruction_error
+from ebmkit.evaluation.frechet import Moments, frechet_distance, frechet_note
+from ebmkit.evaluation.kernels import diversity, energy_distance, kernel_distance, mmd
+from ebmkit.evaluation.neighbours import precision_recall
+from ebmkit.evaluation.rows import mean_over_pairs
+from ebmkit.evaluation.scores import inception_score, reconstruction_error
 
 
 def rng(seed=0):

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import ebmkit
-from ebmkit.components import KINDS, PluginError
-from ebmkit.registry import registry
+from ebmkit.registry.component import KINDS, PluginError
+from ebmkit.registry.lookup import get_registry
 
 ROOT = Path(__file__).parent.parent
 MARKED = "from ebmkit import hookimpl\n\n@hookimpl\ndef {hook}:\n    {body}\n"
@@ -49,27 +49,27 @@ def crowded(install):
 
 
 def names():
-    return {kind: registry().names(kind) for kind in KINDS}
+    return {kind: get_registry().names(kind) for kind in KINDS}
 
 
 def plugin(package):
-    (found,) = [plugin for plugin in registry().plugins if plugin.package == package]
+    (found,) = [plugin for plugin in get_registry().plugins if plugin.package == package]
     return found
 
 
 def test_a_good_plug_in_is_found_with_its_provenance(install):
     install("good-sampler", GOOD)
-    found = registry().find("sampler", "good")
+    found = get_registry().find("sampler", "good")
     assert str(found.plugin) == "good-sampler 0.1"
     assert found.plugin.entry == "good_sampler = good_sampler"
     assert found.plugin.error == ""
     assert found.where == "good_sampler.part:Good"
-    assert registry().of_kind("sampler")[-1] is found
+    assert get_registry().of_kind("sampler")[-1] is found
 
 
 def test_a_good_plug_in_among_broken_ones_is_found_all_the_same(crowded):
-    assert str(registry().find("sampler", "good").plugin) == "good-sampler 0.1"
-    assert {plugin.package for plugin in registry().broken} >= set(BROKEN)
+    assert str(get_registry().find("sampler", "good").plugin) == "good-sampler 0.1"
+    assert {plugin.package for plugin in get_registry().broken} >= set(BROKEN)
 
 
 def test_broken_plug_ins_bring_nothing(install):
@@ -95,7 +95,7 @@ def test_the_strict_mode_raises_what_would_be_recorded(install, monkeypatch, pac
     install(package, BROKEN[package][0])
     monkeypatch.setenv("EBMKIT_STRICT_PLUGINS", "1")
     with pytest.raises((Exception, SystemExit)):
-        registry()
+        get_registry()
 
 
 def test_the_newer_interface_is_refused_with_the_way_out(install):
@@ -109,14 +109,14 @@ def test_the_order_is_that_of_the_packages_names_whatever_order_they_were_instal
     wanted = ["a-plugin", "B-plugin", "c-plugin"]
     for package in ("c-plugin", "a-plugin", "B-plugin"):
         install(package, GOOD.replace("'good'", f"'{package}'"))
-    assert [plugin.package for plugin in registry().plugins if plugin.package in wanted] == wanted
-    assert registry().names("sampler")[-3:] == wanted
+    assert [plugin.package for plugin in get_registry().plugins if plugin.package in wanted] == wanted
+    assert get_registry().names("sampler")[-3:] == wanted
 
 
 def test_several_entry_points_of_one_package_are_taken_in_the_order_of_their_names(install):
     (install("two-parts", GOOD) / "other_part.py").write_text(GOOD.replace("good", "other"), encoding="utf-8")
     install("good-sampler", GOOD, entry_points="[ebmkit]\nb = good_sampler\na = other_part\n")
-    assert [plugin.entry for plugin in registry().plugins if plugin.package == "good-sampler"] == [
+    assert [plugin.entry for plugin in get_registry().plugins if plugin.package == "good-sampler"] == [
         "a = other_part",
         "b = good_sampler",
     ]
@@ -124,45 +124,45 @@ def test_several_entry_points_of_one_package_are_taken_in_the_order_of_their_nam
 
 def test_a_package_that_brings_one_name_twice_keeps_the_first(install):
     install("good-sampler", GOOD, entry_points="[ebmkit]\na = good_sampler\nb = good_sampler\n")
-    assert registry().find("sampler", "good").plugin.entry == "a = good_sampler"
-    assert registry().find("sampler", "good-sampler:good") is registry().find("sampler", "good")
-    assert registry().broken[0].error == "sampler 'good' is brought by two entry points of good-sampler"
+    assert get_registry().find("sampler", "good").plugin.entry == "a = good_sampler"
+    assert get_registry().find("sampler", "good-sampler:good") is get_registry().find("sampler", "good")
+    assert get_registry().broken[0].error == "sampler 'good' is brought by two entry points of good-sampler"
 
 
 def test_a_module_that_breaks_whoever_looks_at_it_breaks_nobody_else(install):
     install("a-basilisk", f"{GOOD}\ndef __getattr__(name):\n    raise RuntimeError(name)\n".replace("'good'", "'gaze'"))
     install("good-sampler", GOOD)
-    assert registry().find("sampler", "good").plugin.package == "good-sampler"
+    assert get_registry().find("sampler", "good").plugin.package == "good-sampler"
     assert plugin("good-sampler").error == ""
 
 
 def test_all_third_parties_can_be_left_out(crowded, monkeypatch):
     monkeypatch.setenv("EBMKIT_PLUGINS", "none")
-    assert registry().plugins == []
-    assert "good" not in registry().names("sampler")
-    assert "langevin" in registry().names("sampler")
+    assert get_registry().plugins == []
+    assert "good" not in get_registry().names("sampler")
+    assert "langevin" in get_registry().names("sampler")
 
 
 def test_a_left_out_plug_in_is_not_even_imported(install, site, monkeypatch):
     install("leaves-trace", f"open({str(site / 'trace')!r}, 'w').close()\n")
     monkeypatch.setenv("EBMKIT_PLUGINS", "none")
-    registry()
+    get_registry()
     assert not (site / "trace").exists()
     monkeypatch.setenv("EBMKIT_PLUGINS", "all")
-    registry.cache_clear()
-    registry()
+    get_registry.cache_clear()
+    get_registry()
     assert (site / "trace").exists()
 
 
 def test_a_comma_list_of_packages_leaves_out_all_others(crowded, monkeypatch):
     monkeypatch.setenv("EBMKIT_PLUGINS", "Good-Sampler, bad-exit")
-    assert [plugin.package for plugin in registry().plugins] == ["bad-exit", "good-sampler"]
+    assert [plugin.package for plugin in get_registry().plugins] == ["bad-exit", "good-sampler"]
 
 
 def test_a_package_without_metadata_is_set_aside(install, site):
     install("half-removed", GOOD, metadata=False)
     install("good-sampler", GOOD)
-    assert registry().find("sampler", "good").plugin.package == "good-sampler"
+    assert get_registry().find("sampler", "good").plugin.package == "good-sampler"
     assert f"a package in {site} has no METADATA" in plugin("unknown").error
 
 
@@ -170,36 +170,36 @@ def test_a_package_whose_entry_points_cannot_be_read_is_set_aside(install):
     install("bad-file", GOOD, entry_points="[ebmkit]\nno equals sign\n")
     install("bad-value", GOOD, entry_points="[ebmkit]\nx = not a module!\n")
     install("good-sampler", GOOD)
-    assert registry().find("sampler", "good").plugin.package == "good-sampler"
-    assert {"bad-file", "bad-value"} <= {plugin.package for plugin in registry().broken}
+    assert get_registry().find("sampler", "good").plugin.package == "good-sampler"
+    assert {"bad-file", "bad-value"} <= {plugin.package for plugin in get_registry().broken}
 
 
 def test_broken_entry_points_are_reported_in_the_order_of_the_packages(install):
     packages = [f"{letter}-file" for letter in "gbfaced"]
     for package in packages:
         install(package, "", entry_points="[ebmkit]\nno equals sign\n")
-    assert [plugin.package for plugin in registry().broken if plugin.package in packages] == sorted(packages)
+    assert [plugin.package for plugin in get_registry().broken if plugin.package in packages] == sorted(packages)
 
 
 def test_broken_entry_points_of_other_programs_are_none_of_ours(install):
     install("for-others", "", entry_points="[console_scripts]\nno equals sign\n")
     install("good-sampler", GOOD)
-    assert "for-others" not in [plugin.package for plugin in registry().plugins]
-    assert "good" in registry().names("sampler")
+    assert "for-others" not in [plugin.package for plugin in get_registry().plugins]
+    assert "good" in get_registry().names("sampler")
 
 
 def test_unreadable_entry_points_raise_in_the_strict_mode(install, monkeypatch):
     install("bad-file", GOOD, entry_points="[ebmkit]\nno equals sign\n")
     monkeypatch.setenv("EBMKIT_STRICT_PLUGINS", "1")
     with pytest.raises((TypeError, ValueError)):
-        registry()
+        get_registry()
 
 
 def test_a_stolen_name_raises_in_the_strict_mode_by_its_reason(install, monkeypatch):
     install("bad-thief", BROKEN["bad-thief"][0])
     monkeypatch.setenv("EBMKIT_STRICT_PLUGINS", "1")
     with pytest.raises(PluginError, match="sampler 'langevin' is built in"):
-        registry()
+        get_registry()
 
 
 def test_the_first_of_two_copies_on_the_path_is_the_one(install, tmp_path, monkeypatch):
@@ -209,7 +209,7 @@ def test_the_first_of_two_copies_on_the_path_is_the_one(install, tmp_path, monke
     (second / "METADATA").write_text("Metadata-Version: 2.1\nName: good-sampler\nVersion: 0.2\n", encoding="utf-8")
     (second / "entry_points.txt").write_text("[ebmkit]\ngood_sampler = good_sampler\n", encoding="utf-8")
     monkeypatch.setattr(sys, "path", [*sys.path, str(second.parent)])
-    assert str(registry().find("sampler", "good").plugin) == "good-sampler 0.1"
+    assert str(get_registry().find("sampler", "good").plugin) == "good-sampler 0.1"
 
 
 @pytest.fixture(scope="module")

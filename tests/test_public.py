@@ -20,7 +20,7 @@ PUBLIC = [
     "Sampler",
     "ShortRun",
     "State",
-    "Step",
+    "Update",
     "Trainer",
     "UsageError",
     "__version__",

@@ -10,14 +10,14 @@ import pytest
 
 import ebmkit
 from ebmkit import UsageError, _pytest, register
-from ebmkit.registry import registry
+from ebmkit.registry.lookup import get_registry
 
 registered = _pytest.registered
 ROOT = Path(__file__).parent.parent
 
 
 def names():
-    return {key: [one.target for one in found] for key, found in registry().components.items()}
+    return {key: [one.target for one in found] for key, found in get_registry().components.items()}
 
 
 def run(code: str) -> str:
@@ -34,16 +34,16 @@ def test_importing_it_imports_neither_torch_nor_numpy():
 def test_a_part_has_its_name_in_one_test_alone(tmp_path):
     test = tmp_path / "test_names.py"
     test.write_text(
-        "from ebmkit.registry import registry\n"
+        "from ebmkit.registry.lookup import get_registry\n"
         "def test_a(registered):\n"
         "    registered('sampler', 'brief', int)\n"
         "    registered('sampler', 'brief', float)\n"
         "    registered('init', 'brief', str)\n"
-        "    assert registry().find('sampler', 'brief').target is float\n"
-        "    assert registry().find('init', 'brief').target is str\n"
+        "    assert get_registry().find('sampler', 'brief').target is float\n"
+        "    assert get_registry().find('init', 'brief').target is str\n"
         "def test_b():\n"
-        "    assert 'brief' not in registry().names('sampler') + registry().names('init')\n"
-        "    assert ('sampler', 'brief') not in registry().components\n"
+        "    assert 'brief' not in get_registry().names('sampler') + get_registry().names('init')\n"
+        "    assert ('sampler', 'brief') not in get_registry().components\n"
     )
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, str(test)]
     if "ebmkit" not in [entry.name for entry in entry_points(group="pytest11")]:
@@ -61,25 +61,25 @@ def test_what_was_registered_before_is_there_again(fresh_registry):
     fixture = _pytest.registered.__wrapped__()
     add = next(fixture)
     add("sampler", "older", float)
-    assert registry().find("sampler", "older").target is float
+    assert get_registry().find("sampler", "older").target is float
     add("data", "newer", list)
     add("data", "newer", dict)
-    assert registry().find("data", "newer").target is dict
+    assert get_registry().find("data", "newer").target is dict
     with pytest.raises(StopIteration):
         next(fixture)
     assert names() == before
-    assert registry().find("sampler", "older").target is int
+    assert get_registry().find("sampler", "older").target is int
 
 
 def test_a_registry_made_anew_in_the_test_is_undone_too(fresh_registry):
     fixture = _pytest.registered.__wrapped__()
     add = next(fixture)
     add("sampler", "first", int)
-    registry.cache_clear()
+    get_registry.cache_clear()
     add("sampler", "second", int)
     with pytest.raises(StopIteration):
         next(fixture)
-    assert not {"first", "second"} & set(registry().names("sampler"))
+    assert not {"first", "second"} & set(get_registry().names("sampler"))
 
 
 def test_the_registry_is_made_only_when_it_is_needed(fresh_registry):

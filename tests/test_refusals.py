@@ -19,15 +19,17 @@ from PIL import Image
 from torch import nn
 from typer.testing import CliRunner
 
-from ebmkit import Energy, UsageError, folder, register, watch
+from ebmkit import Energy, UsageError, register
+from ebmkit.runs import folder
+from ebmkit.watchers import watch
 from ebmkit.acceleration.accelerated import Accelerated
 from ebmkit.cli.main import app
-from ebmkit.components import BUILT_IN
-from ebmkit.config import typed
+from ebmkit.registry.component import BUILT_IN
+from ebmkit.config.layers import typed
 from ebmkit.energies.mlp import MLP
-from ebmkit.machine import place_on
-from ebmkit.registry import registry
-from ebmkit.resolve import merged, resolve
+from ebmkit.runs.device import place_on
+from ebmkit.registry.lookup import get_registry
+from ebmkit.config.resolution import merged, resolve
 
 PLAIN = ("--steps", "3", "--batch-size", "8", "--device", "cpu")
 BLIND = (*PLAIN, "--samples-every", "0")
@@ -39,9 +41,9 @@ LONG = "n" * 300
 def _an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("EBMKIT_PLUGINS", "none")
-    registry.cache_clear()
+    get_registry.cache_clear()
     yield
-    registry.cache_clear()
+    get_registry.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -326,7 +328,7 @@ def test_figures_that_are_not_finite_are_null(words):
 
 
 def test_every_energy_names_its_source():
-    energies = [one for one in registry().of_kind("energy") if one.plugin is BUILT_IN]
+    energies = [one for one in get_registry().of_kind("energy") if one.plugin is BUILT_IN]
     assert [one.name for one in energies if "Source:" not in (one.load().__doc__ or "")] == []
     assert len(energies) > 3
 

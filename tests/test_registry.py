@@ -6,16 +6,16 @@ import inspect
 import pytest
 
 import ebmkit
-from ebmkit import builtin
-from ebmkit.components import BUILT_IN, HOOKS, KINDS, Component, Plugin, one_line
+from ebmkit.registry import builtin
+from ebmkit.registry.component import BUILT_IN, HOOKS, KINDS, Component, Plugin, one_line
 from ebmkit.errors import UsageError
 from ebmkit.interfaces import InitDistribution, Sampler
-from ebmkit.registry import Registry, blame, register, registry
-from ebmkit.resolve import find, optimizer, read
+from ebmkit.registry.lookup import Registry, blame, register, get_registry
+from ebmkit.config.resolution import find, optimizer, read
 from ebmkit.samplers.langevin import Langevin
-from ebmkit.settings import REQUIRED
+from ebmkit.config.settings import REQUIRED
 
-EVERYTHING = [component for kind in KINDS for component in registry().of_kind(kind)]
+EVERYTHING = [component for kind in KINDS for component in get_registry().of_kind(kind)]
 FACTS = {
     "energy": {"shape"},
     "sampler": set(),
@@ -54,41 +54,41 @@ def test_every_component_loads_and_explains_itself_and_each_of_its_settings(one)
 
 def test_the_parts_of_a_kind_are_of_its_interface():
     for kind, interface in (("sampler", Sampler), ("init", InitDistribution)):
-        for one in registry().of_kind(kind):
+        for one in get_registry().of_kind(kind):
             assert issubclass(one.load(), interface)
 
 
 def test_the_built_in_components_come_through_the_hooks():
     for kind, hook in HOOKS.items():
-        mine = [one for one in registry().of_kind(kind) if one.plugin is BUILT_IN]
+        mine = [one for one in get_registry().of_kind(kind) if one.plugin is BUILT_IN]
         assert {one.name: one.target for one in mine} == getattr(builtin, hook)()
-        assert registry().of_kind(kind)[: len(mine)] == mine
+        assert get_registry().of_kind(kind)[: len(mine)] == mine
 
 
 def test_a_name_is_found_with_its_kind():
-    found = registry().find("sampler", "langevin")
+    found = get_registry().find("sampler", "langevin")
     assert found.load() is Langevin
     assert found.where == "ebmkit.samplers.langevin:Langevin"
     assert str(found.plugin) == f"ebmkit {ebmkit.__version__}"
-    assert registry().find("sampler", "shortrun-ebmkit:langevin") is found
+    assert get_registry().find("sampler", "shortrun-ebmkit:langevin") is found
 
 
 def test_an_unknown_name_gets_the_nearest_and_the_whole_list():
     refused(
         r"^unknown energy 'convmet'\. Did you mean 'convnet'\? Installed: convnet, ",
-        registry().find,
+        get_registry().find,
         "energy",
         "convmet",
     )
-    refused(r"^unknown sampler ''\. Installed: langevin, hmc", registry().find, "sampler", "")
-    refused(r"^unknown sampler 'nobody:langevin'\.", registry().find, "sampler", "nobody:langevin")
+    refused(r"^unknown sampler ''\. Installed: langevin, hmc", get_registry().find, "sampler", "")
+    refused(r"^unknown sampler 'nobody:langevin'\.", get_registry().find, "sampler", "nobody:langevin")
 
 
 def test_an_unknown_kind_gets_the_nearest():
     message = (
         r"^unknown kind 'samplers'\. Did you mean 'sampler'\? Kinds: energy, sampler, init, data, watcher, features\.$"
     )
-    refused(message, registry().find, "samplers", "langevin")
+    refused(message, get_registry().find, "samplers", "langevin")
     refused(message, register, "samplers", "mine", Langevin)
 
 
@@ -97,19 +97,19 @@ def test_a_registered_component_can_be_chosen_by_name(fresh_registry):
         """My own."""
 
     register("sampler", "mine", Mine)
-    found = registry().find("sampler", "mine")
+    found = get_registry().find("sampler", "mine")
     assert found.load() is Mine
     assert found.summary == "My own."
     assert found.where.endswith("Mine")
     assert str(found.plugin) == "registered in this session"
-    assert "mine" in registry().names("sampler")
+    assert "mine" in get_registry().names("sampler")
 
 
 def test_a_name_registered_twice_stands_for_the_newer(fresh_registry):
     register("sampler", "mine", "a:B")
     register("sampler", "mine", Langevin)
-    assert registry().find("sampler", "mine").target is Langevin
-    assert registry().names("sampler").count("mine") == 1
+    assert get_registry().find("sampler", "mine").target is Langevin
+    assert get_registry().names("sampler").count("mine") == 1
 
 
 def test_a_built_in_name_cannot_be_registered(fresh_registry):
@@ -120,7 +120,7 @@ def test_a_built_in_name_cannot_be_registered(fresh_registry):
         "langevin",
         int,
     )
-    assert registry().find("sampler", "langevin").load() is Langevin
+    assert get_registry().find("sampler", "langevin").load() is Langevin
     register("init", "langevin", Langevin)
 
 
@@ -139,16 +139,16 @@ def test_a_built_in_name_cannot_be_registered(fresh_registry):
 def test_what_is_no_component_cannot_be_registered_and_leaves_the_older_one(fresh_registry, name, target, reason):
     register("sampler", "mine", Langevin)
     refused(rf"^register: hook 'samplers': .*{reason}", register, "sampler", name, target)
-    assert registry().find("sampler", "mine").target is Langevin
+    assert get_registry().find("sampler", "mine").target is Langevin
 
 
 def test_a_partial_is_a_variant_under_a_name_of_its_own(fresh_registry):
     register("sampler", "long", functools.partial(Langevin, steps=7))
-    found = registry().find("sampler", "long")
+    found = get_registry().find("sampler", "long")
     assert read(found, "sampler").settings["steps"].default == 7
     assert found.load()().steps == 7
     assert found.where == "ebmkit.samplers.langevin:Langevin"
-    assert found.summary == registry().find("sampler", "langevin").summary
+    assert found.summary == get_registry().find("sampler", "langevin").summary
 
 
 def test_an_object_that_can_be_called_has_a_place_and_a_summary():
@@ -209,24 +209,24 @@ def test_two_packages_with_one_name_are_both_named_and_can_both_be_reached(insta
     install("plugin-b", HOOK.format(names={"same": "builtins:float"}))
     refused(
         r"^sampler 'same' is offered by several packages; write plugin-a:same or plugin-b:same\.$",
-        registry().find,
+        get_registry().find,
         "sampler",
         "same",
     )
-    assert registry().find("sampler", "plugin-a:same").load() is int
-    assert registry().find("sampler", "plugin-b:same").load() is float
-    assert {"plugin-a:same", "plugin-b:same"} <= set(registry().names("sampler"))
-    assert "same" not in registry().names("sampler")
-    assert registry().broken == []
+    assert get_registry().find("sampler", "plugin-a:same").load() is int
+    assert get_registry().find("sampler", "plugin-b:same").load() is float
+    assert {"plugin-a:same", "plugin-b:same"} <= set(get_registry().names("sampler"))
+    assert "same" not in get_registry().names("sampler")
+    assert get_registry().broken == []
 
 
 def test_every_name_that_is_listed_is_found(install):
     install("plugin-a", HOOK.format(names={"same": "builtins:int"}))
     install("plugin-b", HOOK.format(names={"same": "builtins:float"}))
     for kind in KINDS:
-        assert len(registry().names(kind)) == len(registry().of_kind(kind))
-        for name in registry().names(kind):
-            assert registry().find(kind, name).kind == kind
+        assert len(get_registry().names(kind)) == len(get_registry().of_kind(kind))
+        for name in get_registry().names(kind):
+            assert get_registry().find(kind, name).kind == kind
 
 
 def test_an_unknown_name_tells_of_plug_ins_that_did_not_load():
@@ -240,12 +240,12 @@ def test_an_unknown_name_tells_of_plug_ins_that_did_not_load():
 
 
 def test_the_registry_is_made_once(fresh_registry):
-    assert registry() is registry()
+    assert get_registry() is get_registry()
 
 
 def test_an_error_is_blamed_on_the_third_party_whose_code_it_passed_through(install):
     install("bad-sampler", HOOK.format(names={"bad": "bad_sampler:Bad"}) + "\ndef Bad():\n    raise ValueError('no')\n")
-    bad, good = registry().find("sampler", "bad"), registry().find("sampler", "langevin")
+    bad, good = get_registry().find("sampler", "bad"), get_registry().find("sampler", "langevin")
     with pytest.raises(ValueError, match="no") as caught:
         bad.load()()
     blame(caught.value, [bad, good])
@@ -262,7 +262,7 @@ def test_an_exception_is_told_in_one_line():
 
 
 def test_what_a_file_asked_for_is_refused_with_its_line():
-    from ebmkit.config import Value
+    from ebmkit.config.layers import Value
 
     refused(r"^a\.toml:3: unknown sampler 'x'\.", find, "sampler", "x", Value("x", "a.toml:3"))
     assert find("optimizer", "adam", Value("adam", "")) == optimizer("adam")

@@ -16,23 +16,24 @@ import torch
 from PIL import Image
 from torch import Generator
 
-from ebmkit import watch
+from ebmkit.watchers import watch
 from ebmkit.acceleration.accelerated import Accelerated
-from ebmkit.analysis import neighbours
+from ebmkit.evaluation.analysis import neighbours
 from ebmkit.data.examples import Examples
 from ebmkit.energies.mlp import MLP
 from ebmkit.errors import UsageError
 from ebmkit.inits.replay import Replay
 from ebmkit.inits.uniform import Uniform
 from ebmkit.pictures import grid
-from ebmkit.report import figures, measured, watcher
+from ebmkit.report import figures, measured
+from ebmkit.watchers import report as watcher
 from ebmkit.report.page import SECTIONS, write
 from ebmkit.report.subject import some
-from ebmkit.report.watcher import report
+from ebmkit.watchers.report import report
 from ebmkit.samplers.langevin import Langevin
 from ebmkit.shortrun import ShortRun
 from ebmkit.testing.kit import Subject
-from ebmkit.training import Trainer
+from ebmkit.methods.maximum_likelihood import Trainer
 
 SHAPE = (1, 8, 8)
 STEPS = 8

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ebmkit.builtin import datasets, energies, inits, samplers, watchers
-from ebmkit.config import PARTS, loads, toml, typed
+from ebmkit.registry.builtin import datasets, energies, inits, samplers, watchers
+from ebmkit.config.layers import PARTS, loads, toml, typed
 from ebmkit.errors import UsageError
-from ebmkit.registry import register, registry
-from ebmkit.resolve import DEFAULTS, WATCHERS, asked_by, optimizer, resolve
-from ebmkit.settings import REQUIRED
+from ebmkit.registry.lookup import register, get_registry
+from ebmkit.config.resolution import DEFAULTS, WATCHERS, asked_by, optimizer, resolve
+from ebmkit.config.settings import REQUIRED
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 MASS = torch.ones(2)
@@ -269,4 +269,4 @@ def test_what_can_be_asked_for_follows_the_chosen_components():
 
 def test_a_recipe_is_made_from_the_registry_s_components():
     recipe = resolve([typed(["energy.use=mlp"])])
-    assert recipe.parts["energy"] == registry().find("energy", "mlp")
+    assert recipe.parts["energy"] == get_registry().find("energy", "mlp")

@@ -15,14 +15,14 @@ import pytest
 import torch
 
 import ebmkit
-from ebmkit import folder
+from ebmkit.runs import folder
 from ebmkit.acceleration import choice
-from ebmkit.config import read, typed
+from ebmkit.config.layers import read, typed
 from ebmkit.errors import UsageError
-from ebmkit.machine import pick_device
-from ebmkit.registry import register, registry
-from ebmkit.resolve import Recipe, resolve
-from ebmkit.run import Run, prepare, reopen
+from ebmkit.runs.device import pick_device
+from ebmkit.registry.lookup import register, get_registry
+from ebmkit.config.resolution import Recipe, resolve
+from ebmkit.runs.run import Run, prepare, reopen
 
 BASE = {
     "energy.width": "4",
@@ -38,9 +38,9 @@ HMC = {"sampler.use": "hmc", "sampler.leapfrog": "2"}
 @pytest.fixture(autouse=True)
 def _only_built_in_parts(monkeypatch):
     monkeypatch.setenv("EBMKIT_PLUGINS", "none")
-    registry.cache_clear()
+    get_registry.cache_clear()
     yield
-    registry.cache_clear()
+    get_registry.cache_clear()
 
 
 def recipe(changes: dict[str, str] | None = None) -> Recipe:
@@ -462,7 +462,7 @@ def test_a_third_partys_watcher_knows_the_run(tmp_path):
     register("watcher", "curious", curious)
     register_recipe = resolve([typed(f"{key}={value}" for key, value in {**BASE, "train.iterations": "2"}.items())])
     register_recipe.sections["watch.curious"] = {}
-    register_recipe.parts["watch.curious"] = registry().find("watcher", "curious")
+    register_recipe.parts["watch.curious"] = get_registry().find("watcher", "curious")
     run, steps = begun(tmp_path / "a", register_recipe)
     list(steps)
     assert seen["trainer"] is run.trainer

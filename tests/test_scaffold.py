@@ -15,11 +15,12 @@ import typer
 from typer.testing import CliRunner
 
 import ebmkit
-from ebmkit import UsageError, scaffold
+from ebmkit import UsageError
+from ebmkit.registry import scaffold
 from ebmkit.cli.create import new_plugin
-from ebmkit.registry import register
-from ebmkit.scaffold import MADE
-from ebmkit.settings import signature
+from ebmkit.registry.lookup import register
+from ebmkit.registry.scaffold import MADE
+from ebmkit.config.settings import signature
 
 TREE = Path(__file__).parent.parent
 LONG = "x" * (scaffold.LONGEST - 3) + "-yz"
@@ -336,7 +337,7 @@ def test_a_package_is_made_without_torch(tmp_path):
 import sys
 from pathlib import Path
 import ebmkit.cli.create
-from ebmkit.scaffold import create
+from ebmkit.registry.scaffold import create
 create("my-rings", "data", Path({str(tmp_path)!r}))
 sys.exit("torch" in sys.modules)
 """

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ebmkit.config import toml
+from ebmkit.config.layers import toml
 from ebmkit.errors import UsageError
-from ebmkit.settings import REQUIRED, Setting, bind, choices, convert, describe, parse, signature
+from ebmkit.config.settings import REQUIRED, Setting, bind, choices, convert, describe, parse, signature
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 FLOATS = st.floats(allow_nan=False)

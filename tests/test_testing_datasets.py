@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from ebmkit.data.arrays import arrays
-from ebmkit.data.digits import digits
-from ebmkit.data.shapes import shapes
+from ebmkit.data.array_files import arrays
+from ebmkit.data.handwritten import digits
+from ebmkit.data.drawings import shapes
 from ebmkit.data.toys import gaussians, moons, rings
 from ebmkit.testing import check_dataset, conforms, kit
 from ebmkit.testing import datasets as home

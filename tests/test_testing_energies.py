@@ -13,7 +13,7 @@ from ebmkit.energies.analytic import DoubleWell, Gaussian, Mixture
 from ebmkit.energies.convnet import ConvNet
 from ebmkit.energies.mlp import MLP
 from ebmkit.energies.resnet import ResNet
-from ebmkit.interfaces import evaluate, evaluating, value_and_grad
+from ebmkit.interfaces import energy_values, eval_mode, value_and_grad
 from ebmkit.testing import conforms, kit, slopes
 from ebmkit.testing import energies as home
 from ebmkit.testing.globals import changed_by
@@ -289,8 +289,8 @@ class Own(Good):
     """Has a right method of its own."""
 
     def value_and_grad(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        with evaluating(self):
-            return value_and_grad(lambda x: evaluate(self, x), x)
+        with eval_mode(self):
+            return value_and_grad(lambda x: energy_values(self, x), x)
 
 
 @conforms("energy", Own, shape=(3,))

@@ -11,7 +11,7 @@ from faulty.right import Exact, Plain
 from faulty.samplers import ClimbsTheEnergy, IgnoresTheEnergy, IsNoSampler, MendsNan
 
 from ebmkit.errors import UsageError
-from ebmkit.interfaces import Promises, Sampler, State, evaluate, evaluating, noise_like, per_example
+from ebmkit.interfaces import Promises, Sampler, State, energy_values, eval_mode, noise_like, per_example
 from ebmkit.samplers.hmc import HMC
 from ebmkit.samplers.langevin import Langevin
 from ebmkit.testing import (
@@ -64,8 +64,8 @@ class Walk(Sampler):
 
 
 def seen(energy, x):
-    with evaluating(energy):
-        value = evaluate(energy, x)
+    with eval_mode(energy):
+        value = energy_values(energy, x)
     return value if x.requires_grad else value.detach()
 
 

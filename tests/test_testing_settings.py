@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from ebmkit.components import KINDS
+from ebmkit.registry.component import KINDS
 from ebmkit.errors import UsageError, check
 from ebmkit.interfaces import Sampler
-from ebmkit.registry import registry
+from ebmkit.registry.lookup import get_registry
 from ebmkit.testing import kit
 from ebmkit.testing import settings as home
 from ebmkit.testing.kit import Subject
-from ebmkit.training import Step
+from ebmkit.methods.maximum_likelihood import Update
 
 EVERYTHING = {name: one for name, one in kit.checks("data").items() if one.__module__ == home.__name__}
 NAN = "float_settings_refuse_nan"
@@ -213,7 +213,7 @@ def test_the_facts_are_those_of_the_kind():
         assert (BEHIND in failed(Subject(kind, unknown_fact))) == (facts == ())
 
 
-def late(steps: Iterator[Step], *, scale: float = 1.0) -> Iterator[Step]:
+def late(steps: Iterator[Update], *, scale: float = 1.0) -> Iterator[Update]:
     """Looks at its settings when it starts.
 
     Args:
@@ -223,7 +223,7 @@ def late(steps: Iterator[Step], *, scale: float = 1.0) -> Iterator[Step]:
     yield from steps
 
 
-def images_only(steps: Iterator[Step], examples: Any, *, scale: float = 1.0) -> Iterator[Step]:
+def images_only(steps: Iterator[Update], examples: Any, *, scale: float = 1.0) -> Iterator[Update]:
     """Refuses points.
 
     Args:
@@ -235,7 +235,7 @@ def images_only(steps: Iterator[Step], examples: Any, *, scale: float = 1.0) -> 
     yield from steps
 
 
-def accepting_watcher(steps: Iterator[Step], folder: Any, *, scale: float = 1.0) -> Iterator[Step]:
+def accepting_watcher(steps: Iterator[Update], folder: Any, *, scale: float = 1.0) -> Iterator[Update]:
     """Takes NaN, and writes a file.
 
     Args:
@@ -255,7 +255,7 @@ def test_a_watcher_may_refuse_at_its_first_step_and_may_refuse_points(tmp_path, 
 
 
 BUILT_IN = [
-    (kind, one) for kind in KINDS for one in registry().of_kind(kind) if one.plugin.package == "shortrun-ebmkit"
+    (kind, one) for kind in KINDS for one in get_registry().of_kind(kind) if one.plugin.package == "shortrun-ebmkit"
 ]
 
 

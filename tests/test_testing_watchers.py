@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from ebmkit import UsageError, watch
+from ebmkit import UsageError
+from ebmkit.watchers import watch
 from ebmkit.testing.kit import HOMES, Failed, Subject, outcome
 from ebmkit.testing.training import Training, same
 

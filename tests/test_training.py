@@ -16,10 +16,10 @@ from ebmkit.errors import UsageError
 from ebmkit.inits.replay import Replay
 from ebmkit.inits.uniform import Uniform
 from ebmkit.interfaces import EnergyFn, InitDistribution, Sampler, State
-from ebmkit.loop import Train
+from ebmkit.config.train_settings import Train
 from ebmkit.samplers.hmc import HMC
 from ebmkit.samplers.langevin import Langevin
-from ebmkit.training import Step, Trainer, follow, linear, norms
+from ebmkit.methods.maximum_likelihood import Update, Trainer, follow, linear, norms
 
 SHAPE = (3,)
 CENTRE = torch.tensor([0.7, -1.2, 0.4], dtype=torch.float64)
@@ -350,7 +350,7 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def same_steps(one: Step, other: Step) -> bool:
+def same_steps(one: Update, other: Update) -> bool:
     return same({**vars(one)}, {**vars(other)})
 
 

@@ -12,15 +12,15 @@ import torch
 from PIL import Image
 from torch import Generator, nn
 
-from ebmkit import watch
+from ebmkit.watchers import watch
 from ebmkit.data.examples import Examples
 from ebmkit.energies.mlp import MLP
 from ebmkit.errors import Diverged, UsageError
-from ebmkit.guard import guarded
+from ebmkit.runs.isolation import guarded
 from ebmkit.inits.replay import Replay
 from ebmkit.samplers.hmc import HMC
 from ebmkit.samplers.langevin import Langevin
-from ebmkit.training import Step, Trainer
+from ebmkit.methods.maximum_likelihood import Update, Trainer
 
 SHAPE = (1, 8, 8)
 
@@ -40,13 +40,13 @@ def examples(shape: tuple[int, ...] = SHAPE) -> Examples:
     return Examples(torch.rand(50, *shape, generator=rng(9)) * 2 - 1)
 
 
-def updates(training: Trainer, count: int, shape: tuple[int, ...] = SHAPE) -> Iterator[Step]:
+def updates(training: Trainer, count: int, shape: tuple[int, ...] = SHAPE) -> Iterator[Update]:
     source = examples(shape)
     for index in range(training.index, training.index + count):
         yield training.step(source.fetch(torch.arange(index, index + 8)))
 
 
-def made_up(index: int, **changes: Any) -> Step:
+def made_up(index: int, **changes: Any) -> Update:
     """A step with easy figures."""
     values: dict[str, Any] = {
         "index": index,
@@ -57,7 +57,7 @@ def made_up(index: int, **changes: Any) -> Step:
         "gradient_norm": torch.tensor(7.0),
         "chain": {"displacement": torch.tensor(0.25)},
     }
-    return Step(**values | changes)
+    return Update(**values | changes)
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
@@ -69,11 +69,11 @@ def saved(folder: Path) -> dict[str, Any]:
     return state
 
 
-def keeping(steps: Iterator[Step], training: Trainer, folder: Path, **settings: Any) -> Iterator[Step]:
+def keeping(steps: Iterator[Update], training: Trainer, folder: Path, **settings: Any) -> Iterator[Update]:
     return watch.checkpoints(steps, training, folder, training.state_dict, **settings)
 
 
-WATCHERS: dict[str, Callable[[Iterator[Step], Trainer, Path], Iterator[Step]]] = {
+WATCHERS: dict[str, Callable[[Iterator[Update], Trainer, Path], Iterator[Update]]] = {
     "divergence": lambda steps, _, __: watch.divergence(steps),
     "metrics": watch.metrics,
     "checkpoints": lambda steps, training, folder: keeping(steps, training, folder, every=2),
@@ -119,7 +119,7 @@ def test_metrics_are_a_line_for_each_step(tmp_path):
     steps = list(watch.metrics(updates(training, 3), training, tmp_path))
     for line, step in zip(lines(tmp_path), steps, strict=True):
         assert line["step"] == step.index
-        assert {key: line[key] for key in watch.measures(step)} == watch.measures(step)
+        assert {key: line[key] for key in watch.scalars(step)} == watch.scalars(step)
         assert line["noise_size"] == pytest.approx(0.01 * math.sqrt(64))
         assert line["seconds_per_step"] > 0
         assert {"gap", "start_gradient", "end_gradient", "displacement", "gradient_norm"} <= set(line)
@@ -232,7 +232,7 @@ def test_a_consumer_that_leaves_saves_the_last_step(tmp_path):
 def test_an_exception_in_the_loop_does_not_save(tmp_path):
     training = trainer()
 
-    def failing() -> Iterator[Step]:
+    def failing() -> Iterator[Update]:
         yield from updates(training, 2)
         training.step(examples().fetch(torch.arange(8)))
         raise RuntimeError("on purpose")
@@ -335,7 +335,7 @@ def test_pictures_change_nothing_in_training(settings, tmp_path):
     for every in (0, 1):
         training = trainer(**settings)
         steps = watch.pictures(updates(training, 4), training, tmp_path, examples(), 4, every=every, count=4, chains=2)
-        figures.append([watch.measures(step) for step in steps])
+        figures.append([watch.scalars(step) for step in steps])
         ends.append(training.state_dict())
     assert len(list(tmp_path.glob("*/*.png"))) == 8
     assert figures[0] == figures[1]
@@ -416,7 +416,7 @@ def test_a_watcher_can_neither_lose_nor_repeat_nor_change_a_step(watcher):
     assert fenced(watcher) == ([1, 2, 3, 4, 5], [])
 
 
-def failing_loop() -> Iterator[Step]:
+def failing_loop() -> Iterator[Update]:
     yield made_up(1)
     raise Diverged("diverged at step 2")
 

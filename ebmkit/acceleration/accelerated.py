@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ebmkit.acceleration.precision import PRECISIONS, Precision, arithmetic
 from ebmkit.acceleration.twin import Twin, Uncopied, notice
 from ebmkit.errors import UsageError
-from ebmkit.interfaces import evaluating, value_and_grad
+from ebmkit.interfaces import eval_mode, value_and_grad
 
 ADOPTIONS = 4  # so many twins are made for an energy that changes from chain to chain
 PATIENCE = 100  # after so many chains without a change, changes are counted anew
@@ -99,7 +99,7 @@ class Accelerated(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """What the energy itself gives, in evaluation mode: only what chains ask for is recorded and rounded."""
-        with evaluating(self.energy), arithmetic(self.precision, x.device):
+        with eval_mode(self.energy), arithmetic(self.precision, x.device):
             energy: Tensor = self.energy(x)
         return energy
 

@@ -13,7 +13,7 @@ from ebmkit.acceleration.precision import Precision
 from ebmkit.acceleration.recording import Unrecordable, record
 from ebmkit.acceleration.replaying import Replay, Way, check_other_numbers
 from ebmkit.errors import Notice
-from ebmkit.interfaces import evaluate, evaluating, value_and_grad
+from ebmkit.interfaces import energy_values, eval_mode, value_and_grad
 
 SHAPES = 8  # so many recordings are kept; the oldest goes first
 
@@ -71,9 +71,9 @@ class Twin:
                 replay.outdate()
         if self.witness is None:
             return True
-        with torch.inference_mode(False), forked(self.device), evaluating(energy):
+        with torch.inference_mode(False), forked(self.device), eval_mode(energy):
             with torch.enable_grad():
-                theirs = evaluate(energy, self.probe.detach().requires_grad_()).detach()
+                theirs = energy_values(energy, self.probe.detach().requires_grad_()).detach()
             with torch.no_grad():
                 mine, _ = self.witness(self.probe)
         return bool((mine - theirs).nan_to_num().norm() <= 1e-3 * theirs.nan_to_num().norm() + 1e-12)
@@ -134,7 +134,7 @@ class Twin:
             # The compiler keeps in fp32 what is rounded between operations otherwise, so that less can be seen.
             self.attempt(network, x, "recorded")
             tolerance = 0.3
-        with forked(x.device), evaluating(self.original):
+        with forked(x.device), eval_mode(self.original):
             recording = record(computation, x)
             own = {id(one) for one in tensors(self.original)}
             if any(id(one) in own for one in recording.tensors.values()):

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import typer
 
-from ebmkit.components import HOOKS, KINDS
 from ebmkit.errors import UsageError
-from ebmkit.registry import registry
+from ebmkit.registry.component import HOOKS, KINDS
+from ebmkit.registry.lookup import get_registry
 
 
 def kinds(incomplete: str) -> list[str]:
@@ -17,37 +17,37 @@ def kinds(incomplete: str) -> list[str]:
 def names(ctx: typer.Context, incomplete: str) -> list[str]:
     """Names of the kind that stands before."""
     kind = ctx.params.get("kind") or ""
-    return [name for name in registry().names(kind) if name.startswith(incomplete)] if kind in HOOKS else []
+    return [name for name in get_registry().names(kind) if name.startswith(incomplete)] if kind in HOOKS else []
 
 
 def names_of(kind: str) -> Callable[[str], list[str]]:
     """A completer for the names of one kind."""
 
     def complete(incomplete: str) -> list[str]:
-        return [name for name in registry().names(kind) if name.startswith(incomplete)]
+        return [name for name in get_registry().names(kind) if name.startswith(incomplete)]
 
     return complete
 
 
 def owners(incomplete: str) -> list[str]:
     """Packages with plug-ins, then names of parts."""
-    packages = [plugin.package for plugin in registry().plugins]
-    every = [*packages, *(name for kind in KINDS for name in registry().names(kind))]
+    packages = [plugin.package for plugin in get_registry().plugins]
+    every = [*packages, *(name for kind in KINDS for name in get_registry().names(kind))]
     return [name for name in dict.fromkeys(every) if name.startswith(incomplete)]
 
 
 def preset_names(incomplete: str) -> list[str]:
     """Names of the packaged presets."""
-    from ebmkit.config import presets
+    from ebmkit.config.layers import presets
 
     return [name for name in presets() if name.startswith(incomplete)]
 
 
 def settings(ctx: typer.Context, incomplete: str) -> list[str]:
     """`section.key=` of the chosen parts, and after the `=` the values that a setting lists."""
-    from ebmkit.config import Layer, Value
-    from ebmkit.resolve import asked_by
-    from ebmkit.settings import choices
+    from ebmkit.config.convert import choices
+    from ebmkit.config.layers import Layer, Value
+    from ebmkit.config.resolution import asked_by
 
     chosen = Layer("command line")
     for section in ("energy", "sampler", "init", "data"):

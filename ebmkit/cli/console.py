@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ebmkit.errors import Diverged, Interrupted, Notice, UsageError
-from ebmkit.registry import registry
+from ebmkit.registry.lookup import get_registry
 
 FAILURE, USAGE, DIVERGED, INTERRUPTED = 1, 2, 3, 130
 
@@ -86,7 +86,7 @@ def notices() -> Iterator[None]:
 
 def warn_of_plugins() -> None:
     """One line about the plug-ins that did not load."""
-    broken = registry().broken
+    broken = get_registry().broken
     if broken:
         first = f"{broken[0].package} {broken[0].version}: {broken[0].error}"
         word = "plug-in" if len(broken) == 1 else "plug-ins"

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ebmkit.cli import create, judge, model, parts, plugins, reconstruct, train
+from ebmkit.cli import creating, judging, listing, plugin_packages, reconstruction, sampling, training
 
 app = typer.Typer(
     name="ebmkit",
@@ -14,19 +14,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("train")(train.train)
-app.command("sample", short_help="Draw samples from a run's model.")(model.sample)
-app.command("reconstruct", short_help="Find the chain's starts that end at given images.")(reconstruct.reconstruct)
-app.command("interpolate", short_help="Walk between two starts of the chain.")(model.interpolate)
-app.command("long-run", short_help="Let chains go on beyond K.")(model.long_run)
-app.command("evaluate", short_help="Measure samples against the data.")(judge.evaluate)
-app.command("report", short_help="Write a run's report as one HTML file.")(judge.report)
-app.command("export", short_help="Write a model's weights to a .safetensors file.")(model.export)
-app.command("list", short_help="List the parts that can be picked by name.")(parts.list_parts)
-app.command("show", short_help="Show one part with its settings.")(parts.show)
-app.command("plugins", short_help="List plug-ins; with --check NAME, test their parts.")(plugins.plugins)
-app.command("new-plugin", short_help="Make a plug-in package to begin from.")(create.new_plugin)
-app.command("version")(parts.version)
+app.command("train")(training.train)
+app.command("sample", short_help="Draw samples from a run's sampling.")(sampling.sample)
+app.command("reconstruct", short_help="Find the chain's starts that end at given images.")(reconstruction.reconstruct)
+app.command("interpolate", short_help="Walk between two starts of the chain.")(sampling.interpolate)
+app.command("long-run", short_help="Continue chains beyond K.")(sampling.long_run)
+app.command("evaluate", short_help="Measure samples against the data.")(judging.evaluate)
+app.command("report", short_help="Write a run's report as one HTML file.")(judging.report)
+app.command("export", short_help="Write a model to one .safetensors file.")(sampling.export)
+app.command("list", short_help="List the parts that can be picked by name.")(listing.list_parts)
+app.command("show", short_help="Show one part with its settings.")(listing.show)
+app.command("plugins", short_help="List plug-ins; with --check NAME, test their parts.")(plugin_packages.plugins)
+app.command("new-plugin", short_help="Make a plug-in package to begin from.")(creating.new_plugin)
+app.command("version")(listing.version)
 
 
 @app.callback()

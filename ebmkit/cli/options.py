@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ebmkit.cli.complete import names_of
 from ebmkit.errors import UsageError, nearest
 
 CHOICES = {
@@ -36,11 +37,17 @@ def refuse_unknown(**given: str) -> None:
             raise UsageError(f"--{name} must be {' or '.join(words)}, not '{word}'.{nearest(word, words)}")
 
 
-Place = Annotated[Path, typer.Argument(metavar="RUN", help="The run's folder.")]
+Place = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, or a file of `ebmkit export`.")]
 Number = Annotated[int | None, typer.Option("-n", metavar="INTEGER", help="How many; see above.", show_default=False)]
-Seed = Annotated[int, typer.Option(help="Seed of all that is drawn.")]
-Weights = Annotated[str, choice("weights", "The moving average of the weights where there is one, or the last")]
+Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn.")]
+Weights = Annotated[str, choice("weights", "The moving average of the weights if there is one, or the last ones")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Out = Annotated[Path | None, typer.Option(help="File to write; else one in RUN/generated.", show_default=False)]
 Show = Annotated[bool, typer.Option("--show", help="Show the picture in the terminal too.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        help="Data set, by name, if not the run's.", autocompletion=names_of("data"), show_default=False
+    ),
+]

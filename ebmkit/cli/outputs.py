@@ -1,10 +1,7 @@
-"""What the model's commands share: where a result goes, and how it is written and shown."""
+"""Where the result of a command goes, and how it is written and shown."""
 
-import os
-import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +10,22 @@ from PIL import Image
 from torch import Tensor
 
 from ebmkit.cli.console import err, say
-from ebmkit.cli.opened import CLOUD
+from ebmkit.cli.preview import half_blocks
 from ebmkit.errors import UsageError
-from ebmkit.pictures import grid
-from ebmkit.preview import half_blocks
-from ebmkit.watch import json_line
+from ebmkit.files import json_line, replacing
+from ebmkit.pictures import drawn_count, grid
 
 SHOWN = 64  # how many samples are in a preview where the file is no picture
 
 
+def generated(model: Path, name: str) -> Path:
+    """Where a result of this name goes if the user does not say: beside a model file, or in the folder of a run."""
+    folder = model.with_name(f"{model.stem}-generated") if model.is_file() else model / "generated"
+    return folder / name
+
+
 def destination(out: Path | None, usual: Path, force: bool, suffixes: tuple[str, ...]) -> Path:
-    """Where a result goes: `out`, or the usual file in the run's folder.
+    """Where a result goes: `out`, or the usual file.
 
     Raises:
         UsageError: if its kind cannot be written, its folder is missing, or it exists and `force` is not given.
@@ -40,18 +42,6 @@ def destination(out: Path | None, usual: Path, force: bool, suffixes: tuple[str,
     return path
 
 
-@contextmanager
-def placed(path: Path) -> Iterator[Path]:
-    """A path to write to; what is there in the end is put in place at once, and after an error nothing is."""
-    path.parent.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".new-") as beside:
-        yield Path(beside) / path.name
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(Path(beside) / path.name, 0o666 & ~mask)  # some writers make files that only their owner can read
-        os.replace(Path(beside) / path.name, path)
-
-
 def store(chunks: Iterable[Tensor], shape: tuple[int, ...], path: Path) -> Tensor:
     """Write samples as they come to a .npy, .npz or .png file, through a file mapped into memory.
 
@@ -63,7 +53,7 @@ def store(chunks: Iterable[Tensor], shape: tuple[int, ...], path: Path) -> Tenso
     Returns:
         As many of the first as a preview shows.
     """
-    with placed(path) as new:
+    with replacing(path) as new:
         held = new.with_suffix(".npy")
         try:
             rows = np.lib.format.open_memmap(held, mode="w+", dtype=np.float32, shape=shape)
@@ -76,7 +66,7 @@ def store(chunks: Iterable[Tensor], shape: tuple[int, ...], path: Path) -> Tenso
         warn_of_nonfinite(rows)
         if path.suffix == ".png":
             sheet(torch.from_numpy(rows)).save(new)
-        first = torch.from_numpy(np.array(rows[: SHOWN * CLOUD if shape[1:] == (2,) else SHOWN]))
+        first = torch.from_numpy(np.array(rows[: drawn_count(shape[1:], SHOWN)]))
         rows.flush()
         if path.suffix == ".npz":
             with zipfile.ZipFile(new, "w") as file:
@@ -100,7 +90,7 @@ def sheet(x: Tensor) -> Image.Image:
 
 def save(picture: Image.Image, path: Path) -> None:
     """Write a picture."""
-    with placed(path) as new:
+    with replacing(path) as new:
         picture.save(new)
 
 
@@ -119,4 +109,4 @@ def finish(path: Path, picture: Image.Image | None = None, as_json: bool = False
     """Show the picture, if there is one to show, and print the file's name on stdout."""
     if picture is not None:
         preview(picture)
-    print(json_line({"schema": 1, "file": str(path)}) if as_json else path)
+    print(json_line({"schema": 2, "file": str(path)}) if as_json else path)

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ebmkit.data.examples import as_examples
-from ebmkit.data.folder import COLOUR, ENDS, GREY, GREY16, ORIENTATION, TAIL, decoded
+from ebmkit.data.image_folder import COLOUR, ENDS, GREY, GREY16, ORIENTATION, TAIL, decoded
 from ebmkit.data.images import Channels, Fit, check_fitting, fitted
 from ebmkit.errors import UsageError
 
@@ -24,8 +24,8 @@ CHUNK = 1000  # rows read in one go when all headers are looked at
 class EncodedImages(Dataset[Tensor]):
     """The image column of a `datasets.Dataset`: rows stay on disk, and are decoded when they are asked for.
 
-    Each is float32 `(C, H, W)` in [-1, 1], made of its file as in `ebmkit.data.folder`. All headers are read at once,
-    so that an image that does not fit is found before training begins.
+    Each is float32 `(C, H, W)` in [-1, 1], decoded as in `ebmkit.data.image_folder`. All headers are read at once, so
+    that an image that does not fit is found before training begins.
 
     Args:
         rows: The rows, with the images undecoded: a mapping of `bytes` and `path` each.

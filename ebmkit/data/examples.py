@@ -1,6 +1,8 @@
 """Any data set, seen as examples of one shape in [-1, 1], and the endless batches drawn from it."""
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -76,6 +78,14 @@ class Examples:
             index = int(indices[int(finite.int().argmin())])
             raise UsageError(f"example {index} holds NaN or infinity: mend it or leave it out of the data set")
         return batch
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What tells this data set from others: how many examples, their shape, and a hash of a few of them."""
+        digest = hashlib.sha256()
+        for index in torch.linspace(0, len(self) - 1, min(8, len(self))).long():
+            digest.update(self.fetch(index[None]).numpy().tobytes())
+        return f"{len(self)} of shape {self.shape}, {digest.hexdigest()[:16]}"
 
     def _read(self, indices: Tensor) -> Tensor | list[Tensor]:
         if isinstance(self.source, Tensor):

@@ -4,8 +4,8 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from ebmkit.analysis import convergence, energies, neighbours
-from ebmkit.diagnostics import SHORTEST
+from ebmkit.evaluation.analysis import convergence, energies, neighbours
+from ebmkit.evaluation.diagnostics import SHORTEST
 from ebmkit.report.figures import curves
 from ebmkit.report.layout import gallery, paragraph, picture, plots, strip
 from ebmkit.report.subject import Subject, some

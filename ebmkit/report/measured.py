@@ -7,9 +7,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ebmkit.analysis import energies, moments
 from ebmkit.errors import UsageError
-from ebmkit.history import correlations
+from ebmkit.evaluation.analysis import energies, moments
+from ebmkit.evaluation.training_curves import correlations
 from ebmkit.report.figures import band, curves, histograms, scatter
 from ebmkit.report.layout import paragraph, plots, table
 from ebmkit.report.subject import Subject

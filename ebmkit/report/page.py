@@ -13,7 +13,7 @@ import torch
 import ebmkit
 from ebmkit.data.examples import Examples
 from ebmkit.errors import UsageError, check
-from ebmkit.folder import replace
+from ebmkit.files import write_text
 from ebmkit.report import drawn, measured
 from ebmkit.report.layout import paragraph
 from ebmkit.report.subject import Subject
@@ -93,7 +93,7 @@ def write(
     )
     path = folder / "report.html" if path is None else path
     try:
-        replace(path, render(subject, full))
+        write_text(path, render(subject, full))
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}; expected a path like runs/a/report.html") from None
     return path

@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from torch import Generator, Tensor
 
-from ebmkit.analysis import Along, energy_along
 from ebmkit.data.examples import Examples
 from ebmkit.errors import UsageError
-from ebmkit.history import history
+from ebmkit.evaluation.analysis import Along, energy_along
+from ebmkit.evaluation.training_curves import history
 from ebmkit.pictures import drawable
 from ebmkit.shortrun import ShortRun
 

@@ -54,8 +54,13 @@ class HMC(Sampler):
             raise UsageError("mass must be above 0 and finite everywhere")
 
     @property
+    def implied_temperature(self) -> float:
+        """The setting `temperature`."""
+        return self.temperature
+
+    @property
     def promises(self) -> Promises:
-        """With `adjust`, steps in detailed balance with exp(-E / temperature)."""
+        """With `adjust`, every step satisfies detailed balance with exp(-E / temperature)."""
         return Promises(
             temperature=self.temperature if self.adjust else None,
             reversible=self.adjust,

@@ -49,13 +49,13 @@ class Langevin(Sampler):
             check("clamp's upper end", self.clamp[1], above=self.clamp[0])
 
     @property
-    def temperature(self) -> float:
+    def implied_temperature(self) -> float:
         """The temperature T of exp(-E/T) that this drift and this noise discretise: noise² / (2 step_size)."""
         return self.noise**2 / (2 * self.step_size)
 
     @property
     def promises(self) -> Promises:
-        """K gradients. No law is left as it is: nothing corrects the discretisation."""
+        """K gradients. There is no exact invariant distribution: nothing corrects the discretisation."""
         return Promises(
             gradients=self.steps, stochastic=self.noise > 0, homogeneous=True, translates=self.clamp is None
         )

@@ -5,9 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ebmkit.config.settings import REQUIRED, signature
 from ebmkit.data.examples import Examples
 from ebmkit.errors import UsageError
-from ebmkit.settings import REQUIRED, signature
 from ebmkit.testing.globals import changed_by, seeded
 from ebmkit.testing.kit import NotPromised, Subject, require
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ebmkit.interfaces import evaluate, evaluating, value_and_grad
+from ebmkit.interfaces import energy_values, eval_mode, value_and_grad
 from ebmkit.testing.globals import changed_by, seeded
 from ebmkit.testing.kit import NotPromised, Subject, require
 from ebmkit.testing.making import call, close, in_dtype, new_energy, new_module, normal, uniform
@@ -54,7 +54,7 @@ def energies_repeat_in_evaluation_mode(subject: Subject) -> None:
     advice = "random layers must be off in evaluation mode: nn.Dropout, or functional.dropout(training=self.training)"
     same = torch.equal(call(energy, x, seed=1), call(energy, x, seed=2))
     require(same, f"a second call gave other energies; {advice}")
-    with torch.no_grad(), evaluating(energy):
+    with torch.no_grad(), eval_mode(energy):
         drawn = changed_by(lambda: energy(x))
     require(not drawn, f"a call changed the random state of {drawn}; {advice}")
 
@@ -107,7 +107,7 @@ def energies_can_be_copied(subject: Subject) -> None:
     """After a call `copy.deepcopy` gives the same energy, which then goes its own way, as a moving average does."""
     energy, x = new_module(subject), uniform(subject, 4)
     with seeded(0):
-        evaluate(energy, x)
+        energy_values(energy, x)
     try:
         twin = copy.deepcopy(energy)
     except Exception as error:
@@ -136,7 +136,7 @@ def energies_give_every_parameter_a_gradient(subject: Subject) -> None:
     if not trained:
         raise NotPromised("a parameter to train")
     with seeded(0):
-        mean = evaluate(energy, uniform(subject, 4)).mean()
+        mean = energy_values(energy, uniform(subject, 4)).mean()
     gradients = torch.autograd.grad(mean, [*trained.values()], allow_unused=True)
     without = [
         name for name, one in zip(trained, gradients, strict=True) if one is None or not bool(one.isfinite().all())

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from ebmkit.config.settings import bind
 from ebmkit.errors import UsageError, nearest
-from ebmkit.settings import bind
 
 # The modules whose checks a kind must pass.
 HOMES = {
@@ -33,7 +33,7 @@ FIRST = {
 # Shapes of examples that a part is tried on, where none is given: points, grey images, colour images.
 SHAPES = ((2,), (1, 8, 8), (3, 32, 32))
 # Modules that parts go through: an error that leaves these came from the part.
-OURS = ("ebmkit.interfaces", "ebmkit.settings", "ebmkit.errors")
+OURS = ("ebmkit.interfaces", "ebmkit.config.settings", "ebmkit.errors")
 
 
 class Failed(AssertionError):

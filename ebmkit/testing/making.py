@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
-from ebmkit.interfaces import EnergyFn, evaluating
+from ebmkit.interfaces import EnergyFn, eval_mode
 from ebmkit.testing.globals import seeded
 from ebmkit.testing.kit import NotPromised, Subject
 
@@ -33,7 +33,7 @@ def in_dtype(energy: Any, dtype: torch.dtype) -> Any:
 
 def call(energy: EnergyFn, x: Tensor, seed: int = 0) -> Tensor:
     """E(x) as it is given, in evaluation mode and without a graph; what it draws globally is by the seed."""
-    with seeded(seed), torch.no_grad(), evaluating(energy):
+    with seeded(seed), torch.no_grad(), eval_mode(energy):
         return energy(x)
 
 

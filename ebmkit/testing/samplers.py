@@ -94,7 +94,7 @@ def chains_can_be_differentiated(subject: Subject) -> None:
     require(
         found.requires_grad,
         "the end does not require gradients though the start does: no detach and no torch.no_grad; who needs no "
-        "gradients reaches energies by `with evaluating(energy): evaluate(energy, x)` of ebmkit.interfaces",
+        "gradients reaches energies by `with eval_mode(energy): evaluate(energy, x)` of ebmkit.interfaces",
     )
     (gradient,) = torch.autograd.grad(found, given)
     along = float((gradient * direction).sum())
@@ -104,5 +104,5 @@ def chains_can_be_differentiated(subject: Subject) -> None:
         math.isclose(along, slope, rel_tol=1e-4),
         f"along one direction the chain's end changes by {slope:.6g}, but its gradient says {along:.6g}: no detach "
         f"and no .data in the step, and energies by value_and_grad; who needs no gradients has `with "
-        f"evaluating(energy): evaluate(energy, x)` of ebmkit.interfaces",
+        f"eval_mode(energy): evaluate(energy, x)` of ebmkit.interfaces",
     )

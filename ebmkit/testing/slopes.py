@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from ebmkit.interfaces import EnergyFn, evaluate, evaluating, value_and_grad
+from ebmkit.interfaces import EnergyFn, energy_values, eval_mode, value_and_grad
 from ebmkit.testing.globals import changed_by
 from ebmkit.testing.kit import NotPromised, Subject, require
 from ebmkit.testing.making import call, close, in_dtype, new_energy, normal, uniform
@@ -73,8 +73,8 @@ def own_value_and_grad_agrees_with_autograd(subject: Subject) -> None:
     if not hasattr(energy, "value_and_grad"):
         raise NotPromised("a method value_and_grad(x) of its own")
     found = value_and_grad(energy, x)
-    with evaluating(energy):
-        expected = value_and_grad(lambda x: evaluate(energy, x), x)
+    with eval_mode(energy):
+        expected = value_and_grad(lambda x: energy_values(energy, x), x)
     for name, one, other in zip(("values", "gradient"), found, expected, strict=True):
         agree = one.shape == other.shape and close(one, other)
         require(agree, f"the {name} of value_and_grad are not those of forward; mend it, or leave it out")

@@ -10,8 +10,8 @@ from torch import Generator, Tensor, nn
 
 from ebmkit.data.examples import Examples
 from ebmkit.interfaces import Energy, EnergyFn, InitDistribution, Sampler, State, noise_like, value_and_grad
+from ebmkit.methods.maximum_likelihood import Trainer, Update
 from ebmkit.testing.kit import Subject
-from ebmkit.training import Step, Trainer
 
 UPDATES = 5
 BATCH = 8
@@ -87,10 +87,10 @@ class Training:
         self.trainer = Trainer(energy, Walk(), Bank(shape), optimizer, Generator().manual_seed(1))
         self.examples = Examples(torch.rand(64, *shape, generator=Generator().manual_seed(2)) * 2 - 1)
 
-    def updates(self, count: int = UPDATES) -> Iterator[Step]:
+    def updates(self, count: int = UPDATES) -> Iterator[Update]:
         """The next updates, bare."""
         for _ in range(count):
-            yield self.trainer.step(self.examples.fetch(torch.arange(BATCH) + self.trainer.index))
+            yield self.trainer.update(self.examples.fetch(torch.arange(BATCH) + self.trainer.index))
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint of it would hold."""
@@ -106,7 +106,7 @@ class Training:
             "requires_grad": [parameter.requires_grad for parameter in energy.parameters()],
         }
 
-    def watched(self, subject: Subject, steps: Iterator[Step] | None = None) -> Iterator[Step]:
+    def watched(self, subject: Subject, steps: Iterator[Update] | None = None) -> Iterator[Update]:
         """The next updates, or these `steps`, as they come out of a watcher."""
         facts: dict[str, Any] = {
             "steps": self.updates() if steps is None else steps,

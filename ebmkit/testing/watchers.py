@@ -8,10 +8,10 @@ from functools import wraps
 from pathlib import Path
 
 from ebmkit.errors import UsageError
+from ebmkit.methods.maximum_likelihood import Update
 from ebmkit.testing.globals import changed_by
 from ebmkit.testing.kit import SHAPES, Subject, require
 from ebmkit.testing.training import UPDATES, Training, same
-from ebmkit.training import Step
 
 
 def _on_some_data(check: Callable[[Subject, Training], None]) -> Callable[[Subject], None]:
@@ -119,7 +119,7 @@ def watchers_pass_errors_on(subject: Subject, training: Training) -> None:
     training.folder.mkdir(parents=True)
     planted = RuntimeError("planted by the test of the watcher")
 
-    def failing() -> Iterator[Step]:
+    def failing() -> Iterator[Update]:
         yield from training.updates(2)
         raise planted
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Generator
 
-from ebmkit.interfaces import Promises, State, evaluate, evaluating, noise_like, value_and_grad
+from ebmkit.interfaces import Promises, State, energy_values, eval_mode, noise_like, value_and_grad
 from faulty.planting import fault
 from faulty.right import Plain
 
@@ -103,8 +103,8 @@ class TakesTwoGradients(Plain):
 class SaysTheEnergyOfTheEnd(Plain):
     def chain(self, energy, x, rng):
         for state in super().chain(energy, x, rng):
-            with evaluating(energy):
-                value = evaluate(energy, state.x).detach()
+            with eval_mode(energy):
+                value = energy_values(energy, state.x).detach()
             yield State(state.x, state.info | {"energy": value})
 
 
@@ -124,8 +124,8 @@ class ComputesInDouble(Plain):
 class KeepsTheGraph(Plain):
     def look(self, energy, x):
         _, gradient = value_and_grad(energy, x)
-        with torch.inference_mode(False), torch.enable_grad(), evaluating(energy):
-            return evaluate(energy, x.clone()), gradient
+        with torch.inference_mode(False), torch.enable_grad(), eval_mode(energy):
+            return energy_values(energy, x.clone()), gradient
 
 
 @fault("chains_can_be_differentiated")

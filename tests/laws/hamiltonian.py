@@ -8,7 +8,7 @@ import torch
 from scipy import special
 from torch import Generator, Tensor
 
-from ebmkit.diagnostics import effective_sample_size
+from ebmkit.evaluation.diagnostics import effective_sample_size
 from ebmkit.energies.analytic import DoubleWell, Gaussian
 from ebmkit.interfaces import value_and_grad
 from ebmkit.samplers.hmc import HMC

@@ -15,7 +15,7 @@ from torch import Generator, Tensor, nn
 from ebmkit.energies.analytic import Gaussian
 from ebmkit.interfaces import EnergyFn, InitDistribution, Sampler, State
 from ebmkit.samplers.langevin import Langevin
-from ebmkit.training import Trainer
+from ebmkit.methods.maximum_likelihood import Trainer
 from laws.law import Law, normal, rng
 
 UPDATES, BATCH = 200, 400
@@ -62,7 +62,7 @@ def train(
     optimizer = torch.optim.SGD(energy.parameters(), lr=lr, **wrong)
     trainer = Trainer(energy, sampler, init, optimizer, rng(61), schedule=lambda index: 1 / index)
     for _ in range(UPDATES):
-        trainer.step(batch())
+        trainer.update(batch())
 
 
 def gradient(*, sign: float = 1.0, weight: float = 0.0) -> float:
@@ -71,7 +71,7 @@ def gradient(*, sign: float = 1.0, weight: float = 0.0) -> float:
     optimizer = torch.optim.SGD(energy.parameters(), lr=0.1)
     trainer = Trainer(energy, Langevin(steps=5), Cloud(3, START), optimizer, rng(62), energy_l2=weight)
     batch = CENTRE + normal(rng(63), BATCH, 3)
-    fake = trainer.step(batch).fake
+    fake = trainer.update(batch).fake
     assert energy.mean.grad is not None
     return float((energy.mean.grad - sign * (fake.mean(0) - batch.mean(0))).abs().max()) / 2e-7
 

@@ -24,7 +24,7 @@ class Mala(Sampler):
 
     In the first `warmup` steps each chain brings its own step size to the acceptance probability `target` by dual
     averaging; the averaged step size is used from then on. Only the steps after the warmup leave exp(-E / temperature)
-    as it is. Step sizes then depend on the start, and derivatives of the chain include that: they may become large.
+    as it is. Update sizes then depend on the start, and derivatives of the chain include that: they may become large.
 
     A chain of n steps costs `n + 1` gradients: energy and gradient of where a step ended are those of the next.
 

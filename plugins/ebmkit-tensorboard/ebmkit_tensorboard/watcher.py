@@ -8,27 +8,27 @@ from typing import Any
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
-from ebmkit import Step, Trainer
-from ebmkit.config import dumps
+from ebmkit import Update, Trainer
+from ebmkit.config.layers import dumps
 from ebmkit.errors import check
 from ebmkit.pictures import drawable, grid
-from ebmkit.watch import measures
+from ebmkit.watchers.watch import scalars
 
-Steps = Iterator[Step]
+Updates = Iterator[Update]
 
 
 def tensorboard(
-    steps: Steps,
+    steps: Updates,
     trainer: Trainer,
     folder: Path,
     config: Mapping[str, Mapping[str, Any]],
     *,
     every: int = 1,
     images: int = 100,
-) -> Steps:
+) -> Updates:
     """Write figures, samples and the configuration to `tensorboard/` in the run's folder.
 
-    The figures are those of `ebmkit.watch.measures`, each a scalar of its name. The samples are where the chains of
+    The figures are those of `ebmkit.watchers.watch.measures`, each a scalar of its name. The samples are where the chains of
     an update ended, the whole batch as one picture. The files are closed at the end, when the consumer leaves, and
     on an error. A run that is taken up again goes on with its curves; TensorBoard then hides what was written after
     the checkpoint.
@@ -43,7 +43,7 @@ def tensorboard(
     check("every", every, at_least=0)
     check("images", images, at_least=0)
 
-    def watched() -> Steps:
+    def watched() -> Updates:
         done = trainer.index
         with SummaryWriter(str(folder / "tensorboard"), purge_step=done + 1 if done else None) as writer:
             # Behind four blanks, Markdown leaves a text as it is.
@@ -51,7 +51,7 @@ def tensorboard(
             writer.add_text("config", text, done)
             for step in steps:
                 if every and step.index % every == 0:
-                    for name, value in measures(step).items():
+                    for name, value in scalars(step).items():
                         writer.add_scalar(name, value, step.index)
                 if images and step.index % images == 0 and drawable(tuple(step.fake.shape[1:])):
                     picture = grid(step.fake, columns=math.ceil(math.sqrt(len(step.fake))))

@@ -22,13 +22,13 @@ from ebmkit_tensorboard import watcher
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from typer.testing import CliRunner
 
-from ebmkit import Step, UsageError
+from ebmkit import Update, UsageError
 from ebmkit.cli.main import app
-from ebmkit.config import dumps
+from ebmkit.config.layers import dumps
 from ebmkit.pictures import grid
 from ebmkit.testing import conforms
 from ebmkit.testing.training import Training
-from ebmkit.watch import measures
+from ebmkit.watchers.watch import scalars
 
 CONFIG = {"sampler": {"use": "langevin", "steps": 3, "clip": None}, "train": {"iterations": 5}}
 ALL = ["loss", "gap", "real_energy", "fake_energy", "gradient_norm", "displacement", "start_gradient", "end_gradient"]
@@ -39,7 +39,7 @@ def test_it_is_a_watcher(check):
     check()
 
 
-def watched(training: Training, steps: Iterator[Step] | None = None, **settings: Any) -> Iterator[Step]:
+def watched(training: Training, steps: Iterator[Update] | None = None, **settings: Any) -> Iterator[Update]:
     training.folder.mkdir(parents=True, exist_ok=True)
     source = training.updates() if steps is None else steps
     return watcher.tensorboard(source, training.trainer, training.folder, CONFIG, **settings)
@@ -61,8 +61,8 @@ def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
     return {name: [(one.step, one.value) for one in events.Scalars(name)] for name in events.Tags()["scalars"]}
 
 
-def expected(steps: list[Step]) -> dict[str, list[tuple[int, float]]]:
-    return {name: [(step.index, measures(step)[name]) for step in steps] for name in measures(steps[0])}
+def expected(steps: list[Update]) -> dict[str, list[tuple[int, float]]]:
+    return {name: [(step.index, scalars(step)[name]) for step in steps] for name in measures(steps[0])}
 
 
 def picture(event: Any) -> np.ndarray:
@@ -133,7 +133,7 @@ def test_a_resumed_run_goes_on_with_its_curves_and_later_figures_are_purged(tmp_
     assert [event.step for event in read(run.folder).Images("samples")] == [1, 2, 3, 4, 5]
 
 
-def failing(run: Training) -> Iterator[Step]:
+def failing(run: Training) -> Iterator[Update]:
     yield from run.updates(2)
     raise RuntimeError("on purpose")
 
@@ -198,10 +198,10 @@ def test_the_command_line_writes_goes_on_and_agrees_with_the_metrics(tmp_path):
 
 
 def test_a_run_that_is_stopped_has_its_figures_on_disk(tmp_path, monkeypatch):
-    def interrupting(step: Step) -> dict[str, float]:
+    def interrupting(step: Update) -> dict[str, float]:
         if step.index == 3:
             os.kill(os.getpid(), signal.SIGINT)
-        return measures(step)
+        return scalars(step)
 
     monkeypatch.setattr(watcher, "measures", interrupting)
     out = tmp_path / "run"

@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 
 from ebmkit import Promises, Sampler, State
 from ebmkit.errors import check
-from ebmkit.interfaces import EnergyFn, evaluate, evaluating, noise_like, per_example
+from ebmkit.interfaces import EnergyFn, energy_values, eval_mode, noise_like, per_example
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class Metropolis(Sampler):
 
     @property
     def promises(self) -> Promises:
-        """Steps in detailed balance with exp(-E / temperature), without gradients."""
+        """Updates in detailed balance with exp(-E / temperature), without gradients."""
         return Promises(temperature=self.temperature, reversible=True, gradients=0)
 
     def chain(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Iterator[State]:
@@ -64,6 +64,6 @@ class Metropolis(Sampler):
 
 def energies(energy: EnergyFn, x: Tensor) -> Tensor:
     """E(x) `(B,)` in evaluation mode, in at least single precision; free of graphs unless `x` requires a gradient."""
-    with torch.set_grad_enabled(x.requires_grad and torch.is_grad_enabled()), evaluating(energy):
-        value = evaluate(energy, x)
+    with torch.set_grad_enabled(x.requires_grad and torch.is_grad_enabled()), eval_mode(energy):
+        value = energy_values(energy, x)
     return value.to(torch.promote_types(value.dtype, torch.float32))

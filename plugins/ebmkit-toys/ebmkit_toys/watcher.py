@@ -8,17 +8,17 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Generator, Tensor, nn
 
-from ebmkit import Step, Trainer, UsageError
+from ebmkit import Update, Trainer, UsageError
 from ebmkit.data.examples import Examples
 from ebmkit.errors import check
-from ebmkit.interfaces import evaluate, evaluating
+from ebmkit.interfaces import energy_values, eval_mode
 
 INK, RED = (200, 90, 20), (255, 0, 0)
 SIDE = 384  # pixels along a side; a grid that is coarser is enlarged
 
 
 def density(
-    steps: Iterator[Step],
+    steps: Iterator[Update],
     trainer: Trainer,
     folder: Path,
     examples: Examples,
@@ -29,7 +29,7 @@ def density(
     extent: float = 1.8,
     points: int = 500,
     temperature: float = 1.0,
-) -> Iterator[Step]:
+) -> Iterator[Update]:
     """Draw exp(-E / temperature) of the model as `density/<index>.png`, with real examples as dots over it.
 
     The darkest place is the most likely one, and white is a density of 0. Red is where the energy is NaN or minus
@@ -55,7 +55,7 @@ def density(
     period = max(1, iterations // 10) if every is None else every
     chosen = torch.randint(len(examples), (points,), generator=Generator().manual_seed(0))
 
-    def watched() -> Iterator[Step]:
+    def watched() -> Iterator[Update]:
         for step in steps:
             if period and (step.index % period == 0 or step.index == iterations):
                 values = energies(trainer.model, cells, extent, trainer.rng.device) / temperature
@@ -71,8 +71,8 @@ def energies(model: nn.Module, cells: int, extent: float, device: torch.device) 
     """Energies `(cells, cells)` in the middles of the grid's cells, the highest row first, on the CPU."""
     middles = extent * ((2 * torch.arange(cells, device=device) + 1) / cells - 1)
     grid = torch.cartesian_prod(middles.flip(0), middles).flip(1)
-    with torch.no_grad(), evaluating(model):
-        return evaluate(model, grid).float().view(cells, cells).cpu()
+    with torch.no_grad(), eval_mode(model):
+        return energy_values(model, grid).float().view(cells, cells).cpu()
 
 
 def shaded(energies: Tensor) -> Image.Image:

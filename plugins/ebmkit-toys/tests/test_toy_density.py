@@ -16,7 +16,7 @@ from ebmkit_toys.watcher import INK, RED, density, dotted, energies, shaded
 from PIL import Image
 from torch import Generator, Tensor, nn
 
-from ebmkit import Step, Trainer, UsageError
+from ebmkit import Update, Trainer, UsageError
 from ebmkit.data.examples import Examples
 from ebmkit.energies.mlp import MLP
 from ebmkit.inits.uniform import Uniform
@@ -50,7 +50,7 @@ def points(count: int = 50) -> Examples:
     return Examples(torch.rand(count, 2, generator=Generator().manual_seed(1)) * 2 - 1)
 
 
-def updates(training: Trainer, count: int) -> Iterator[Step]:
+def updates(training: Trainer, count: int) -> Iterator[Update]:
     for _ in range(count):
         yield training.step(points().fetch(torch.arange(8)))
 

@@ -8,17 +8,17 @@ from typing import Any, Literal
 
 import wandb as client
 
-from ebmkit import Step, UsageError
+from ebmkit import Update, UsageError
 from ebmkit.errors import check
 from ebmkit.pictures import drawable, grid
-from ebmkit.watch import measures
+from ebmkit.watchers.watch import scalars
 
-Steps = Iterator[Step]
+Updates = Iterator[Update]
 Mode = Literal["online", "offline", "disabled"]
 
 
 def wandb(
-    steps: Steps,
+    steps: Updates,
     folder: Path,
     config: Mapping[str, Mapping[str, Any]],
     *,
@@ -28,10 +28,10 @@ def wandb(
     every: int = 1,
     images: int = 100,
     timeout: float = 90.0,
-) -> Steps:
+) -> Updates:
     """Log figures, samples and the configuration to Weights & Biases; its files are in `wandb/` in the run's folder.
 
-    The figures are those of `ebmkit.watch.measures`, logged at the update that they are of. The samples are where the
+    The figures are those of `ebmkit.watchers.watch.measures`, logged at the update that they are of. The samples are where the
     chains of an update ended, the whole batch as one picture. The run is finished at the end, when the consumer leaves,
     and on an error, then as failed. Its id is kept in `wandb-id.txt`, and a run that is taken up again has the same.
 
@@ -54,7 +54,7 @@ def wandb(
     if mode == "online" and client.run is None:  # whoever has a run of his own is logged in
         check_key()
 
-    def watched() -> Steps:
+    def watched() -> Updates:
         if mode == "disabled":
             yield from steps
             return
@@ -63,7 +63,7 @@ def wandb(
             for step in steps:
                 logged: dict[str, Any] = {}
                 if every and step.index % every == 0:
-                    logged |= measures(step)
+                    logged |= scalars(step)
                 if images and step.index % images == 0 and drawable(tuple(step.fake.shape[1:])):
                     columns = math.ceil(math.sqrt(len(step.fake)))
                     logged["samples"] = client.Image(grid(step.fake, columns))

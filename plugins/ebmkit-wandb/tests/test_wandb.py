@@ -19,12 +19,12 @@ import wandb as client
 from ebmkit_wandb import watcher
 from typer.testing import CliRunner
 
-from ebmkit import Step, UsageError
+from ebmkit import Update, UsageError
 from ebmkit.cli.main import app
 from ebmkit.pictures import grid
 from ebmkit.testing import conforms
 from ebmkit.testing.training import Training
-from ebmkit.watch import measures
+from ebmkit.watchers.watch import scalars
 
 CONFIG = {"sampler": {"use": "langevin", "steps": 3, "clip": None}, "watch.wandb": {"every": 1}}
 
@@ -74,13 +74,13 @@ def training(tmp_path: Path, shape: tuple[int, ...] = (2,)) -> Training:
     return run
 
 
-def watched(run: Training, steps: Iterator[Step] | None = None, **settings: Any) -> Iterator[Step]:
+def watched(run: Training, steps: Iterator[Update] | None = None, **settings: Any) -> Iterator[Update]:
     return watcher.wandb(run.updates() if steps is None else steps, run.folder, CONFIG, **settings)
 
 
 def test_the_measures_of_each_update_are_logged_at_it(tmp_path, recorder):
     steps = list(watched(training(tmp_path)))
-    assert recorder.logged == [(step.index, measures(step)) for step in steps]
+    assert recorder.logged == [(step.index, scalars(step)) for step in steps]
 
 
 @pytest.mark.parametrize(("every", "images", "indices"), [(0, 0, []), (2, 0, [2, 4]), (2, 3, [2, 3, 4]), (0, 5, [5])])
@@ -146,7 +146,7 @@ def test_disabled_logs_nothing_and_leaves_nothing(tmp_path, recorder):
     assert (recorder.given, list(run.folder.iterdir())) == ([], [])
 
 
-def failing(run: Training) -> Iterator[Step]:
+def failing(run: Training) -> Iterator[Update]:
     yield from run.updates(2)
     raise RuntimeError("on purpose")
 
@@ -176,7 +176,7 @@ def test_a_real_offline_run_keeps_every_figure_the_pictures_and_the_configuratio
     (written,) = kept(run.folder)
     for step in steps:
         assert all(
-            name.encode() in written and repr(value).encode() in written for name, value in measures(step).items()
+            name.encode() in written and repr(value).encode() in written for name, value in scalars(step).items()
         )
     assert json.dumps(CONFIG["sampler"], separators=(",", ":")).encode() in written
     assert len(list(run.folder.glob("wandb/offline-run-*/files/media/images/samples_*.png"))) == 2

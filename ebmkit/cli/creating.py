@@ -1,0 +1,25 @@
+"""The command that makes a new plug-in package."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ebmkit.cli.complete import kinds
+from ebmkit.cli.console import errors, out, say
+from ebmkit.registry import scaffold
+
+
+def new_plugin(
+    name: Annotated[str, typer.Argument(help="Name of the package, like my-sampler; it becomes its folder's.")],
+    kind: Annotated[str, typer.Option("--kind", help="energy, sampler, init, data or watcher.", autocompletion=kinds)],
+    folder: Annotated[Path, typer.Option("--out", help="Folder to make it in.")] = Path(),
+) -> None:
+    """Make a plug-in package to begin from: one part that works, its tests, and a README."""
+    with errors():
+        paths = scaffold.create(name, kind, folder)
+        for path in paths:
+            out().print(str(path), markup=False)
+        say("next:")
+        for command in scaffold.commands(paths[0], kind):
+            say(f"  {command}")

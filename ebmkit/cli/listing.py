@@ -1,0 +1,85 @@
+"""Commands that look at the parts: list, show, version."""
+
+import inspect
+import json
+import platform
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed
+from typing import Annotated
+
+import typer
+
+import ebmkit
+from ebmkit.cli.complete import kinds, names
+from ebmkit.cli.console import errors, out, tabled, warn_of_plugins
+from ebmkit.registry.component import KINDS, Component
+from ebmkit.registry.lookup import get_registry
+
+
+def list_parts(
+    kind: Annotated[
+        str | None, typer.Argument(help="energy, sampler, init, data, watcher or features.", autocompletion=kinds)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """List the parts that can be picked by name, with the package that each came with."""
+    with errors():
+        if kind is not None and kind not in KINDS:
+            get_registry().find(kind, "")
+        shown = KINDS if kind is None else (kind,)
+        parts = [component for each in shown for component in get_registry().of_kind(each)]
+        if as_json:
+            print(json.dumps([described(component) for component in parts]))
+        else:
+            rows = [(one.kind, one.name, one.summary, str(one.plugin)) for one in parts]
+            out().print(tabled(("kind", "name", "what it is", "from"), rows, "kind name from"), soft_wrap=False)
+        warn_of_plugins()
+
+
+def described(component: Component) -> dict[str, str]:
+    """A component as JSON."""
+    return {
+        "kind": component.kind,
+        "name": component.name,
+        "summary": component.summary,
+        "package": component.plugin.package,
+        "version": component.plugin.version,
+        "target": component.where,
+    }
+
+
+def show(
+    kind: Annotated[
+        str, typer.Argument(help="energy, sampler, init, data, watcher, features or optimizer.", autocompletion=kinds)
+    ],
+    name: Annotated[str, typer.Argument(help="Its name, as `ebmkit list` gives it.", autocompletion=names)],
+) -> None:
+    """Show one part: what it computes, where it is from, and its settings."""
+    with errors():
+        from ebmkit.config.layers import Value
+        from ebmkit.config.optimizers import settings_of
+        from ebmkit.config.resolution import find, shown
+
+        component = find(kind, name, Value(name, "", ""))
+        asked = settings_of(component, kind)
+        target = component.load()
+        console = out()
+        head = f"{component.kind} {component.name} · {component.plugin} · {component.where}"
+        console.print(head, style="bold", markup=False)
+        doc = (getattr(target, "func", target).__doc__ or "").partition("Args:")[0].rstrip()
+        if kind != "optimizer" and doc:
+            console.print(inspect.cleandoc(doc), markup=False)
+        console.print()
+        section = {"watcher": f"watch.{name}"}.get(kind, kind)
+        titles = ("setting", "type", "default", "what it does")
+        rows = [(f"{section}.{one.name}", one.type, shown(one.default), one.help) for one in asked.settings.values()]
+        console.print(tabled(titles, rows, "setting") if rows else "It has no settings.", soft_wrap=False)
+
+
+def version() -> None:
+    """Print the version, and those of Python and torch."""
+    try:
+        torch = installed("torch")
+    except PackageNotFoundError:
+        torch = "not installed"
+    out().print(f"ebmkit {ebmkit.__version__} (Python {platform.python_version()}, torch {torch})")

@@ -1,0 +1,112 @@
+"""The model that a command opens, and how its work is shown."""
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Generator
+
+from ebmkit.cli.console import err, say
+from ebmkit.config.layers import typed
+from ebmkit.errors import UsageError, check
+from ebmkit.passes import CountedEnergy
+from ebmkit.pictures import drawable, drawn_count
+from ebmkit.runs.device import occupy
+from ebmkit.runs.model import Model, data_of, open_model
+from ebmkit.shortrun import ShortRun
+
+if TYPE_CHECKING:
+    from ebmkit.data.examples import Examples
+
+PATIENCE = 2.0  # seconds after which a bar is due on a terminal
+SILENCE = 30.0  # seconds after which a plain line is due elsewhere
+
+
+def opened(place: Path, weights: str, device: str, seed: int) -> tuple[Model, Generator]:
+    """The model of a run or a file, and the randomness of what is drawn from it; torch gets the threads of the run.
+
+    Raises:
+        UsageError: if the place is no model, does not have these weights, or an option is out of range.
+    """
+    check("seed", seed, at_least=0, below=2**63)
+    model = open_model(place, weights=cast(Any, weights), device=device)
+    occupy(model.threads)
+    return model, Generator(model.device).manual_seed(seed)
+
+
+def examples_of(model: Model, data: str | None, settings: list[str]) -> "Examples":
+    """The examples that a model was trained on, or those that the options name.
+
+    Args:
+        model: The model.
+        data: A data set by name, where others are meant or the examples have moved; None leaves the one of the run.
+        settings: Settings of the section `data`, as `-s` takes them.
+    """
+    pairs = [*([f"data.use={data}"] if data is not None else []), *settings]
+    return data_of(model.saved, typed(pairs, ("data",)) if pairs else None)
+
+
+def enough(n: int | None, images: int, shape: tuple[int, ...], name: str = "n") -> int:
+    """How many examples were asked for by the option `name`; else `images`, or as many points as make a cloud."""
+    if n is None:
+        return drawn_count(shape, images)
+    check(name, n, at_least=1)
+    return n
+
+
+def refuse_undrawable(shape: tuple[int, ...]) -> None:
+    """Refuse to draw examples that are neither images nor points.
+
+    Raises:
+        UsageError: saying what can be done.
+    """
+    if not drawable(shape):
+        raise UsageError(
+            f"examples of shape {shape} cannot be drawn: they are neither images of 1 or 3 channels nor points in the "
+            "plane; to get their values write: ebmkit sample RUN --out FILE.npy"
+        )
+
+
+@contextmanager
+def followed(short: ShortRun, chains: int) -> Iterator[ShortRun]:
+    """The same model, whose work a person can follow: a bar on a terminal, plain lines elsewhere.
+
+    Args:
+        short: The model.
+        chains: How many chains will follow each other.
+    """
+    each = short.sampler.promises.gradients
+    total = None if each is None else each * chains
+    console = err()
+    columns = (
+        TextColumn("passes through the energy"),
+        MofNCompleteColumn(),
+        BarColumn(bar_width=24),
+        TimeRemainingColumn(compact=True),
+    )
+    # What is printed meanwhile goes above the bar, but results stay on stdout.
+    bar = Progress(*columns, console=console, transient=True, redirect_stdout=False)
+    task = bar.add_task("", total=total)
+    began = last = time.perf_counter()
+    count = 0
+
+    def on_pass() -> None:
+        nonlocal count, last
+        count, now = count + 1, time.perf_counter()
+        if console.is_terminal:
+            bar.update(task, completed=count)
+            if not bar.live.is_started and now - began >= PATIENCE:
+                bar.start()
+        elif now - last >= SILENCE:
+            last = now
+            say(f"passes={count}/{total or '?'} seconds={now - began:.0f}")
+
+    try:
+        yield dataclasses.replace(short, energy=CountedEnergy(short.energy, on_pass))
+    finally:
+        if bar.live.is_started:
+            bar.stop()

@@ -1,0 +1,182 @@
+"""Commands that draw from a trained model or pass it on: sample, interpolate, long-run, export."""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from ebmkit.cli.console import errors, say
+from ebmkit.cli.options import Device, Force, Number, Out, Place, Seed, Show, Weights, choice, refuse_unknown
+from ebmkit.errors import UsageError, check
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+    from ebmkit.runs.model import Model
+
+
+def sample(
+    run: Place,
+    n: Number = None,
+    steps: Annotated[int | None, typer.Option(help="K, if not the run's.", show_default=False)] = None,
+    seed: Seed = 0,
+    batch: Annotated[int, typer.Option(help="How many chains run at once.")] = 64,
+    weights: Weights = "auto",
+    device: Device = "auto",
+    out: Out = None,
+    show: Show = False,
+    force: Force = False,
+) -> None:
+    """Draw samples: a picture in a .png file, or numbers in a .npy or .npz file.
+
+    -n is 64, and 4096 for points in the plane. Numbers are float32 (n, *shape), on the scale [-1, 1] of the data and
+    not cut off. stdout carries the file's name.
+    """
+    with errors():
+        from ebmkit.cli import opening, outputs
+
+        refuse_unknown(weights=weights)
+        check("batch", batch, at_least=1)
+        path = outputs.destination(out, outputs.generated(run, "samples.png"), force, (".png", ".npy", ".npz"))
+        model, rng = opening.opened(run, weights, device, seed)
+        if show or path.suffix == ".png":
+            opening.refuse_undrawable(model.shape)
+        n = opening.enough(n, 64, model.shape)
+        sampler = model.short.sampler if steps is None else model.short.sampler.with_steps(steps)
+        short = dataclasses.replace(model.short, sampler=sampler)
+        with opening.followed(short, -(-n // batch)) as followed:
+            first = outputs.store(followed.samples(n, rng, batch=batch), (n, *model.shape), path)
+        outputs.finish(path, outputs.sheet(first) if show else None)
+
+
+def interpolate(
+    run: Place,
+    images: Annotated[
+        list[Path] | None, typer.Argument(metavar="IMAGE IMAGE", help="Two image files; else starts drawn at random.")
+    ] = None,
+    rows: Annotated[
+        int | None, typer.Option(metavar="INTEGER", help="How many pairs z1, z2; see above.", show_default=False)
+    ] = None,
+    columns: Annotated[int, typer.Option(help="How many points on the way, both ends included.")] = 10,
+    fit: Annotated[str, choice("fit", "How image files of another size are fitted")] = "none",
+    seed: Seed = 0,
+    weights: Weights = "auto",
+    device: Device = "auto",
+    out: Out = None,
+    show: Show = False,
+    force: Force = False,
+) -> None:
+    """Walk between two starts z1 and z2 of the chain, and draw where it ends on the way: a row for each pair.
+
+    --rows is 5, and 320 for points in the plane, which are clouds. Above the columns stands rho, the part of z1. With
+    two images, their reconstructions' starts are the ends of one row.
+    """
+    with errors():
+        from ebmkit.cli import opening, outputs
+        from ebmkit.pictures import beside, grid
+
+        refuse_unknown(weights=weights, fit=fit)
+        check("columns", columns, at_least=2)
+        if images and (len(images) != 2 or rows is not None):
+            raise UsageError(f"interpolate takes two image files and then no --rows; given: {len(images)} files")
+        if not images and fit != "none":
+            raise UsageError("--fit is for image files, and none are given; leave it out, or name two after RUN")
+        path = outputs.destination(out, outputs.generated(run, "interpolation.png"), force, (".png",))
+        model, rng = opening.opened(run, weights, device, seed)
+        opening.refuse_undrawable(model.shape)
+        if images:
+            found = starts(images, model, rng, fit)
+            z1, z2 = found[:1], found[1:]
+        else:
+            pairs = opening.enough(rows, 5, model.shape, name="rows")
+            z1, z2 = (model.short.init.sample(pairs, rng) for _ in range(2))
+        with opening.followed(model.short, columns) as followed:
+            way = followed.interpolate(z1, z2, columns)
+        captions = [f"{1 - step / (columns - 1):.4g}" for step in range(columns)]
+        picture = beside({caption: grid(x, columns=1) for caption, x in zip(captions, way, strict=True)})
+        outputs.save(picture, path)
+        outputs.finish(path, picture if show else None)
+
+
+def starts(images: list[Path], model: "Model", rng: "Generator", fit: str) -> "Tensor":
+    """The starts z whose chains end near the images.
+
+    Raises:
+        UsageError: if one of them cannot be used.
+    """
+    from ebmkit.cli.opening import followed
+    from ebmkit.data.single_images import load
+
+    found = load(images, model.shape, fit=cast(Any, fit))
+    if found.failures:
+        raise UsageError(found.failures[0])
+    updates = 200
+    with followed(model.short, (updates + 1) * (1 if model.short.translates else 2)) as short:
+        return short.reconstruct(found.x.to(model.device), rng, updates=updates).z
+
+
+def long_run(
+    run: Place,
+    n: Number = None,
+    times: Annotated[int, typer.Option(help="How many chains of K steps follow each other.")] = 10,
+    every: Annotated[int | None, typer.Option(help="Updates between two figures; else K.", show_default=False)] = None,
+    seed: Seed = 0,
+    weights: Weights = "auto",
+    device: Device = "auto",
+    out: Out = None,
+    show: Show = False,
+    force: Force = False,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object a figure on stdout, the file last.")] = False,
+) -> None:
+    """Let chains go on beyond K, to see what the energy prefers in the long run: a row for each chain.
+
+    -n is 16, and 1024 for points in the plane, which are clouds. stderr carries the mean energy along the way. The
+    picture has a column for the start and one for each K steps, evenly chosen from those of --every.
+    """
+    with errors():
+        from ebmkit.cli import opening, outputs
+        from ebmkit.evaluation.analysis import energies
+        from ebmkit.files import json_line
+        from ebmkit.pictures import strip
+
+        refuse_unknown(weights=weights)
+        path = outputs.destination(out, outputs.generated(run, "long-run.png"), force, (".png",))
+        model, rng = opening.opened(run, weights, device, seed)
+        opening.refuse_undrawable(model.shape)
+        seen = []
+        with opening.followed(model.short, times) as followed:
+            chains = opening.enough(n, 16, model.shape)
+            for point in followed.long_run(chains, rng, times=times, every=every):
+                energy = float(energies(model.short.energy, point.x).mean())
+                say(f"step={point.step} energy={energy:.4f}")
+                if as_json:
+                    print(json_line({"schema": 2, "step": point.step, "energy": energy}), flush=True)
+                seen.append(point)
+        columns = sorted({round((len(seen) - 1) * part / times) for part in range(times + 1)})
+        picture = strip({seen[column].step: seen[column].x for column in columns})
+        outputs.save(picture, path)
+        outputs.finish(path, picture if show else None, as_json)
+
+
+def export(
+    run: Place,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write, like model.safetensors.")],
+    weights: Weights = "auto",
+    force: Force = False,
+) -> None:
+    """Write the model of a run to one .safetensors file: weights, settings, and the state of its init.
+
+    Every command that takes the folder of a run to draw from it takes such a file too, on any machine where the same
+    parts are installed. It contains no data and no code.
+    """
+    with errors():
+        from ebmkit.cli import outputs
+        from ebmkit.runs.model import pick_weights, read_model
+        from ebmkit.runs.model_file import SUFFIX, write_model_file
+
+        refuse_unknown(weights=weights)
+        path = outputs.destination(file, file, force, (SUFFIX,))
+        saved = read_model(run)
+        write_model_file(saved, pick_weights(saved, weights), path)
+        outputs.finish(path)

@@ -1,0 +1,180 @@
+"""The command `ebmkit train`."""
+
+import json
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ebmkit.cli.complete import names_of, preset_names, settings
+from ebmkit.cli.console import errors, say, warn_of_plugins
+from ebmkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from ebmkit.config.layers import Layer
+    from ebmkit.config.recipe import Recipe
+    from ebmkit.runs.run import Run
+
+Text = str | None
+# Options that are short for `-s section.key=value`.
+SHORT = {
+    "energy": "energy.use",
+    "sampler": "sampler.use",
+    "init": "init.use",
+    "data": "data.use",
+    "steps": "sampler.steps",
+    "iterations": "train.iterations",
+    "batch_size": "train.batch_size",
+    "seed": "train.seed",
+    "device": "train.device",
+    "precision": "train.precision",
+    "samples_every": "watch.pictures.every",
+}
+
+
+def train(
+    energy: Annotated[Text, typer.Option(help="Energy, by name.", autocompletion=names_of("energy"))] = None,
+    sampler: Annotated[Text, typer.Option(help="Sampler, by name.", autocompletion=names_of("sampler"))] = None,
+    init: Annotated[Text, typer.Option(help="Where chains start, by name.", autocompletion=names_of("init"))] = None,
+    data: Annotated[Text, typer.Option(help="Data set, by name.", autocompletion=names_of("data"))] = None,
+    steps: Annotated[Text, typer.Option(help="K, the length of one chain.", metavar="INTEGER")] = None,
+    iterations: Annotated[Text, typer.Option(help="Training updates.", metavar="INTEGER")] = None,
+    batch_size: Annotated[Text, typer.Option(help="Examples, and chains, in one update.", metavar="INTEGER")] = None,
+    seed: Annotated[Text, typer.Option(help="Seed of weights, batches and chains.", metavar="INTEGER")] = None,
+    device: Annotated[Text, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
+    precision: Annotated[Text, typer.Option(help="Dtype of the passes of chains: fp32, bf16, tf32 or auto.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The folder of the run; it must not exist.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file of settings.")] = None,
+    preset: Annotated[Text, typer.Option(help="A packaged configuration.", autocompletion=preset_names)] = None,
+    resume: Annotated[Path | None, typer.Option(help="Resume the run in this folder.", metavar="RUN")] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("-s", "--set", help="Any setting: section.key=value.", autocompletion=settings),
+    ] = None,
+    watch: Annotated[
+        list[str] | None,
+        typer.Option(help="Switch on a watcher, by name.", autocompletion=names_of("watcher")),
+    ] = None,
+    samples_every: Annotated[Text, typer.Option(help="Updates between pictures; 0 never.", metavar="INTEGER")] = None,
+    print_config: Annotated[
+        bool, typer.Option("--print-config", help="Print every setting as TOML, and stop.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Build all parts, time one update, and stop.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors, and the folder at the end.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object for every update on stdout.")] = False,
+) -> None:
+    """Train an energy by short-run MCMC. Settings of a part: ebmkit show KIND NAME.
+
+    Later wins: defaults, --preset, --config, options. stdout carries the folder of the run, or JSON lines.
+    """
+    given = {key: value for key, value in locals().items() if key in SHORT and value is not None}
+    with errors():
+        layer = typed_layer(given, setting or [], watch or [])
+        if resume is None:
+            found = new(layer, preset, config, out, print_config, quiet)
+        else:
+            found = resumed(resume, layer, {"--out": out, "--preset": preset, "--config": config}, print_config)
+        if found is None:
+            return
+        if not quiet:
+            warn_of_plugins()
+        if dry_run:
+            print_estimate(found, quiet, as_json)
+        else:
+            go(found, quiet, as_json)
+
+
+def typed_layer(given: dict[str, str], pairs: list[str], watch: list[str]) -> "Layer":
+    """What was typed, as the topmost layer; the same setting by option and by -s is an error."""
+    from ebmkit.config.layers import Value, typed
+
+    layer = typed(pairs)
+    for option, text in given.items():
+        section, _, key = SHORT[option].rpartition(".")
+        flag = f"--{option.replace('_', '-')}"
+        if key in layer.sections.get(section, {}):
+            raise UsageError(f"{SHORT[option]} is given twice: by {flag} and by -s")
+        value = typed([f"{section}.{key}={text}"]).sections[section][key]
+        layer.put(section, key, Value(value.value, flag, text))
+    for name in watch:
+        layer.sections.setdefault(f"watch.{name}", {})
+    return layer
+
+
+def new(
+    typed: "Layer", preset: Text, config: Path | None, out: Path | None, print_config: bool, quiet: bool
+) -> "Run | None":
+    """A new run from the layers; with `print_config` only its settings, printed."""
+    from ebmkit.config import layers
+    from ebmkit.config.resolution import resolve
+    from ebmkit.runs.training import new_run
+
+    below = [*([layers.preset(preset)] if preset else []), *([layers.read(config)] if config else [])]
+    recipe = resolve([*below, typed])
+    for note in recipe.notes if not quiet else ():
+        say(f"note: {note}")
+    if print_config:
+        print_settings(recipe)
+        return None
+    return new_run(recipe, out)
+
+
+def resumed(folder: Path, typed: "Layer", others: dict[str, Any], print_config: bool) -> "Run | None":
+    """A run resumed from its folder; with `print_config` only its settings, printed."""
+    from ebmkit.runs.training import resume_run
+
+    for option, value in others.items():
+        if value is not None:
+            raise UsageError(f"--resume goes on in the run's own folder with its own settings; leave out {option}")
+    run = resume_run(folder, typed)
+    if print_config:
+        print_settings(run.recipe)
+        return None
+    made = run.trainer.index
+    if made >= run.recipe.train.iterations:
+        raise UsageError(f"{folder} has all of its {made} updates; to go on, ask for more: --iterations {2 * made}")
+    return run
+
+
+def print_settings(recipe: "Recipe") -> None:
+    """Print every setting as TOML, once those that need no data are checked."""
+    from ebmkit.runs.training import check_settings
+
+    check_settings(recipe)
+    print(recipe.toml(with_origins=True))
+
+
+def print_estimate(run: "Run", quiet: bool, as_json: bool) -> None:
+    """Print on stdout what the run would cost; nothing is written."""
+    from ebmkit.cli.progress import header
+    from ebmkit.runs.estimate import estimate
+
+    if not quiet:
+        header(run)
+    values = estimate(run)
+    if not quiet:
+        say("dry run   one update made, the first, which is the slowest; nothing written")
+    if as_json:
+        print(json.dumps({"schema": 2, **values}))
+    else:
+        print("\n".join(f"{key}={value}" for key, value in values.items()))
+
+
+def go(run: "Run", quiet: bool, as_json: bool) -> None:
+    """Train to the end, or until somebody asks to stop, and show the updates."""
+    from ebmkit.cli.progress import header, shown
+
+    updates = run.train(announce=say)
+    if not quiet:
+        header(run)
+        say(f"folder    {run.folder}")
+    try:
+        with closing(shown(updates, run, quiet, as_json)) as view:  # type: ignore[type-var]
+            for _ in view:
+                pass
+    finally:
+        if as_json:
+            print(json.dumps({"schema": 2, "status": run.status, "folder": str(run.folder)}), flush=True)
+    if not as_json:
+        print(run.folder)

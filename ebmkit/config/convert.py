@@ -1,0 +1,107 @@
+"""Values as they are typed or stand in TOML, converted to the type that a signature states."""
+
+import os
+import tomllib
+import types
+import typing
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+NONE = "none"  # TOML has no null: this is how a setting without a value is written.
+
+
+def parse(text: str) -> Any:
+    """A typed value: TOML where it is TOML, else the bare word.
+
+    >>> parse("0.1"), parse("true"), parse("[1, 2]"), parse("hmc")
+    (0.1, True, [1, 2], 'hmc')
+    """
+    try:
+        table = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):  # tomllib raises the bare kinds for digits and brackets by the thousand
+        return text
+    return table["value"] if len(table) == 1 else text
+
+
+def convert(value: Any, annotation: Any, text: str | None = None) -> Any:
+    """`value` as the annotated type, or ValueError. Members of a union are tried in order.
+
+    What TOML cannot say (a tensor, another component) is for Python only: here it never matches.
+    """
+    origin = get_origin(annotation)
+    if annotation is Any:
+        return value
+    if origin in (typing.Union, types.UnionType):
+        return _first(value, get_args(annotation), text)
+    if origin is Literal:
+        for choice in get_args(annotation):
+            if text == str(choice) or (value == choice and type(value) is type(choice)):
+                return choice
+    elif origin is tuple and isinstance(value, list | tuple):
+        return _tuple(value, get_args(annotation))
+    elif annotation in (None, type(None)) and value == NONE:
+        return None
+    elif annotation is Path and (text is not None or isinstance(value, str | Path)):
+        # Absolute, so that a run that was made in one folder can be resumed from another.
+        return Path(os.path.abspath(os.path.expanduser(value if isinstance(value, str | Path) else str(text))))
+    elif annotation is str and (text is not None or isinstance(value, str)):
+        return text if text is not None and not isinstance(value, str) else value
+    elif annotation is bool and isinstance(value, bool):
+        return value
+    elif annotation is int and not isinstance(value, bool):
+        if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
+            return int(value)
+    elif annotation is float and isinstance(value, int | float) and not isinstance(value, bool):
+        with suppress(OverflowError):
+            return float(value)
+    raise ValueError(value)
+
+
+def _first(value: Any, members: tuple[Any, ...], text: str | None) -> Any:
+    # "none" is also a string: where both are allowed, none wins.
+    for member in sorted(members, key=lambda m: m is not type(None)):
+        try:
+            return convert(value, member, text)
+        except ValueError:
+            continue
+    raise ValueError(value)
+
+
+def _tuple(values: list[Any] | tuple[Any, ...], members: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(members) == 2 and members[1] is Ellipsis:
+        return tuple(convert(value, members[0]) for value in values)
+    if len(members) != len(values):
+        raise ValueError(values)
+    return tuple(convert(value, member) for value, member in zip(values, members, strict=True))
+
+
+def choices(annotation: Any) -> list[Any]:
+    """The values that an annotation lists, for hints and completion."""
+    if annotation is bool:
+        return ["true", "false"]
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    if get_origin(annotation) in (typing.Union, types.UnionType):
+        return [choice for member in get_args(annotation) for choice in choices(member)]
+    return [NONE] if annotation is type(None) else []
+
+
+def describe(annotation: Any) -> str:
+    """The type in words a user may type: members that only Python can give are left out."""
+    origin = get_origin(annotation)
+    if origin in (typing.Union, types.UnionType):
+        parts = [describe(member) for member in get_args(annotation)]
+        return " | ".join(part for part in parts if part) or "a Python object"
+    if origin is Literal:
+        return " | ".join(str(choice) for choice in get_args(annotation))
+    if origin is tuple:
+        members = ["..." if member is Ellipsis else describe(member) for member in get_args(annotation)]
+        return f"[{', '.join(members)}]"
+    if annotation is type(None):
+        return NONE
+    if annotation is Path:
+        return "path"
+    if annotation in (int, float, bool, str):
+        return str(annotation.__name__)
+    return "any" if annotation is Any else ""

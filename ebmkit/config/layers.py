@@ -1,0 +1,158 @@
+"""Layers of settings: TOML files, presets, and pairs from the command line.
+
+A layer is `{section: {key: value}}`. A watcher's section is `watch.NAME`. Later layers win:
+defaults, preset, configuration file, command line.
+"""
+
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from ebmkit.config.convert import parse
+from ebmkit.errors import UsageError, nearest
+
+PARTS = ("energy", "sampler", "init", "data", "optimizer")
+SECTIONS = (*PARTS, "train", "watch")
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value, where it came from, and its text if it came from the command line."""
+
+    value: Any
+    origin: str
+    text: str | None = None
+
+
+@dataclass
+class Layer:
+    """Values from one place: `sections[section][key]`."""
+
+    name: str
+    sections: dict[str, dict[str, Value]] = field(default_factory=dict)
+
+    def put(self, section: str, key: str, value: Value) -> None:
+        """Set one value."""
+        self.sections.setdefault(section, {})[key] = value
+
+
+def typed(pairs: Iterable[str], sections: tuple[str, ...] = SECTIONS) -> Layer:
+    """The layer of `section.key=value` texts, as `-s` takes them, in any of `sections`.
+
+    Raises:
+        UsageError: for a text of another form, an unknown section, or a key given twice.
+    """
+    layer = Layer("command line")
+    for pair in pairs:
+        path, equals, text = (part.strip() for part in pair.partition("="))
+        section, dot, key = path.rpartition(".")
+        if not (equals and dot and key):
+            raise UsageError(f"-s takes section.key=value, like -s sampler.step_size=0.1, not {pair!r}")
+        check_section(section, f"-s {pair}", sections)
+        if key in layer.sections.get(section, {}):
+            raise UsageError(f"{path} is given twice on the command line")
+        layer.put(section, key, Value(parse(text), f"-s {path}", text))
+    return layer
+
+
+def check_section(section: str, where: str, sections: tuple[str, ...] = SECTIONS) -> None:
+    """Refuse a section that does not exist."""
+    head, dot, name = section.partition(".")
+    if head not in sections:
+        raise UsageError(f"{where}: unknown section '{head}'.{nearest(head, sections)} Sections: {', '.join(sections)}")
+    if head == "watch" and not name:
+        raise UsageError(f"{where}: a watcher's settings are spelt watch.NAME.setting, like watch.pictures.every=100")
+    if head != "watch" and dot:
+        raise UsageError(f"{where}: settings are spelt section.key, like {head}.{name.partition('.')[0]}")
+
+
+def read(path: Path, name: str | None = None) -> Layer:
+    """The layer of a TOML file.
+
+    Raises:
+        UsageError: if it is missing, is not TOML, or has another shape; with file and line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        near = nearest(path.name, [one.name for one in path.parent.glob("*")] if path.parent.is_dir() else [])
+        reason = "no such file" if isinstance(error, FileNotFoundError) else str(error)
+        raise UsageError(f"cannot read configuration {path}: {reason}.{near}") from None
+    return loads(text, name or str(path))
+
+
+def loads(text: str, name: str) -> Layer:
+    """The layer of a TOML text; `name` stands in errors and as the origin of its values."""
+    try:
+        table = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # also for digits and brackets by the thousand
+        raise UsageError(f"{name} is not valid TOML: {error}") from None
+    return layer_of(table, name, lambda section, key: f"{name}:{line_of(text, section, key)}")
+
+
+def layer_of(table: Mapping[str, Any], name: str, place: Callable[[str, str], str] | None = None) -> Layer:
+    """The layer of a table of sections, as TOML has it: `{"sampler": {"steps": 20}, "watch": {"pictures": {...}}}`.
+
+    Args:
+        table: The sections.
+        name: What errors call the table.
+        place: Where a key of a section stands, for errors and as the origin of its value.
+
+    Raises:
+        UsageError: if it has another shape, or an unknown section.
+    """
+    where = place or (lambda section, key: name)
+    watchers = table.get("watch", {})
+    if not isinstance(watchers, Mapping):
+        raise UsageError(f"{where('', 'watch')}: watch takes sections, like [watch.pictures]")
+    sections = {key: values for key, values in table.items() if key != "watch"}
+    layer = Layer(name)
+    for section, values in {**sections, **{f"watch.{key}": values for key, values in watchers.items()}}.items():
+        if not isinstance(values, Mapping):
+            parent, _, key = section.rpartition(".")
+            raise UsageError(
+                f"{where(parent, key)}: '{section}' stands outside a section; write it under one, like [sampler]"
+            )
+        check_section(section, where(section, ""))
+        layer.sections[section] = {}
+        for key, value in values.items():
+            layer.put(section, key, Value(value, where(section, key)))
+    return layer
+
+
+def line_of(text: str, section: str, key: str = "") -> int:
+    """The line where a section, or a key in it, stands; 1 where it is written in some rarer way."""
+    inside = not section
+    for number, line in enumerate(text.splitlines(), start=1):
+        header = re.match(r"\s*\[\s*([^\]]+?)\s*\]", line)
+        if header:
+            inside = header.group(1).replace(" ", "").replace('"', "") == section
+        if inside and (not key or re.match(rf'\s*"?{re.escape(key)}"?\s*=', line)):
+            return number
+    return 1
+
+
+def presets() -> dict[str, str]:
+    """The packaged presets: TOML texts by name."""
+    folder = files("ebmkit.config") / "presets"
+    return {
+        entry.name.removesuffix(".toml"): entry.read_text(encoding="utf-8")
+        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
+        if entry.name.endswith(".toml")
+    }
+
+
+def preset(name: str) -> Layer:
+    """The layer of a packaged preset.
+
+    Raises:
+        UsageError: for an unknown name, with the nearest.
+    """
+    known = presets()
+    if name not in known:
+        raise UsageError(f"unknown preset '{name}'.{nearest(name, known)} Presets: {', '.join(known)}.")
+    return loads(known[name], f"preset {name}")

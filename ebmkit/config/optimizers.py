@@ -1,0 +1,47 @@
+"""The optimisers of torch as components, and the settings of any component."""
+
+from ebmkit.config.settings import Setting, Signature, signature
+from ebmkit.errors import UsageError, nearest
+from ebmkit.registry.component import BUILT_IN, Component
+
+# torch's optimisers have these for other uses.
+INTERNAL = ("capturable", "differentiable", "foreach", "fused", "maximize")
+
+
+def find_optimizer(name: str) -> Component:
+    """An optimiser of torch, by its name in any case; `adam` has a default learning rate of our own, 1e-3.
+
+    Raises:
+        UsageError: for an unknown name, or an optimiser that cannot follow a stochastic gradient.
+    """
+    import torch
+
+    kinds = {
+        key.lower(): value
+        for key, value in vars(torch.optim).items()
+        if isinstance(value, type) and issubclass(value, torch.optim.Optimizer) and value is not torch.optim.Optimizer
+    }
+    unfit = {"lbfgs", "sparseadam"}
+    names = sorted(set(kinds) - unfit)
+    if name.lower() not in names:
+        raise UsageError(f"unknown optimizer '{name}'.{nearest(name.lower(), names)} Installed: {', '.join(names)}.")
+    return Component("optimizer", name.lower(), kinds[name.lower()], BUILT_IN)
+
+
+def settings_of(component: Component, section: str) -> Signature:
+    """The signature of a component; the optimisers of torch take their settings by position."""
+    target = component.load()
+    try:
+        found = signature(target, facts=("params",) if section == "optimizer" else None)
+        if "use" in found.settings:
+            raise ValueError("a setting cannot be called 'use', which names the component")
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"{component.kind} '{component.name}' of {component.plugin} cannot be used: {error}"
+        ) from error
+    if section == "optimizer":
+        for internal in INTERNAL:
+            found.settings.pop(internal, None)
+    if component.name == "adam" and section == "optimizer":
+        found.settings["lr"] = Setting("lr", float, 1e-3, "Learning rate; the paper has 1e-4 and 200,000 updates.")
+    return found

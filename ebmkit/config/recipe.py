@@ -1,0 +1,130 @@
+"""Every part and every setting of a run, complete and checked; parts are built from it."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from torch import nn
+
+from ebmkit.config.settings import bind, signature
+from ebmkit.config.toml import dumps
+from ebmkit.config.train_settings import TrainSettings
+from ebmkit.errors import UsageError, check, one_line
+from ebmkit.interfaces import InitDistribution, Sampler
+from ebmkit.registry.component import BUILT_IN, Component
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+
+KINDS_OF: dict[str, tuple[type, str]] = {
+    "energy": (nn.Module, "a torch.nn.Module"),
+    "sampler": (Sampler, "an ebmkit.Sampler"),
+    "init": (InitDistribution, "an ebmkit.InitDistribution"),
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Every part and every setting of a run.
+
+    Attributes:
+        parts: The chosen component of each section.
+        sections: The value of every setting by section, converted, defaults included; parts have `use` first.
+        origins: Where each value came from.
+        notes: What was dropped on the way, a line each.
+    """
+
+    parts: Mapping[str, Component]
+    sections: Mapping[str, Mapping[str, Any]]
+    origins: Mapping[tuple[str, str], str]
+    notes: tuple[str, ...] = ()
+
+    def settings(self, section: str) -> dict[str, Any]:
+        """The settings of a section, without the name of its component."""
+        return {key: value for key, value in self.sections[section].items() if key != "use"}
+
+    @cached_property
+    def train(self) -> TrainSettings:
+        """The settings of the training loop.
+
+        Raises:
+            UsageError: if one is out of range.
+        """
+        settings = self.settings("train")
+        with naming("train", settings):
+            return TrainSettings(**settings)
+
+    @overload
+    def build(self, section: Literal["energy"], **facts: Any) -> nn.Module: ...
+    @overload
+    def build(self, section: Literal["sampler"], **facts: Any) -> Sampler: ...
+    @overload
+    def build(self, section: Literal["init"], **facts: Any) -> InitDistribution: ...
+    @overload
+    def build(self, section: Literal["optimizer"], **facts: Any) -> "Optimizer": ...
+    @overload
+    def build(self, section: str, **facts: Any) -> Any: ...
+
+    def build(self, section: str, **facts: Any) -> Any:
+        """The part of a section, from its settings and from those of `facts` that it asks for.
+
+        Raises:
+            UsageError: for a setting out of range, or a part that is not of its kind; it says whose part that is.
+        """
+        return build_part(self.parts[section], section, self.settings(section), facts)
+
+    def with_value(self, section: str, key: str, value: Any, origin: str) -> "Recipe":
+        """The same recipe with another value of one setting."""
+        sections = {**self.sections, section: {**self.sections[section], key: value}}
+        return replace(self, sections=sections, origins={**self.origins, (section, key): origin})
+
+    def toml(self, with_origins: bool = False) -> str:
+        """The recipe as TOML, which is itself a legal configuration."""
+        return dumps(self.sections, self.origins if with_origins else None)
+
+
+def build_part(component: Component, section: str, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> Any:
+    """Call a component; an error in the code of a third party says whose it is."""
+    origin = f"in {component.kind} '{component.name}' from {component.plugin}"
+    if section == "optimizer":  # torch's own do not check for NaN and infinities
+        check_finite(section, settings)
+    try:
+        with naming(section, settings):
+            part = bind(component.load(), facts, settings)
+    except UsageError as error:
+        raise error if component.plugin is BUILT_IN else UsageError(f"{error} ({origin})") from error
+    except Exception as error:
+        if component.plugin is not BUILT_IN:
+            error.add_note(origin)
+        raise
+    kind, expected = KINDS_OF.get(section, (object, ""))
+    if not isinstance(part, kind):
+        raise UsageError(f"{section} '{component.name}' returned a {type(part).__name__}, not {expected} ({origin})")
+    return part
+
+
+@contextmanager
+def naming(section: str, settings: Mapping[str, Any]) -> Iterator[None]:
+    """A ValueError about a setting becomes a UsageError that names the section."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        message = one_line(error)
+        if not message.startswith(f"{section}."):
+            names_setting = message.partition(" ")[0] in settings
+            message = f"{section}.{message}" if names_setting else f"{section}: {message}"
+        raise UsageError(message) from error
+
+
+def check_finite(section: str, settings: Mapping[str, Any]) -> None:
+    """Refuse NaN and infinities in a section whose component does not check for them."""
+    for key, value in settings.items():
+        if isinstance(value, float):
+            check(f"{section}.{key}", value)
+
+
+def asks_for(component: Component, fact: str) -> bool:
+    """Whether a component has a positional parameter of this name."""
+    return fact in signature(component.load()).facts

@@ -1,0 +1,146 @@
+"""A component's signature read as settings: names, types, defaults and help, said once.
+
+Positional parameters are facts that the program knows (`shape`, `data`, ...); keyword-only parameters are
+settings that the user may choose.
+"""
+
+import inspect
+import re
+import types
+import typing
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from ebmkit.config.convert import choices, convert, describe
+from ebmkit.errors import UsageError, nearest
+
+REQUIRED = inspect.Parameter.empty
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One keyword-only parameter of a component."""
+
+    name: str
+    annotation: Any
+    default: Any
+    help: str = ""
+
+    @property
+    def type(self) -> str:
+        """The type as users read it: `float | none`."""
+        return describe(self.annotation)
+
+    def convert(self, value: Any, text: str | None = None) -> Any:
+        """`value`, as read from TOML, in this setting's type; `text` is what was typed, where it was typed.
+
+        Raises:
+            UsageError: naming the setting, the expected type and what was given.
+        """
+        try:
+            return convert(value, self.annotation, text)
+        except ValueError:
+            given = value if text is None else text
+            hint = nearest(str(given), [str(choice) for choice in choices(self.annotation)])
+            raise UsageError(f"{self.name} must be {self.type}, not {given!r}.{hint}") from None
+
+
+@dataclass(frozen=True)
+class Lazy:
+    """A fact that is computed only if a component asks for it."""
+
+    get: Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a component asks for: facts by position, settings by name."""
+
+    facts: tuple[str, ...]
+    settings: dict[str, Setting]
+
+
+def signature(target: Callable[..., Any], facts: tuple[str, ...] | None = None) -> Signature:
+    """Read the signature of a class, function or partial.
+
+    Args:
+        target: The component.
+        facts: Where given, these parameters are the facts and every other is a setting (torch's optimisers,
+            which are not ours, take their settings by position).
+
+    Raises:
+        TypeError: if it takes `*args` or `**kwargs`: then its settings have no names.
+    """
+    helps = argument_helps(target)
+    hints = annotations(target)
+    found: list[str] = []
+    settings: dict[str, Setting] = {}
+    for parameter in inspect.signature(target).parameters.values():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise TypeError(f"{name_of(target)} takes {parameter}: every setting needs a name of its own")
+        is_fact = parameter.name in facts if facts is not None else parameter.kind is not parameter.KEYWORD_ONLY
+        if is_fact:
+            found.append(parameter.name)
+        else:
+            name = parameter.name
+            settings[name] = Setting(name, hints.get(name, Any), parameter.default, helps.get(name, ""))
+    return Signature(tuple(found), settings)
+
+
+def name_of(target: Any) -> str:
+    """A component's name for messages."""
+    return str(getattr(getattr(target, "func", target), "__name__", target))
+
+
+def annotations(target: Callable[..., Any]) -> dict[str, Any]:
+    """Resolved annotations of the parameters; a name that does not resolve makes that one parameter untyped."""
+    target = getattr(target, "func", target)
+    function = target.__init__ if inspect.isclass(target) else target
+    names = getattr(inspect.unwrap(function), "__globals__", {})
+    resolved: dict[str, Any] = {}
+    for name, annotation in getattr(function, "__annotations__", {}).items():
+        alone = types.SimpleNamespace(__annotations__={name: annotation})
+        with suppress(NameError, SyntaxError, TypeError, AttributeError):
+            resolved |= typing.get_type_hints(alone, names)
+    return resolved
+
+
+def argument_helps(target: Callable[..., Any]) -> dict[str, str]:
+    """The `Args:` entries of a Google-style docstring, each on one line."""
+    target = getattr(target, "func", target)
+    doc = inspect.getdoc(target) or ""
+    match = re.search(r"^Args:\n((?:[ \t]+.*\n?|\n)+)", doc + "\n", re.MULTILINE)
+    helps: dict[str, str] = {}
+    name = ""
+    for line in match.group(1).splitlines() if match else ():
+        if entry := re.match(r" {4}(\w+)(?: \([^)]*\))?: (.*)", line):
+            name, helps[entry.group(1)] = entry.group(1), entry.group(2).strip()
+        elif name and line.strip():
+            helps[name] += " " + line.strip()
+    return helps
+
+
+def bind(target: Callable[..., Any], facts: Mapping[str, Any], settings: Mapping[str, Any]) -> Any:
+    """Call a component with the facts that it asks for and the settings that were chosen.
+
+    Raises:
+        ValueError: if it asks for a fact that is not given here.
+    """
+    parameters = inspect.signature(target).parameters.values()
+    asked = [p for p in parameters if p.kind is not p.KEYWORD_ONLY and p.name not in settings]
+    for parameter in asked:
+        if parameter.name not in facts and parameter.default is REQUIRED:
+            raise ValueError(f"{name_of(target)} asks for {missing_fact(parameter.name, facts)}")
+    known = {p.name: facts[p.name] for p in asked if p.name in facts}
+    given = {name: fact.get() if isinstance(fact, Lazy) else fact for name, fact in known.items()}
+    return target(**given, **settings)
+
+
+def missing_fact(name: str, facts: Mapping[str, Any]) -> str:
+    """Why a fact is not there: it has another name since plug-in API 2, or none at all."""
+    renamed = {"steps": "updates", "state": "save"}.get(name)
+    if renamed in facts:
+        return f"'{name}', which is called '{renamed}' since plug-in API 2: rename the parameter"
+    return f"'{name}', which is not a fact that is given here ({', '.join(facts)})"

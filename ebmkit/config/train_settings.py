@@ -1,0 +1,66 @@
+"""The settings of the training loop: the section `train`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ebmkit.acceleration.choice import Asked, Compile
+from ebmkit.errors import check
+from ebmkit.methods.schedules import Schedule, constant, linear
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """The settings of the training loop.
+
+    Args:
+        iterations: How many updates the run makes.
+        batch_size: Real examples, and chains, in one update.
+        data_noise: Standard deviation of the noise that each batch of real examples gets.
+        lr_schedule: Schedule of the learning rate: constant, or linear down to zero after update schedule_from.
+        noise_schedule: Schedule of data_noise: constant, or linear down to zero after update schedule_from.
+        schedule_from: Update after which linear schedules fall, to reach zero after the last (the paper: 200,000).
+        energy_l2: Weight of the mean squared energies in the loss; 0 leaves them out.
+        gradient_clip: Bound on the norm of the parameter gradient; none does not clip.
+        average: Decay of a moving average of the weights, used for pictures and samples; none keeps no average.
+        precision: Dtype of the forward and backward passes of chains, whose state stays fp32; auto measures which of
+            fp32, bf16 and tf32 is fastest on this machine.
+        compile: Whether the passes are compiled by torch: on, off, or auto, which measures it for a long run on a GPU.
+        seed: Seed of the weights, the batches and the chains.
+        device: Where to compute: auto, cpu, cuda, cuda:N or mps.
+        threads: Threads on a CPU; none uses one for energies of up to 100,000 parameters, torch's own number above.
+
+    Raises:
+        UsageError: if a setting is outside its range.
+    """
+
+    iterations: int = 400
+    batch_size: int = 32
+    data_noise: float = 0.05
+    lr_schedule: Schedule = "linear"
+    noise_schedule: Schedule = "constant"
+    schedule_from: int = 250
+    energy_l2: float = 0.0
+    gradient_clip: float | None = None
+    average: float | None = None
+    precision: Asked = "fp32"
+    compile: Compile = "off"
+    seed: int = 0
+    device: str = "auto"
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        check("iterations", self.iterations, at_least=1)
+        check("batch_size", self.batch_size, at_least=1)
+        check("data_noise", self.data_noise, at_least=0)
+        check("schedule_from", self.schedule_from, at_least=0)
+        check("seed", self.seed, at_least=0)
+        if self.threads is not None:
+            check("threads", self.threads, at_least=1)
+            check("threads", self.threads, at_most=1024)
+        check("iterations", self.iterations, at_most=10**12)
+        check("batch_size", self.batch_size, at_most=10**9)
+        check("seed", self.seed, below=2**63)
+
+    def schedule(self, kind: Schedule) -> Callable[[int], float]:
+        """The factor by the index of the update that this schedule is in this run."""
+        return linear(self.iterations, self.schedule_from) if kind == "linear" else constant

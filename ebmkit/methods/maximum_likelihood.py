@@ -1,0 +1,160 @@
+"""Maximum likelihood by short-run chains: `Trainer.update` is the paper's algorithm 1."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from ebmkit.errors import check
+from ebmkit.interfaces import EnergyFn, InitDistribution, Sampler, energy_values, eval_mode
+from ebmkit.methods.chains import follow
+
+
+@dataclass(frozen=True, eq=False)
+class Update:
+    """What one update saw, still on its device: whoever prints it pays for the wait.
+
+    Attributes:
+        index: How many updates there have been, this one counted.
+        loss: What was minimised, a scalar; its value says nothing about progress.
+        real_energy: E of the batch before the update, `(B,)`.
+        fake_energy: E of the chains' ends before the update, `(B,)`.
+        fake: Where the chains ended, `(B, *shape)`.
+        gradient_norm: Norm of the loss's gradient over all parameters, before any clipping.
+        chain: What `follow` measured along the chain, a scalar each.
+    """
+
+    index: int
+    loss: Tensor
+    real_energy: Tensor
+    fake_energy: Tensor
+    fake: Tensor
+    gradient_norm: Tensor
+    chain: dict[str, Tensor]
+
+
+class Trainer:
+    """Follows the maximum-likelihood gradient as if the ends of short chains were exact samples.
+
+    One update is `θ' = θ - optimizer(d/dθ [mean E(batch) - mean E(fake)])`, where `fake` is the end of a K-step
+    chain that starts at `init`.
+
+    Source: Nijkamp, Hill, Zhu, Wu, NeurIPS 2019, algorithm 1 (its f is our -E).
+
+    Args:
+        energy: Any module `(B, *shape) -> (B,)` or `(B, 1)`.
+        sampler: Makes the chains.
+        init: Where they start.
+        optimizer: Over the energy's parameters; its learning rate is what `schedule` scales.
+        rng: Randomness of the starts and the chains, on the energy's device.
+        energy_l2: Weight of `mean(E(batch)² + E(fake)²)` in the loss (Du & Mordatch 2019); 0 omits it.
+        gradient_clip: Bound on the norm of the parameter gradient; None does not clip.
+        average: Decay of an exponential moving average of the weights, kept beside them; None keeps none.
+        schedule: Factor of the learning rate by the update's index, from 1.
+        accelerate: Returns the energy that the chains of one update see; by default the energy itself.
+
+    Raises:
+        UsageError: if a setting is outside its range.
+    """
+
+    def __init__(
+        self,
+        energy: nn.Module,
+        sampler: Sampler,
+        init: InitDistribution,
+        optimizer: torch.optim.Optimizer,
+        rng: Generator,
+        *,
+        energy_l2: float = 0.0,
+        gradient_clip: float | None = None,
+        average: float | None = None,
+        schedule: Callable[[int], float] | None = None,
+        accelerate: Callable[[nn.Module], EnergyFn] | None = None,
+    ) -> None:
+        check("energy_l2", energy_l2, at_least=0)
+        if gradient_clip is not None:
+            check("gradient_clip", gradient_clip, above=0)
+        self.energy, self.sampler, self.init, self.optimizer, self.rng = energy, sampler, init, optimizer, rng
+        self.energy_l2, self.gradient_clip = energy_l2, gradient_clip
+        self.schedule, self.accelerate = schedule, accelerate
+        self.averaged = moving_average(energy, average) if average is not None else None
+        self.index = 0
+        for group in optimizer.param_groups:
+            group.setdefault("initial_lr", group["lr"])
+
+    @property
+    def model(self) -> nn.Module:
+        """The energy to look at and to keep: the averaged one where there is one."""
+        return self.averaged.module if self.averaged is not None else self.energy
+
+    def update(self, batch: Tensor) -> Update:
+        """One update on real examples `(B, *shape)`."""
+        fake, chain = self.chains(len(batch))
+        real_energy, fake_energy = energy_values(self.energy, batch), energy_values(self.energy, fake)
+        loss = real_energy.mean() - fake_energy.mean()
+        if self.energy_l2:
+            loss = loss + self.energy_l2 * (real_energy.square() + fake_energy.square()).mean()
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        gradient_norm = self.clipped_norm()
+        self.index += 1
+        if self.schedule is not None:
+            for group in self.optimizer.param_groups:
+                group["lr"] = group["initial_lr"] * self.schedule(self.index)
+        self.optimizer.step()
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.energy)
+        return Update(
+            self.index, loss.detach(), real_energy.detach(), fake_energy.detach(), fake, gradient_norm.detach(), chain
+        )
+
+    def clipped_norm(self) -> Tensor:
+        """Norm of the parameter gradient, which is then scaled down to `gradient_clip` where it exceeds it."""
+        parameters = [parameter for parameter in self.energy.parameters() if parameter.grad is not None]
+        norm = nn.utils.get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
+        if self.gradient_clip is not None:
+            nn.utils.clip_grads_with_norm_(parameters, self.gradient_clip, norm)
+        return norm
+
+    def chain_energy(self, model: nn.Module) -> EnergyFn:
+        """The energy that chains see for `model`: itself, or what `accelerate` makes of it."""
+        return self.accelerate(model) if self.accelerate is not None else model
+
+    def chains(self, n: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Run `n` chains from the start, have the init remember where they ended, and measure them."""
+        start = self.init.sample(n, self.rng)
+        energy = self.chain_energy(self.energy)
+        with eval_mode(energy):
+            fake, chain = follow(start, self.sampler.chain(energy, start, self.rng))
+        self.init.remember(fake)
+        return fake, chain
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next update depends on, except the batches: tensors and plain types."""
+        return {
+            "index": self.index,
+            "energy": self.energy.state_dict(),
+            "average": self.averaged.state_dict() if self.averaged is not None else {},
+            "optimizer": self.optimizer.state_dict(),
+            "init": self.init.state_dict(),
+            "rng": self.rng.get_state(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` returned, bit for bit."""
+        self.index = state["index"]
+        self.energy.load_state_dict(state["energy"])
+        if self.averaged is not None:
+            self.averaged.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.init.load_state_dict(state["init"])
+        self.rng.set_state(state["rng"].cpu())
+
+
+def moving_average(energy: nn.Module, decay: float) -> AveragedModel:
+    """A copy of `energy` whose weights follow it: `average' = decay * average + (1 - decay) * weights`."""
+    check("average", decay, above=0, below=1)
+    return AveragedModel(energy, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]

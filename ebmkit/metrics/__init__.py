@@ -1,1 +1,0 @@
-"""Measures of samples against data: tensors in, floats out."""

@@ -1,0 +1,72 @@
+"""The built-in components, through the same hooks as everybody's, as import strings."""
+
+from ebmkit.registry.hooks import Component, hookimpl
+
+
+@hookimpl
+def energies() -> dict[str, Component]:
+    """The networks, then the energies with known moments."""
+    return {
+        "convnet": "ebmkit.energies.convnet:ConvNet",
+        "resnet": "ebmkit.energies.resnet:ResNet",
+        "mlp": "ebmkit.energies.mlp:MLP",
+        "gaussian": "ebmkit.energies.analytic:Gaussian",
+        "mixture": "ebmkit.energies.analytic:Mixture",
+        "double_well": "ebmkit.energies.analytic:DoubleWell",
+    }
+
+
+@hookimpl
+def samplers() -> dict[str, Component]:
+    """The samplers."""
+    return {"langevin": "ebmkit.samplers.langevin:Langevin", "hmc": "ebmkit.samplers.hmc:HMC"}
+
+
+@hookimpl
+def inits() -> dict[str, Component]:
+    """The distributions that chains start from."""
+    return {
+        "uniform": "ebmkit.inits.uniform:Uniform",
+        "gaussian": "ebmkit.inits.gaussian:Gaussian",
+        "data": "ebmkit.inits.data:Data",
+        "replay": "ebmkit.inits.replay:Replay",
+    }
+
+
+@hookimpl
+def datasets() -> dict[str, Component]:
+    """The data sets: made or embedded first, files after."""
+    return {
+        "digits": "ebmkit.data.handwritten:digits",
+        "shapes": "ebmkit.data.drawings:shapes",
+        "gaussians": "ebmkit.data.toys:gaussians",
+        "rings": "ebmkit.data.toys:rings",
+        "moons": "ebmkit.data.toys:moons",
+        "arrays": "ebmkit.data.array_files:arrays",
+        "idx": "ebmkit.data.idx_files:idx",
+        "folder": "ebmkit.data.image_folder:folder",
+        "hub": "ebmkit.data.hugging_face:hub",
+    }
+
+
+@hookimpl
+def watchers() -> dict[str, Component]:
+    """The watchers; every run has them but for the report, which is asked for."""
+    return {
+        "divergence": "ebmkit.watchers.divergence:stop_if_diverged",
+        "metrics": "ebmkit.watchers.metrics:write_metrics",
+        "checkpoints": "ebmkit.watchers.checkpoints:write_checkpoints",
+        "pictures": "ebmkit.watchers.pictures:draw_pictures",
+        "report": "ebmkit.watchers.report:write_report",
+    }
+
+
+@hookimpl
+def features() -> dict[str, Component]:
+    """What samples and examples are compared by."""
+    return {
+        "pixels": "ebmkit.features.pixels:Pixels",
+        "digits": "ebmkit.features.digits:Digits",
+        "inception": "ebmkit.features.inception:Inception",
+        "torchscript": "ebmkit.features.torchscript:TorchScript",
+    }

@@ -1,0 +1,51 @@
+"""The hooks: the whole plug-in interface on one screen.
+
+A plug-in is an import-light module behind an entry point of the group `ebmkit`; it implements any of these
+with `@ebmkit.hookimpl`. A component is a class, a function, a `functools.partial` (a variant with other
+defaults), or an import string `"package.module:Name"`, which is imported only when it is used. Its positional
+parameters are facts that the program knows; its keyword-only parameters become settings.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pluggy
+
+PLUGIN_API = 2  # A plug-in may state the number it was written for as `EBMKIT_PLUGIN_API`.
+
+hookspec = pluggy.HookspecMarker("ebmkit")
+hookimpl = pluggy.HookimplMarker("ebmkit")
+
+Component = str | Callable[..., Any]
+
+
+@hookspec
+def energies() -> dict[str, Component]:  # type: ignore[empty-body]
+    """Energies by name; each is called as `f(shape, **settings)` and gives a `torch.nn.Module`."""
+
+
+@hookspec
+def samplers() -> dict[str, Component]:  # type: ignore[empty-body]
+    """Samplers by name; each is called as `f(**settings)` and gives an `ebmkit.Sampler`."""
+
+
+@hookspec
+def inits() -> dict[str, Component]:  # type: ignore[empty-body]
+    """Init distributions by name; called as `f(shape, **settings)`, or with `data`, the examples in training."""
+
+
+@hookspec
+def datasets() -> dict[str, Component]:  # type: ignore[empty-body]
+    """Data sets by name; called as `f(**settings)`: a tensor or a map-style data set, in [-1, 1] or uint8."""
+
+
+@hookspec
+def watchers() -> dict[str, Component]:  # type: ignore[empty-body]
+    """Watchers by name; called as `f(updates, **settings)`, also with `trainer`, `folder`, `examples`, `iterations`,
+    `config` or `save` where asked for. A watcher is a generator: it yields every update that it was given.
+    """
+
+
+@hookspec
+def features() -> dict[str, Component]:  # type: ignore[empty-body]
+    """Features by name; called as `f(data, **settings)`: a map `(n, *shape) -> (n, d)` that samples are judged by."""

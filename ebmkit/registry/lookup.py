@@ -1,0 +1,120 @@
+"""Turns a name into a component: the built-in ones and those of every plug-in that loaded."""
+
+import functools
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ebmkit.errors import UsageError, nearest
+from ebmkit.registry import builtin
+from ebmkit.registry.component import BUILT_IN, HOOKS, KINDS, SESSION, Component, Plugin, PluginError
+from ebmkit.registry.discovery import checked_table, collect, installed, load
+
+
+@dataclass
+class Registry:
+    """Everything that can be chosen by name."""
+
+    plugins: list[Plugin] = field(default_factory=list)
+    components: dict[tuple[str, str], list[Component]] = field(default_factory=dict)
+
+    def add(self, component: Component) -> None:
+        """Take in one component; the first comer does not win over the second (see `find`)."""
+        self.components.setdefault((component.kind, component.name), []).append(component)
+
+    def find(self, kind: str, name: str) -> Component:
+        """The component of that name; `package:name` names one of several.
+
+        Raises:
+            UsageError: for an unknown kind or name (with the nearest), or a name that two packages claim.
+        """
+        if kind not in HOOKS:
+            raise UsageError(f"unknown kind '{kind}'.{nearest(kind, KINDS)} Kinds: {', '.join(KINDS)}.")
+        package, _, bare = name.rpartition(":")
+        found = self.components.get((kind, bare), [])
+        if package:
+            found = [component for component in found if component.plugin.package == package]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            full = " or ".join(f"{component.plugin.package}:{bare}" for component in found)
+            raise UsageError(f"{kind} '{bare}' is offered by several packages; write {full}.")
+        names = self.names(kind)
+        message = f"unknown {kind} '{name}'.{nearest(name, names)} Installed: {', '.join(names)}."
+        for plugin in self.broken:
+            message += f" A plug-in did not load: {plugin.package} {plugin.version} ({plugin.error})."
+        raise UsageError(message)
+
+    def names(self, kind: str) -> list[str]:
+        """Every name that `find` takes for this kind; claimed twice, a name stands with its packages."""
+        names: list[str] = []
+        for (each, name), found in self.components.items():
+            if each == kind:
+                names += [name] if len(found) == 1 else [f"{one.plugin.package}:{name}" for one in found]
+        return names
+
+    def of_kind(self, kind: str) -> list[Component]:
+        """All components of a kind, the built-in ones first."""
+        return [one for (each, _), found in self.components.items() if each == kind for one in found]
+
+    @property
+    def broken(self) -> list[Plugin]:
+        """The plug-ins that were set aside."""
+        return [plugin for plugin in self.plugins if plugin.error]
+
+
+@functools.cache
+def get_registry() -> Registry:
+    """The registry of this process, made at the first call.
+
+    `EBMKIT_PLUGINS=none` leaves out all third parties, a comma list of packages all others.
+    `EBMKIT_STRICT_PLUGINS=1` raises the first failure instead of setting the plug-in aside.
+    """
+    made = Registry()
+    for component in collect(builtin, BUILT_IN):
+        made.add(component)
+    entries, made.plugins = installed()
+    for entry in entries:
+        plugin, found = load(entry, made.components)
+        made.plugins.append(plugin)
+        for component in found:
+            made.add(component)
+    return made
+
+
+def register(kind: str, name: str, target: str | Callable[..., Any]) -> None:
+    """Make a component known for this session, as a notebook would; it can then be chosen by name.
+
+    Args:
+        kind: energy, sampler, init, data, watcher or features.
+        name: What it is called; a name registered twice stands for the newer.
+        target: A class, function, partial or import string.
+
+    Raises:
+        UsageError: for an unknown kind, a name that is built in or none, or a target of another sort.
+    """
+    if kind not in HOOKS:
+        raise UsageError(f"unknown kind '{kind}'.{nearest(kind, KINDS)} Kinds: {', '.join(KINDS)}.")
+    try:
+        checked_table(HOOKS[kind], {name: target})
+    except PluginError as error:
+        raise UsageError(f"register: {error}") from None
+    known = get_registry().components.setdefault((kind, name), [])
+    if any(component.plugin is BUILT_IN for component in known):
+        raise UsageError(f"{kind} '{name}' is built in and cannot be replaced; choose another name")
+    known[:] = [one for one in known if one.plugin is not SESSION]
+    known.append(Component(kind, name, target, SESSION))
+
+
+def blame(error: BaseException, components: Iterable[Component]) -> None:
+    """Note on an exception which third-party component it came from, so that the traceback says so."""
+    modules = set()
+    trace = error.__traceback__
+    while trace is not None:
+        modules.add(str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0])
+        trace = trace.tb_next
+    for component in components:
+        package = component.where.partition(":")[0].partition(".")[0]
+        if component.plugin is not BUILT_IN and package in modules and package in sys.modules:
+            error.add_note(f"in {component.kind} '{component.name}' from {component.plugin} ({component.where})")

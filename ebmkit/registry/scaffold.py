@@ -1,0 +1,200 @@
+"""A new plug-in package, made from the templates: complete, and ready to install."""
+
+import importlib.util
+import io
+import keyword
+import re
+import sys
+import tempfile
+import tokenize
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from importlib.resources import files
+from pathlib import Path
+from shlex import quote
+from string import Template
+from typing import NoReturn
+
+import ebmkit
+from ebmkit.errors import UsageError, nearest
+from ebmkit.registry.component import HOOKS
+from ebmkit.registry.lookup import get_registry
+
+NAME = re.compile(r"(?!ebmkit-[0-9])[a-z][a-z0-9]*(-[a-z0-9]+)*")
+LONGEST = 30  # letters of a name, so that no line of what is made is too long
+MADE = ("energy", "sampler", "init", "data", "watcher")  # kinds that there are templates for
+FUNCTIONS = ("data", "watcher")  # kinds whose part is a function; the others' is a class
+
+
+@dataclass(frozen=True)
+class Package:
+    """A plug-in package with one part, and all the names that follow from its own.
+
+    Attributes:
+        name: What pip calls it, like `ebmkit-my-sampler`.
+        kind: energy, sampler, init, data or watcher.
+    """
+
+    name: str
+    kind: str
+
+    @property
+    def module(self) -> str:
+        """What Python imports: `ebmkit_my_sampler`."""
+        return self.name.replace("-", "_")
+
+    @property
+    def part(self) -> str:
+        """What users pick the part by: `my_sampler`."""
+        return self.name.removeprefix("ebmkit-").replace("-", "_")
+
+    @property
+    def target(self) -> str:
+        """What the part is called in its module: `MySampler`, and for a function `my_sampler`."""
+        return self.part if self.kind in FUNCTIONS else self.camel
+
+    @property
+    def camel(self) -> str:
+        """The part's name as that of a class: `MySampler`."""
+        return "".join(word.capitalize() for word in self.part.split("_"))
+
+    @property
+    def train(self) -> str:
+        """A short training with the part, as a command."""
+        option = "watch" if self.kind == "watcher" else self.kind
+        return f"ebmkit train --{option} {self.part} --steps 5 --iterations 10"
+
+
+def create(name: str, kind: str, out: Path) -> list[Path]:
+    """Make the package `name` in a folder of that name in `out`: all of it, or nothing.
+
+    Args:
+        name: Small letters, digits and dashes; the part's name is what follows `ebmkit-`, with underscores.
+        kind: energy, sampler, init, data (also called dataset) or watcher.
+        out: A folder that exists.
+
+    Returns:
+        The package's folder, then every file in it.
+
+    Raises:
+        UsageError: for a name that cannot be or is taken, an unknown kind, or a folder that has something in it.
+    """
+    kind = "data" if kind == "dataset" else kind
+    if kind not in MADE:
+        hint = nearest(kind, [*MADE, "dataset"])
+        raise UsageError(f"kind must be energy, sampler, init, data or watcher, not '{kind}'.{hint}")
+    check_name(name)
+    package = Package(name, kind)
+    place = out / name
+    refuse_unfit(package, place)
+    refuse_taken(package)
+    contents = rendered(package)
+    # The rename puts all files in place at once, and fails where somebody made a folder with files meanwhile.
+    with tempfile.TemporaryDirectory(dir=out, prefix=f".{name}-") as folder:
+        made = Path(folder) / name
+        for path, text in contents.items():
+            (made / path).parent.mkdir(parents=True, exist_ok=True)
+            (made / path).write_text(text, encoding="utf-8")
+        made.rename(place)
+    return [place, *(place / path for path in contents)]
+
+
+def commands(place: Path, kind: str) -> list[str]:
+    """What to type next: install the package that is in `place`, run its tests, and use its part."""
+    package = Package(place.name, "data" if kind == "dataset" else kind)
+    return [f"pip install --editable {quote(f'{place}[test]')}", f"pytest {quote(str(place))}", package.train]
+
+
+def check_name(name: str) -> None:
+    """Refuse what is no name of a package, with the nearest that is one.
+
+    Raises:
+        UsageError: in this case.
+    """
+    if NAME.fullmatch(name) and len(name) <= LONGEST:
+        return
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower()
+    near = re.sub(r"[^a-z0-9]+", "-", words).strip("-0123456789")[:LONGEST].strip("-")
+    shown = " ".join(name.split())
+    raise UsageError(
+        f"name must be small letters, digits and single dashes, at most {LONGEST}, and begin with a letter, "
+        f"not '{shown}'; write {near if NAME.fullmatch(near) else 'one like my-sampler'}"
+    )
+
+
+def refuse_taken(package: Package) -> None:
+    """Refuse a name that means something already: in the registry, to Python, or to pip.
+
+    Raises:
+        UsageError: in these cases.
+    """
+    owners = [one.plugin for one in get_registry().components.get((package.kind, package.part), [])]
+    if owners:
+        refuse(package, f"{owners[0]} has the {package.kind} '{package.part}' already")
+    for word in (package.module, package.part, package.camel):
+        if keyword.iskeyword(word):
+            refuse(package, f"'{word}' is a word of Python")
+    if package.module in sys.stdlib_module_names or importlib.util.find_spec(package.module) is not None:
+        refuse(package, f"there is a module '{package.module}' already")
+    with suppress(PackageNotFoundError):
+        distribution(package.name)  # pip would take it away for the new one
+        refuse(package, f"a package '{package.name}' is installed already")
+    if package.target.lower().startswith("test"):
+        refuse(package, f"pytest would take '{package.target}' for a test")
+    if package.target in used(package.kind):
+        refuse(package, f"'{package.target}' has another meaning in the code of {package.kind} '{package.part}'")
+
+
+def refuse(package: Package, reason: str) -> NoReturn:
+    """Say that a name is taken, with one to type instead."""
+    stem = package.name.removeprefix("ebmkit-")
+    other = f"{stem}-2" if stem.startswith("my-") else f"my-{stem}"
+    raise UsageError(f"name '{package.name}' cannot be used: {reason}; write another, like {other}")
+
+
+def used(kind: str) -> set[str]:
+    """The names that the code of a kind's templates uses, besides that of the part."""
+    sources = [text for path, text in rendered(Package("_", kind)).items() if path.endswith(".py")]
+    tokens = tokenize.generate_tokens(io.StringIO("\n".join(sources)).readline)
+    return {token.string for token in tokens if token.type == tokenize.NAME}
+
+
+def refuse_unfit(package: Package, place: Path) -> None:
+    """Refuse a place that is taken, or whose folder is not there.
+
+    Raises:
+        UsageError: in these cases.
+    """
+    if not place.parent.is_dir():
+        raise UsageError(f"out must be a folder that exists, not {place.parent}; make it by: mkdir -p {place.parent}")
+    if place.is_symlink() or (place.exists() and not (place.is_dir() and not any(place.iterdir()))):
+        raise UsageError(f"{place} exists and is left as it is; choose another name than {package.name}, or --out")
+
+
+def rendered(package: Package) -> dict[str, str]:
+    """The text of every file of the package, by its path."""
+    words = {
+        "package": package.name,
+        "module": package.module,
+        "name": package.part,
+        "target": package.target,
+        "kind": package.kind,
+        "hook": HOOKS[package.kind],
+        "train": package.train,
+        "minor": ".".join(ebmkit.__version__.split(".")[:2]),
+    }
+    templates = files("ebmkit.registry") / "templates"
+
+    def filled(path: str) -> str:
+        return Template((templates / path).read_text(encoding="utf-8")).substitute(words)
+
+    for piece in ("about", "use"):
+        words[piece] = filled(f"{package.kind}/{piece}.md.txt").rstrip()
+    return {
+        "pyproject.toml": filled("pyproject.toml.txt"),
+        "README.md": filled("README.md.txt"),
+        f"{package.module}/__init__.py": filled("hooks.py.txt"),
+        f"{package.module}/{package.kind}.py": filled(f"{package.kind}/part.py.txt"),
+        f"tests/test_{package.part}.py": filled(f"{package.kind}/test.py.txt"),
+    }

@@ -1,0 +1,95 @@
+"""The parts of a recipe, built, seeded and placed on a device."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Generator, Tensor, nn
+
+from ebmkit.config.recipe import Recipe, naming
+from ebmkit.config.settings import Lazy
+from ebmkit.data.examples import Examples
+from ebmkit.errors import UsageError, one_line
+from ebmkit.interfaces import InitDistribution, Sampler, energy_values, eval_mode
+from ebmkit.runs.device import place_on
+
+
+class Seeds(NamedTuple):
+    """The seeds of a run, drawn from the one that the user chose."""
+
+    weights: int
+    chains: int
+    batches: int
+
+
+class Parts(NamedTuple):
+    """What a model consists of."""
+
+    energy: nn.Module
+    sampler: Sampler
+    init: InitDistribution
+
+
+def seeds_of(recipe: Recipe) -> Seeds:
+    """The seeds of weights, chains and batches."""
+    return Seeds(*(int(seed) for seed in np.random.SeedSequence(recipe.train.seed).generate_state(3)))
+
+
+def open_data(recipe: Recipe) -> Examples:
+    """The examples of a recipe.
+
+    Raises:
+        UsageError: if they cannot be read.
+    """
+    return Examples(recipe.build("data"))
+
+
+def build_parts(recipe: Recipe, shape: tuple[int, ...], data: Callable[[], Examples], device: torch.device) -> Parts:
+    """Energy, sampler and init for examples of a shape.
+
+    Args:
+        recipe: The settings.
+        shape: The shape of one example.
+        data: Opens the examples; called only if a part asks for them, as the init `data` does.
+        device: Where the energy computes.
+
+    Raises:
+        UsageError: for a setting out of range, or a part that is not of its kind.
+    """
+    examples = Lazy(data)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seeds_of(recipe).weights)
+        energy = recipe.build("energy", shape=shape, data=examples)
+    place_on(energy, device)
+    sampler = recipe.build("sampler", shape=shape, data=examples)
+    return Parts(energy, sampler, recipe.build("init", shape=shape, data=examples))
+
+
+def first_starts(recipe: Recipe, examples: Examples, device: torch.device) -> Tensor:
+    """Starts of one batch of chains, from an init distribution that is then thrown away.
+
+    So a replay buffer that is too small is refused before a run begins, and the one in use stays untouched.
+    """
+    trial = recipe.build("init", shape=examples.shape, data=examples)
+    with naming("init", recipe.settings("init")):
+        return trial.sample(recipe.train.batch_size, Generator(device))
+
+
+def check_energy(energy: nn.Module, recipe: Recipe, examples: Examples) -> None:
+    """Refuse an energy that has nothing to train, or that does not take these examples.
+
+    Raises:
+        UsageError: in both cases.
+    """
+    name = recipe.parts["energy"].name
+    if not any(parameter.requires_grad for parameter in energy.parameters()):
+        raise UsageError(f"energy '{name}' has no parameters to train; it is for samplers and tests")
+    device = next(energy.parameters()).device
+    try:
+        with torch.no_grad(), eval_mode(energy):
+            energy_values(energy, examples.fetch(torch.zeros(2, dtype=torch.long)).to(device))
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise UsageError(
+            f"energy '{name}' cannot take examples of shape {examples.shape}: {one_line(error)}"
+        ) from error

@@ -1,0 +1,83 @@
+"""The format of `checkpoint.pt`: its only writer and its only reader."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ebmkit.errors import UsageError, one_line
+from ebmkit.files import replacing
+
+FORMAT, NAME = 2, "checkpoint.pt"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of a run: tensors and plain types only, so that reading it executes nothing.
+
+    Attributes:
+        config: Every setting, as TOML.
+        shape: The shape of one example.
+        device: The type of the device that the random states belong to.
+        data: What identifies the data set; see `ebmkit.data.examples.Examples.fingerprint`.
+        batch_rng: The random state of the batches.
+        trainer: The state of the trainer; see `ebmkit.methods.Trainer.state_dict`.
+    """
+
+    config: str
+    shape: tuple[int, ...]
+    device: str
+    data: str
+    batch_rng: Tensor
+    trainer: Mapping[str, Any]
+
+    def write(self, folder: Path) -> None:
+        """Replace `checkpoint.pt` in the folder of a run."""
+        state = {"format": FORMAT, **vars(self), "shape": list(self.shape)}
+        with replacing(folder / NAME) as new:
+            torch.save(state, new)
+
+    @property
+    def updates(self) -> int:
+        """How many updates the run has made."""
+        return int(self.trainer["index"])
+
+    @property
+    def weights(self) -> dict[str, Mapping[str, Tensor]]:
+        """The weights of the energy by name: `last`, and `average` if the run keeps one."""
+        average = {
+            name.removeprefix("module."): value
+            for name, value in self.trainer["average"].items()
+            if name.startswith("module.")
+        }
+        return {"last": self.trainer["energy"], **({"average": average} if average else {})}
+
+
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """Read the checkpoint in the folder of a run; nothing in it is executed.
+
+    Raises:
+        UsageError: if there is none, or it is damaged or has another format.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        raise UsageError(f"{folder} has no {NAME}: the run cannot be resumed, nor opened as a model")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a broken file
+        raise UsageError(
+            f"{path} cannot be read: truncated, or no checkpoint of tensors ({one_line(error)[:200]})"
+        ) from None
+    found = state.get("format") if isinstance(state, dict) else None
+    if found != FORMAT:
+        raise UsageError(
+            f"{path} is not a checkpoint of this version of ebmkit: expected format {FORMAT}, found {found}"
+        )
+    missing = [name for name in Checkpoint.__dataclass_fields__ if name not in state]
+    if missing:
+        raise UsageError(f"{path} is incomplete: it has no {', '.join(missing)}")
+    fields = {name: state[name] for name in Checkpoint.__dataclass_fields__}
+    return Checkpoint(**{**fields, "shape": tuple(fields["shape"])})

@@ -1,0 +1,67 @@
+"""What a run uses of the machine: its device, its threads, its memory."""
+
+import ctypes
+import platform
+
+import torch
+from torch import nn
+
+from ebmkit.acceleration.choice import Choice
+from ebmkit.acceleration.twin import channels_last
+from ebmkit.config.recipe import Recipe
+from ebmkit.config.train_settings import TrainSettings
+from ebmkit.errors import UsageError
+
+# From malloc.h and, for the largest, from malloc.c on 64-bit machines.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD = -1, -3, 32 * 2**20
+# The passes of a smaller energy are so short that a second thread gains nothing, and spins while it waits.
+SMALL = 100_000
+
+
+def place_on(energy: nn.Module, device: torch.device) -> None:
+    """Move an energy to its device; on a CPU convolutions are faster with the channels last in memory."""
+    energy.to(device)
+    if device.type == "cpu":
+        channels_last(energy)
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of that name; `auto` is the first of cuda, mps and cpu that is there.
+
+    Raises:
+        UsageError: for a name that is no device, or a device that is not there.
+    """
+    cuda, mps = torch.cuda.device_count(), torch.backends.mps.is_available()
+    there = [*(["cuda"] if cuda else []), *(f"cuda:{n}" for n in range(cuda)), *(["mps"] if mps else []), "cpu"]
+    if name == "auto":
+        return torch.device(there[0])
+    if name not in there:
+        raise UsageError(f"train.device: '{name}' is not on this machine; it has: auto, {', '.join(there)}")
+    return torch.device(name)
+
+
+def occupy(threads: int) -> None:
+    """Give this process a number of threads and, where its C library is glibc, have it keep the memory that it frees.
+
+    Every step of a chain allocates what the step before freed. By default Linux reclaims the large pieces in between
+    and zeroes them again page by page: 5 % of a step of the paper's network.
+    """
+    torch.set_num_threads(threads)
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def measured(recipe: Recipe, choice: Choice) -> Recipe:
+    """The recipe with what `choice` measured in the place of `auto`, so that a run can be repeated."""
+    for key, value in {"precision": choice.precision, "compile": "on" if choice.compile else "off"}.items():
+        if recipe.sections["train"][key] != value:
+            recipe = recipe.with_value("train", key, value, "measured")
+    return recipe
+
+
+def threads_for(energy: nn.Module, train: TrainSettings) -> int:
+    """How many CPU threads to use: the setting, or a number that follows from the size of the energy."""
+    parameters = sum(parameter.numel() for parameter in energy.parameters())
+    return train.threads or (1 if parameters <= SMALL else torch.get_num_threads())

@@ -1,0 +1,50 @@
+"""What a run was made with."""
+
+import platform
+import subprocess
+import sys
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import torch
+
+import ebmkit
+from ebmkit.config.recipe import Recipe
+from ebmkit.registry.lookup import get_registry
+
+REPORTED = ("shortrun-ebmkit", "torch", "numpy", "einops", "pluggy", "typer", "rich", "pillow", "scikit-learn")
+
+
+def environment(recipe: Recipe, device: torch.device) -> dict[str, Any]:
+    """What a run was made with: versions, parts with their packages, plug-ins, commit, command line, device."""
+    return {
+        "ebmkit": ebmkit.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": {name: found for name in REPORTED if (found := version_of(name))},
+        "parts": {section: f"{part.name} ({part.plugin})" for section, part in recipe.parts.items()},
+        "plugins": [asdict(plugin) for plugin in get_registry().plugins],
+        "git_commit": commit(),
+        "command": sys.argv,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def version_of(package: str) -> str:
+    """The installed version of a package; empty if it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def commit() -> str | None:
+    """The git commit of the current folder; None outside a repository."""
+    try:
+        asked = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return asked.stdout.strip() or None

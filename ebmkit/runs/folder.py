@@ -1,0 +1,156 @@
+"""The folder of a run: how it is made, what its configuration says, and how it is taken up again."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from ebmkit.config.convert import NONE
+from ebmkit.config.layers import Layer, read
+from ebmkit.config.recipe import Recipe
+from ebmkit.errors import UsageError
+from ebmkit.files import indented_json, write_text
+from ebmkit.runs.environment import environment
+
+CONFIG, ENVIRONMENT, METRICS = "config.toml", "env.json", "metrics.jsonl"
+# What a resumed run may change, besides its watchers. Data may have moved; that they are the same is checked apart.
+FREE = ("train.iterations", "train.device", "train.threads", "train.precision", "train.compile", "data")
+
+
+@contextmanager
+def new_folder(folder: Path | None, recipe: Recipe, device: torch.device) -> Iterator[Path]:
+    """Make the folder of a new run, with `config.toml` and `env.json` in it once the block has ended.
+
+    If the block raises, the folder is removed.
+
+    Args:
+        folder: The folder; None makes the first free `runs/<energy>-<sampler>-<init>-NNN`, also where several runs
+            start at once.
+        recipe: The settings of the run.
+        device: Where it computes.
+
+    Raises:
+        UsageError: if the folder exists or cannot be made.
+    """
+    try:
+        contents = {CONFIG: recipe.toml().encode(), ENVIRONMENT: indented_json(environment(recipe, device)).encode()}
+    except UnicodeEncodeError:
+        raise UsageError("cannot write config.toml: a setting contains characters that no file can hold") from None
+    made = fresh(recipe) if folder is None else create(folder)
+    try:
+        yield made
+    except BaseException:
+        made.rmdir()
+        raise
+    for name, content in contents.items():
+        (made / name).write_bytes(content)
+
+
+def fresh(recipe: Recipe) -> Path:
+    """Make the first free folder `runs/<energy>-<sampler>-<init>-NNN`."""
+    name = "-".join(recipe.parts[section].name for section in ("energy", "sampler", "init"))
+    number = 1
+    while True:
+        folder = Path("runs") / f"{name}-{number:03d}"
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise UsageError(f"cannot make the folder {folder} of the run: {error.strerror}") from None
+
+
+def create(folder: Path) -> Path:
+    """Make a folder that must not exist yet."""
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        refuse_existing(folder)
+        raise
+    except OSError as error:
+        raise UsageError(f"cannot make the folder {folder} of the run: {error.strerror}") from None
+    return folder
+
+
+def refuse_existing(folder: Path) -> None:
+    """Refuse a folder that exists already, or a path that the system does not accept.
+
+    Raises:
+        UsageError: in both cases.
+    """
+    try:
+        exists = folder.exists()
+    except OSError as error:
+        raise UsageError(f"cannot use {folder} as a folder: {error.strerror}") from None
+    if exists:
+        raise UsageError(f"{folder} exists; resume it with --resume {folder}, or choose another --out")
+
+
+def settings_in(folder: Path) -> Layer:
+    """The configuration of an existing run, as a layer.
+
+    Raises:
+        UsageError: if the folder is no run.
+    """
+    try:
+        is_run = (folder / CONFIG).is_file()
+    except OSError as error:
+        raise UsageError(f"cannot read {folder}: {error.strerror}") from None
+    if not is_run:
+        raise UsageError(f"{folder} is not the folder of a run: it has no {CONFIG}; name one like runs/a")
+    return read(folder / CONFIG)
+
+
+def check_same(before: Recipe, after: Recipe) -> None:
+    """Refuse to resume with settings other than those of the run, except those that are free.
+
+    Raises:
+        UsageError: listing every difference.
+    """
+    differences = []
+    for section in {**before.sections, **after.sections}:
+        if section.startswith("watch."):
+            continue
+        old, new = before.sections.get(section, {}), after.sections.get(section, {})
+        for key in {**old, **new}:
+            if {section, f"{section}.{key}"}.isdisjoint(FREE) and old.get(key) != new.get(key):
+                differences.append(f"{section}.{key} was {shown(old, key)}, now {shown(new, key)}")
+    if differences:
+        free = ", ".join("data.*" if one == "data" else one for one in FREE)
+        raise UsageError(
+            f"--resume cannot change settings: {'; '.join(differences)} (only {free} and watch.* may change)"
+        )
+
+
+def shown(values: Mapping[str, object], key: str) -> str:
+    """A value in a message; `absent` if there is none."""
+    return "absent" if key not in values else NONE if values[key] is None else str(values[key])
+
+
+def take_up(folder: Path, recipe: Recipe, index: int, device: torch.device) -> None:
+    """Prepare the folder of a run that goes on after update `index`.
+
+    Later lines of metrics are removed, the settings are rewritten, and `env.json` gets what the run is resumed with.
+    """
+    metrics = folder / METRICS
+    if metrics.exists():
+        lines = metrics.read_text(encoding="utf-8", errors="replace").splitlines()
+        write_text(metrics, "".join(f"{line}\n" for line in lines if not is_later(line, index)))
+    write_text(folder / CONFIG, recipe.toml())
+    try:
+        before = dict(json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        before = {}
+    resumed = [*before.get("resumed", []), {"from_update": index, **environment(recipe, device)}]
+    write_text(folder / ENVIRONMENT, indented_json({**before, "resumed": resumed}))
+
+
+def is_later(line: str, index: int) -> bool:
+    """Whether a line of metrics is of an update after `index`, or was cut off while it was written."""
+    try:
+        return bool(json.loads(line)["update"] > index)
+    except (ValueError, KeyError, TypeError):
+        return True

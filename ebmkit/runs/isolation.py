@@ -1,0 +1,57 @@
+"""Isolation of the watchers of third parties: one that raises is switched off, and the run goes on."""
+
+from collections.abc import Callable, Iterator
+from itertools import chain
+
+from ebmkit.errors import one_line
+from ebmkit.methods.maximum_likelihood import Update
+
+Updates = Iterator[Update]
+
+
+def isolated(watcher: Callable[[Updates], Updates], updates: Updates, warn: Callable[[str], None]) -> Updates:
+    """Run a watcher that may break: if it raises, it is switched off with one warning.
+
+    Whatever the watcher yields, the updates come out unchanged, each once and in order. An exception of the loop
+    itself passes through.
+    """
+    pending: list[Update] = []
+    upstream: list[BaseException] = []
+
+    def feed() -> Updates:
+        try:
+            for update in updates:
+                pending.append(update)
+                yield update
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            upstream.append(error)
+            raise
+
+    def released() -> Updates:
+        while pending:
+            yield pending.pop(0)
+
+    def switched_off(error: BaseException) -> None:
+        warn(f"switched off: {type(error).__name__}: {one_line(error)}")
+
+    def watched() -> Updates:
+        try:
+            for _ in watching:
+                yield from released()
+        except GeneratorExit:
+            try:
+                getattr(watching, "close", lambda: None)()
+            except (Exception, SystemExit) as error:
+                switched_off(error)
+            raise
+        except (Exception, SystemExit) as error:
+            if not upstream:
+                switched_off(error)
+        if upstream:
+            raise upstream[0]
+        yield from chain(released(), updates)
+
+    watching = watcher(feed())
+    return watched()

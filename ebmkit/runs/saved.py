@@ -1,0 +1,40 @@
+"""A model as a checkpoint or a model file holds it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from torch import Tensor
+
+from ebmkit.config.layers import Layer, loads
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A model as it was saved: tensors and plain values; its parts are found by their registered names.
+
+    Attributes:
+        source: The folder of the run, or the file.
+        config: Every setting of the run, as TOML.
+        shape: The shape of one example.
+        updates: How many updates its weights have seen.
+        weights: The weights of the energy: `last`, `average`, or both.
+        init: The state of the init distribution: the bank of a replay buffer, else nothing.
+    """
+
+    source: Path
+    config: str
+    shape: tuple[int, ...]
+    updates: int
+    weights: Mapping[str, Mapping[str, Tensor]]
+    init: Mapping[str, Tensor]
+
+    @cached_property
+    def layer(self) -> Layer:
+        """The settings as a layer.
+
+        Raises:
+            UsageError: if they are not TOML, or not of sections.
+        """
+        return loads(self.config, f"the configuration in {self.source}")

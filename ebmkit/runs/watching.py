@@ -1,0 +1,56 @@
+"""The watchers of a run, one behind the other around its updates."""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing
+from typing import Any
+
+from ebmkit.config.recipe import Recipe
+from ebmkit.errors import Notice
+from ebmkit.methods.maximum_likelihood import Update
+from ebmkit.registry.component import BUILT_IN
+from ebmkit.runs.isolation import isolated
+
+Updates = Iterator[Update]
+
+
+def watched(updates: Updates, recipe: Recipe, facts: Mapping[str, Any]) -> Updates:
+    """The updates, seen by every watcher. Whoever leaves early closes the watchers, and so the checkpoint is saved.
+
+    Args:
+        updates: The updates of a run.
+        recipe: Names the watchers, in their order.
+        facts: What a watcher may ask for besides the updates.
+
+    Raises:
+        UsageError: at the call, for a watcher whose settings are out of range.
+    """
+    with ExitStack() as stack:
+        updates = stack.enter_context(closing(updates))  # type: ignore[type-var]
+        for section in recipe.sections:
+            if section.startswith("watch."):
+                updates = stack.enter_context(closing(watched_by(section, updates, recipe, facts)))  # type: ignore[type-var]
+        pipe = stack.pop_all()
+
+    def closed_at_the_end() -> Updates:
+        with pipe:
+            yield from updates
+
+    return closed_at_the_end()
+
+
+def watched_by(section: str, updates: Updates, recipe: Recipe, facts: Mapping[str, Any]) -> Updates:
+    """The updates, seen by one watcher; a third party's cannot break the run."""
+    component = recipe.parts[section]
+
+    def watcher(updates: Updates) -> Updates:
+        built: Updates = recipe.build(section, updates=updates, **facts)
+        return built
+
+    if component.plugin is BUILT_IN:
+        return watcher(updates)
+
+    def warn(reason: str) -> None:
+        warnings.warn(f"watcher '{component.name}' of {component.plugin}: {reason}", Notice, stacklevel=2)
+
+    return isolated(watcher, updates, warn)

@@ -1,0 +1,42 @@
+"""The watcher that saves a run, so that it can be resumed and opened as a model."""
+
+from collections.abc import Callable
+
+from ebmkit.errors import REMEDIES, Diverged, UsageError, check
+from ebmkit.methods.maximum_likelihood import Trainer
+from ebmkit.watchers.scalars import Updates
+
+
+def write_checkpoints(updates: Updates, trainer: Trainer, save: Callable[[], None], *, every: int = 100) -> Updates:
+    """Write `checkpoint.pt`: at the first update, at every N-th, at the end, and when the consumer leaves.
+
+    Args:
+        every: Write at every N-th update; 0 only at the first and the last.
+
+    Raises:
+        Diverged: instead of writing weights that are not finite.
+    """
+    check("every", every, at_least=0)
+    saved = trainer.index
+
+    def save_if_new() -> None:
+        nonlocal saved
+        if not all(bool(parameter.isfinite().all()) for parameter in trainer.energy.parameters()):
+            raise Diverged(f"diverged at update {trainer.index}: the weights are not finite; {REMEDIES}")
+        if saved != trainer.index:
+            save()
+            saved = trainer.index
+
+    def watched() -> Updates:
+        try:
+            for update in updates:
+                if update.index == 1 or (every and update.index % every == 0):
+                    save_if_new()
+                yield update
+        # Not in `finally`, which would write a broken state over the last good one.
+        except (GeneratorExit, UsageError):  # the consumer leaves, or the data turn out to be broken
+            save_if_new()
+            raise
+        save_if_new()
+
+    return watched()

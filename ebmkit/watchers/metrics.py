@@ -1,0 +1,41 @@
+"""The watcher that writes the values of every update to a file."""
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+from ebmkit.errors import check
+from ebmkit.files import json_line
+from ebmkit.methods.maximum_likelihood import Trainer
+from ebmkit.watchers.scalars import Updates, scalars_of
+
+
+def write_metrics(updates: Updates, trainer: Trainer, folder: Path, *, every: int = 1) -> Updates:
+    """Append a line of values to `metrics.jsonl`, flushed, for every N-th update.
+
+    Args:
+        every: Write every N-th update; 0 writes none.
+    """
+    check("every", every, at_least=0)
+    sampler = trainer.sampler
+    # A sampler that implies a temperature adds the same noise in all of its steps.
+    noise = sampler.noise if sampler.implied_temperature is not None else None
+
+    def watched() -> Updates:
+        since, counted = time.perf_counter(), 0
+        with (folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            for update in updates:
+                counted += 1
+                if every and update.index % every == 0:
+                    line: dict[str, Any] = {"update": update.index, **scalars_of(update)}
+                    if noise is not None:
+                        line["noise_size"] = noise * math.sqrt(update.fake[0].numel())
+                    now = time.perf_counter()
+                    line["seconds_per_update"] = round((now - since) / counted, 6)
+                    since, counted = now, 0
+                    file.write(json_line(line) + "\n")
+                    file.flush()
+                yield update
+
+    return watched()

@@ -1,0 +1,67 @@
+"""The watcher that draws samples and chains while a run trains."""
+
+import math
+from pathlib import Path
+
+import torch
+from torch import Generator
+
+from ebmkit.data.examples import Examples
+from ebmkit.errors import check
+from ebmkit.methods.maximum_likelihood import Trainer, Update
+from ebmkit.pictures import beside, drawable, drawn_count, grid, strip
+from ebmkit.shortrun import ShortRun
+from ebmkit.watchers.scalars import Updates
+
+
+def draw_pictures(
+    updates: Updates,
+    trainer: Trainer,
+    folder: Path,
+    examples: Examples,
+    iterations: int,
+    *,
+    every: int | None = None,
+    count: int = 64,
+    chains: int = 8,
+) -> Updates:
+    """Draw samples beside real examples, and chains from noise to image, as PNG files in the run's folder.
+
+    Args:
+        every: Draw at every N-th update; none draws ten times in the run, 0 never.
+        count: How many samples are drawn; points in the plane are 64 times as many.
+        chains: How many chains the noise-to-image strip shows.
+    """
+    check("every", every or 0, at_least=0)
+    check("count", count, at_least=1)
+    check("chains", chains, at_least=1, at_most=count)
+    period = max(1, iterations // 10) if every is None else every
+
+    def watched() -> Updates:
+        for update in updates:
+            due = period and (update.index % period == 0 or update.index == iterations)
+            if due and drawable(examples.shape):
+                draw(trainer, folder, examples, update, count, chains)
+            yield update
+
+    return watched()
+
+
+def draw(trainer: Trainer, folder: Path, examples: Examples, update: Update, count: int, chains: int) -> None:
+    """Write `samples/<index>.png` and `chains/<index>.png`.
+
+    The randomness is its own and the same each time, so that drawing changes nothing and pictures can be compared.
+    """
+    count = drawn_count(examples.shape, count)
+    rows = count if examples.shape == (2,) else chains
+    rng = Generator(trainer.rng.device).manual_seed(0)
+    short = ShortRun(trainer.chain_energy(trainer.model), trainer.sampler, trainer.init)
+    samples, trajectory = short.trace(count, rng, rows=rows, looks=5, batch=len(update.fake))
+    real = examples.fetch(torch.randint(len(examples), (count,), generator=Generator().manual_seed(0)))
+    columns = math.ceil(math.sqrt(count))
+    for name, picture in {
+        "samples": beside({"real": grid(real, columns), f"samples, update {update.index}": grid(samples, columns)}),
+        "chains": strip(trajectory),
+    }.items():
+        (folder / name).mkdir(exist_ok=True)
+        picture.save(folder / name / f"{update.index:06d}.png")

@@ -1,0 +1,62 @@
+"""The watcher that writes the report while a run trains."""
+
+from pathlib import Path
+from typing import Literal
+
+from ebmkit.data.examples import Examples
+from ebmkit.errors import check
+from ebmkit.methods.maximum_likelihood import Trainer
+from ebmkit.report.page import write
+from ebmkit.shortrun import ShortRun
+from ebmkit.watchers.scalars import Updates
+
+
+def write_report(
+    updates: Updates,
+    trainer: Trainer,
+    folder: Path,
+    examples: Examples,
+    iterations: int,
+    *,
+    every: int | None = None,
+    full: Literal["end", "always", "never"] = "end",
+    count: int = 64,
+    chains: int = 8,
+    reconstruction_updates: int = 200,
+) -> Updates:
+    """Write `report.html` in the run's folder: samples, curves, energies, settings, and more at the end.
+
+    Args:
+        every: Write at every N-th update and at the last; none writes ten times in the run, 0 never.
+        full: When to write the sections that take long: at the end, always or never.
+        count: How many samples are drawn; points in the plane are 64 times as many.
+        chains: How many chains a row or a column of pictures shows.
+        reconstruction_updates: How many updates the starts of reconstructions get.
+    """
+    check("every", every or 0, at_least=0)
+    check("count", count, at_least=2)
+    check("chains", chains, at_least=1, at_most=count)
+    check("reconstruction_updates", reconstruction_updates, at_least=1)
+    period = max(1, iterations // 10) if every is None else every
+
+    def page(batch: int, complete: bool) -> None:
+        write(
+            ShortRun(trainer.chain_energy(trainer.model), trainer.sampler, trainer.init),
+            examples,
+            folder,
+            device=trainer.rng.device,
+            full=complete,
+            count=count,
+            chains=min(chains, batch),
+            updates=reconstruction_updates,
+            batch=batch,  # no more chains run at once than in an update
+        )
+
+    def watched() -> Updates:
+        for update in updates:
+            last = update.index == iterations
+            if period and (update.index % period == 0 or last):
+                page(len(update.fake), full == "always" or (full == "end" and last))
+            yield update
+
+    return watched()
