@@ -59,3 +59,12 @@ def install(site):
         return site
 
     return install
+
+
+@pytest.fixture
+def built_in_parts_only(monkeypatch):
+    """No plug-in package is seen in this test."""
+    monkeypatch.setenv("EBMKIT_PLUGINS", "none")
+    get_registry.cache_clear()
+    yield
+    get_registry.cache_clear()

@@ -65,8 +65,8 @@ def evaluate(
             "weights": model.weights,
             "measures": as_rows(measures),
         }
-        folder = outputs.generated(run, "").parent if run.is_file() else run
-        write_text(folder / "evaluation.json", indented_json(found))
+        path = outputs.generated(run, "evaluation.json") if run.is_file() else run / "evaluation.json"
+        write_text(path, indented_json(found))
         if as_json:
             print(json_line(found))
         else:

@@ -1,0 +1,180 @@
+"""A model is its folder, or one file: neither data nor the packages that brought them are needed to draw from it."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save_file
+from training_runs import trained
+from typer.testing import CliRunner
+
+import ebmkit
+from ebmkit.cli.main import app
+from ebmkit.errors import UsageError
+from ebmkit.runs.model import pick_weights, read_model
+from ebmkit.runs.model_file import write_model_file
+
+pytestmark = pytest.mark.usefixtures("built_in_parts_only")
+THREE = {"train.iterations": "3"}
+
+
+def invoked(*words, code=0):
+    result = CliRunner().invoke(app, [str(word) for word in words], prog_name="ebmkit")
+    assert result.exit_code == code, (result.stdout, result.stderr, result.exception)
+    return result.stdout, result.stderr
+
+
+def exported(place, path):
+    saved = read_model(place)
+    write_model_file(saved, pick_weights(saved, "auto"), path)
+    return path
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """A run on a folder of images, named by a relative path, and the folder."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    for number in range(20):
+        Image.fromarray(rng.integers(0, 256, (8, 8), dtype=np.uint8)).save(folder / f"{number}.png")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        place = trained(tmp_path / "run", {**THREE, "data.use": "folder", "data.path": "photographs"}).folder
+    return place, folder
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_models_whose_data_are_gone_are_drawn_from(photographs, tmp_path, kind):
+    place, folder = photographs
+    shutil.copy(folder / "0.png", tmp_path / "one.png")
+    shutil.rmtree(folder)
+    model = exported(place, tmp_path / "model.safetensors") if kind == "file" else place
+    invoked("sample", model, "-n", 4)
+    invoked("reconstruct", model, tmp_path / "one.png", "--updates", 2)
+    invoked("interpolate", model, "--rows", 2, "--columns", 3)
+    invoked("long-run", model, "-n", 2, "--times", 2)
+    generated = tmp_path / "model-generated" if kind == "file" else place / "generated"
+    names = {"samples.png", "reconstruction.png", "interpolation.png", "long-run.png"}
+    assert {path.name for path in generated.iterdir()} == names
+
+
+def test_a_file_draws_the_bits_of_its_folder(photographs, tmp_path):
+    place, _ = photographs
+    models = [ebmkit.load(place), ebmkit.load(exported(place, tmp_path / "model.safetensors"))]
+    draws = [model.sample(5, torch.Generator().manual_seed(1)) for model in models]
+    assert torch.equal(*draws)
+
+
+def test_a_file_holds_the_bank_of_a_replay_buffer(tmp_path):
+    place = trained(tmp_path / "run", {**THREE, "init.use": "replay", "init.size": "16"}).folder
+    models = [ebmkit.load(place), ebmkit.load(exported(place, tmp_path / "model.safetensors"))]
+    draws = [model.sample(5, torch.Generator().manual_seed(1)) for model in models]
+    assert torch.equal(*draws)
+
+
+def test_what_compares_with_data_says_where_to_name_them(photographs):
+    place, folder = photographs
+    moved = folder.rename(folder.with_name("moved"))
+    for command in ("evaluate", "report", "reconstruct"):
+        _, stderr = invoked(command, place, code=2)
+        assert "no such file" in stderr
+        assert "if the data have moved, say where: --data NAME -s data.path=PATH" in stderr
+    for options in (("--data", "folder", "-s", f"data.path={moved}"), ("-s", f"data.path={moved}")):
+        invoked("reconstruct", place, *options, "-n", 2, "--updates", 2, "--force")
+    invoked("reconstruct", place, "--data", "digits", "-n", 2, "--updates", 2, "--force")
+    _, stderr = invoked("reconstruct", place, "--data", "moons", "--force", code=2)
+    assert "the model is of examples (1, 8, 8), but the data have shape (2,)" in stderr
+
+
+def test_a_run_resumes_from_another_folder(photographs, tmp_path, monkeypatch):
+    place, folder = photographs
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    invoked("train", "--resume", place, "--iterations", 4, "-q")
+    moved = folder.rename(elsewhere / "photographs")
+    invoked("train", "--resume", place, "--iterations", 5, "-q", code=2)
+    invoked("train", "--resume", place, "--iterations", 5, "-q", "-s", f"data.path={moved}")
+
+
+def test_resuming_on_other_data_is_refused(photographs):
+    place, folder = photographs
+    other = folder.with_name("other")
+    shutil.copytree(folder, other)
+    Image.new("L", (8, 8)).save(other / "0.png")
+    _, stderr = invoked("train", "--resume", place, "--iterations", 4, "-q", "-s", f"data.path={other}", code=2)
+    assert "these are not the data of the run: it had 20 of shape (1, 8, 8)" in stderr
+
+
+UNIMPORTABLE = """
+import sys
+sys.modules["sklearn"] = None
+from ebmkit.cli.main import app
+app(sys.argv[1:])
+"""
+
+
+def test_models_open_where_the_data_package_is_missing(tmp_path):
+    place = trained(tmp_path / "run", {**THREE, "watch.pictures.every": "0"}).folder
+    words = [sys.executable, "-c", UNIMPORTABLE, "sample", str(place), "-n", "2", "--out", str(tmp_path / "x.npy")]
+    subprocess.run(words, check=True, capture_output=True)
+    assert np.load(tmp_path / "x.npy").shape == (2, 1, 8, 8)
+    failed = subprocess.run([*words[:3], "reconstruct", str(place)], capture_output=True, text=True, check=False)
+    assert "sklearn" in failed.stderr  # the package is missing indeed
+
+
+def test_drawing_imports_no_optimiser_and_no_data(tmp_path):
+    place = trained(tmp_path / "run", THREE).folder
+    code = (
+        "import sys, torch, ebmkit\n"
+        f"ebmkit.load({str(place)!r}).sample(2, torch.Generator().manual_seed(0))\n"
+        "print([name for name in ('sklearn', 'torch._dynamo', 'torch._inductor', 'matplotlib') if name in sys.modules])\n"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed == "[]\n"
+
+
+def test_a_model_file_says_what_it_is(tmp_path):
+    place = trained(tmp_path / "run", {**THREE, "train.average": "0.9"}).folder
+    with safe_open(exported(place, tmp_path / "model.safetensors"), framework="pt") as file:
+        facts = file.metadata()
+    assert facts["format"] == "1"
+    assert facts["weights"] == "average"
+    assert facts["updates"] == "3"
+    assert json.loads(facts["shape"]) == [1, 8, 8]
+    assert facts["config"] == (place / "config.toml").read_text()
+
+
+def test_files_that_are_no_models_are_refused(tmp_path):
+    (tmp_path / "text.safetensors").write_text("not a model")
+    save_file({"x": torch.zeros(2)}, tmp_path / "foreign.safetensors")
+    save_file({"x": torch.zeros(2)}, tmp_path / "damaged.safetensors", metadata={"format": "1", "shape": "]"})
+    for name, message in {
+        "text": "cannot read .* as a model",
+        "foreign": "has no settings of an ebmkit model; write one with: ebmkit export RUN",
+        "damaged": "the metadata of .* is damaged",
+    }.items():
+        with pytest.raises(UsageError, match=message) as error:
+            ebmkit.load(tmp_path / f"{name}.safetensors")
+        assert "\n" not in str(error.value)
+
+
+def test_a_report_of_a_model_file_is_refused(tmp_path):
+    place = trained(tmp_path / "run", THREE).folder
+    _, stderr = invoked("report", exported(place, tmp_path / "model.safetensors"), code=2)
+    assert "is a model file: name a folder" in stderr
+
+
+def test_evaluation_of_a_model_file_is_kept_beside_it(tmp_path):
+    place = trained(tmp_path / "run", THREE).folder
+    invoked("evaluate", exported(place, tmp_path / "model.safetensors"), "-n", 20)
+    assert json.loads((tmp_path / "model-generated" / "evaluation.json").read_text())["updates"] == 3
+
+
