@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ebmkit.energies.activations import Activation, activation_layer
-from ebmkit.energies.analytic import DoubleWell, Gaussian, Mixture
+from ebmkit.energies.analytic import DoubleWell, GaussianEnergy, Mixture
 from ebmkit.energies.convnet import ConvNet
 from ebmkit.energies.mlp import MLP
 from ebmkit.energies.resnet import ResNet
@@ -23,9 +23,9 @@ CASES: dict[str, tuple[type[Any], tuple[int, ...], dict[str, Any]]] = {
     "resnet": (ResNet, (3, 8, 16), {"width": 4, "stages": 2}),
     "resnet-spectral": (ResNet, (1, 8, 8), {"width": 4, "spectral_norm": True}),
     "mlp": (MLP, (2, 3), {"width": 8}),
-    "gaussian": (Gaussian, (2, 3), {"mean": 0.5, "precision": 2.0}),
-    "gaussian-diagonal": (Gaussian, (3,), {"precision": (0.5, 1.0, 2.0)}),
-    "gaussian-full": (Gaussian, (3, 1), {"precision": FULL.float()}),
+    "gaussian": (GaussianEnergy, (2, 3), {"mean": 0.5, "precision": 2.0}),
+    "gaussian-diagonal": (GaussianEnergy, (3,), {"precision": (0.5, 1.0, 2.0)}),
+    "gaussian-full": (GaussianEnergy, (3, 1), {"precision": FULL.float()}),
     "mixture": (Mixture, (2, 2), {}),
     "double_well": (DoubleWell, (3,), {}),
 }
@@ -229,18 +229,18 @@ def test_the_activation_stands_everywhere_between_the_layers(name: Activation, k
         (MLP, (2,), {"width": 0}),
         (MLP, (2,), {"depth": 0}),
         (MLP, (2,), {"slope": math.nan}),
-        (Gaussian, (2,), {"mean": math.nan}),
-        (Gaussian, (2,), {"mean": torch.zeros(3)}),
-        (Gaussian, (2,), {"mean": torch.tensor([0.0, math.inf])}),
-        (Gaussian, (2,), {"precision": 0.0}),
-        (Gaussian, (2,), {"precision": math.inf}),
-        (Gaussian, (2,), {"precision": math.nan}),
-        (Gaussian, (2,), {"precision": (1.0, -1.0)}),
-        (Gaussian, (2,), {"precision": (1.0, 1.0, 1.0)}),
-        (Gaussian, (2,), {"precision": torch.ones(2, 3)}),
-        (Gaussian, (2,), {"precision": torch.tensor([[1.0, 0.5], [0.4, 1.0]])}),
-        (Gaussian, (2,), {"precision": torch.tensor([[1.0, 2.0], [2.0, 1.0]])}),
-        (Gaussian, (2,), {"precision": torch.full((2, 2), math.nan)}),
+        (GaussianEnergy, (2,), {"mean": math.nan}),
+        (GaussianEnergy, (2,), {"mean": torch.zeros(3)}),
+        (GaussianEnergy, (2,), {"mean": torch.tensor([0.0, math.inf])}),
+        (GaussianEnergy, (2,), {"precision": 0.0}),
+        (GaussianEnergy, (2,), {"precision": math.inf}),
+        (GaussianEnergy, (2,), {"precision": math.nan}),
+        (GaussianEnergy, (2,), {"precision": (1.0, -1.0)}),
+        (GaussianEnergy, (2,), {"precision": (1.0, 1.0, 1.0)}),
+        (GaussianEnergy, (2,), {"precision": torch.ones(2, 3)}),
+        (GaussianEnergy, (2,), {"precision": torch.tensor([[1.0, 0.5], [0.4, 1.0]])}),
+        (GaussianEnergy, (2,), {"precision": torch.tensor([[1.0, 2.0], [2.0, 1.0]])}),
+        (GaussianEnergy, (2,), {"precision": torch.full((2, 2), math.nan)}),
         (Mixture, (2,), {"modes": 0}),
         (Mixture, (2,), {"radius": -1.0}),
         (Mixture, (2,), {"scale": 0.0}),
@@ -267,9 +267,9 @@ def test_a_ring_needs_two_elements():
 
 
 KNOWN = {
-    "gaussian": Gaussian((2, 2), mean=0.5, precision=4.0),
-    "gaussian-diagonal": Gaussian((3,), mean=torch.tensor([1.0, -1.0, 0.2]), precision=(0.5, 1.0, 2.0)),
-    "gaussian-full": Gaussian((3,), mean=-0.5, precision=FULL),
+    "gaussian": GaussianEnergy((2, 2), mean=0.5, precision=4.0),
+    "gaussian-diagonal": GaussianEnergy((3,), mean=torch.tensor([1.0, -1.0, 0.2]), precision=(0.5, 1.0, 2.0)),
+    "gaussian-full": GaussianEnergy((3,), mean=-0.5, precision=FULL),
     "mixture": Mixture((3,), modes=5, radius=1.3, scale=0.4),
     "mixture-centres": Mixture((2, 1), centres=torch.tensor([[[0.0], [2.0]], [[1.0], [0.5]]]), scale=0.3),
     "double_well": DoubleWell((3,)),
@@ -319,7 +319,7 @@ def test_a_seed_decides_the_draws(name: str):
 
 @pytest.mark.parametrize("settings", [{}, {"precision": (0.5, 2.0)}, {"precision": FULL[:2, :2]}], ids=str)
 def test_the_gaussians_moments_are_those_of_quadrature(settings: dict[str, Any]):
-    energy = Gaussian((2,), mean=torch.tensor([0.3, -0.4], dtype=torch.float64), **settings)
+    energy = GaussianEnergy((2,), mean=torch.tensor([0.3, -0.4], dtype=torch.float64), **settings)
     line = torch.linspace(-14, 14, 561, dtype=torch.float64)
     x = torch.cartesian_prod(line, line)
     weight = torch.exp(-energy(x).detach()) * float(line[1] - line[0]) ** 2
@@ -372,21 +372,21 @@ def test_the_mixtures_modes_stand_on_a_ring_and_are_minima():
 
 def test_tensors_in_double_precision_make_an_energy_in_double_precision():
     precise = [
-        Gaussian((3,), precision=FULL),
-        Gaussian((3,), mean=torch.zeros(3, dtype=torch.float64)),
+        GaussianEnergy((3,), precision=FULL),
+        GaussianEnergy((3,), mean=torch.zeros(3, dtype=torch.float64)),
         Mixture((2,), centres=torch.zeros(1, 2, dtype=torch.float64)),
     ]
     for energy in precise:
         assert {value.dtype for value in energy.state_dict().values()} == {torch.float64}
         assert energy.draw(2, rng()).dtype == torch.float64
-    assert Gaussian((3,)).draw(2, rng()).dtype == torch.float32
+    assert GaussianEnergy((3,)).draw(2, rng()).dtype == torch.float32
     x = torch.ones(2, 3, dtype=torch.float64)
-    assert Gaussian((3,), precision=FULL.float())(x).dtype == torch.float64
+    assert GaussianEnergy((3,), precision=FULL.float())(x).dtype == torch.float64
 
 
 def test_the_given_tensors_are_copied():
     mean, precision, centres = torch.zeros(3), FULL.float(), torch.zeros(2, 3)
-    gaussian, mixture = Gaussian((3,), mean=mean, precision=precision), Mixture((3,), centres=centres)
+    gaussian, mixture = GaussianEnergy((3,), mean=mean, precision=precision), Mixture((3,), centres=centres)
     for given in (mean, precision, centres):
         given.add_(1)
     assert not gaussian.mean.any()
@@ -395,7 +395,7 @@ def test_the_given_tensors_are_copied():
 
 
 def test_what_maximum_likelihood_moves_is_a_parameter_and_the_rest_is_not():
-    assert [name for name, _ in Gaussian((2,)).named_parameters()] == ["mean"]
-    assert [name for name, _ in Gaussian((2,)).named_buffers()] == ["precision"]
+    assert [name for name, _ in GaussianEnergy((2,)).named_parameters()] == ["mean"]
+    assert [name for name, _ in GaussianEnergy((2,)).named_buffers()] == ["precision"]
     assert [name for name, _ in Mixture((2,)).named_parameters()] == ["centres"]
     assert not list(DoubleWell((2,)).parameters())

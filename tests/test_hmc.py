@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from ebmkit.energies.analytic import DoubleWell, Gaussian
+from ebmkit.energies.analytic import DoubleWell, GaussianEnergy
 from ebmkit.errors import UsageError
 from ebmkit.interfaces import value_and_grad
 from ebmkit.samplers.hmc import HMC
@@ -74,7 +74,7 @@ def test_examples_as_large_as_numbers_can_be_are_finite(dtype: torch.dtype):
 
 def creutz_z(step_size: float, heat: float, mass: float | Tensor = 1.0) -> float:
     """z of E[exp(-ΔH)] = 1 for exact draws, their momenta heated by `heat`."""
-    energy = Gaussian((2,), precision=PRECISION)
+    energy = GaussianEnergy((2,), precision=PRECISION)
     sampler = HMC(step_size=step_size, leapfrog=4, mass=mass)
     x = energy.draw(N, rng(2))
     p = heat * mass**0.5 * normal(N, 2, seed=3)
@@ -95,7 +95,7 @@ def test_creutz_equality_fails_for_momenta_of_another_temperature():
 
 def invariance_z(**settings: Any) -> float:
     """How far exact draws are from their law after a few adjusted steps."""
-    energy = Gaussian((2,), mean=torch.tensor([0.5, -1.0], dtype=torch.float64), precision=PRECISION)
+    energy = GaussianEnergy((2,), mean=torch.tensor([0.5, -1.0], dtype=torch.float64), precision=PRECISION)
     sampler = HMC(**{"steps": 5, "step_size": 0.9, "leapfrog": 3, **settings})
     x, generator = energy.draw(N, rng(4)), rng(5)
     moved, accepted = x, torch.ones(())

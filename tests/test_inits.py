@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from ebmkit.data.examples import Examples
 from ebmkit.errors import UsageError
-from ebmkit.inits.data import Data
+from ebmkit.inits.data import DataInit
 from ebmkit.inits.gaussian import Gaussian
 from ebmkit.inits.uniform import Uniform
 from ebmkit.interfaces import InitDistribution
@@ -37,8 +37,8 @@ ROWS = torch.arange(12.0).reshape(6, 2)
 INITS: dict[str, InitDistribution] = {
     "uniform": Uniform((2, 3)),
     "gaussian": Gaussian((2, 3)),
-    "data": Data(Rows(ROWS)),
-    "data-noise": Data(Rows(ROWS), noise=0.1),
+    "data": DataInit(Rows(ROWS)),
+    "data-noise": DataInit(Rows(ROWS), noise=0.1),
 }
 every_init = pytest.mark.parametrize("init", INITS.values(), ids=INITS)
 
@@ -86,7 +86,7 @@ def test_uniform_noise_is_that_of_the_data_unless_told_otherwise():
 
 def test_data_starts_are_real_examples_drawn_evenly_with_replacement():
     data = Rows(ROWS)
-    x = Data(data).sample(N, rng(6))
+    x = DataInit(data).sample(N, rng(6))
     indices = data.asked[-1]
     assert torch.equal(x, ROWS[indices])
     for index in range(6):
@@ -97,7 +97,7 @@ def test_data_starts_are_real_examples_drawn_evenly_with_replacement():
 
 def test_data_starts_carry_gaussian_noise_where_asked():
     rows = Rows(ROWS)
-    noise = Data(rows, noise=0.3).sample(N, rng(7)) - ROWS[rows.asked[-1]]
+    noise = DataInit(rows, noise=0.3).sample(N, rng(7)) - ROWS[rows.asked[-1]]
     assert z(noise, 0) < 5
     assert z(noise.square(), 0.09) < 5
     assert z(noise.square(), 0.1) > 5
@@ -106,13 +106,13 @@ def test_data_starts_carry_gaussian_noise_where_asked():
 
 def test_data_starts_leave_the_data_as_they_are():
     rows = ROWS.clone()
-    Data(Rows(rows), noise=1.0).sample(50, rng()).add_(1)
+    DataInit(Rows(rows), noise=1.0).sample(50, rng()).add_(1)
     assert torch.equal(rows, ROWS)
 
 
 def test_data_starts_come_from_any_examples():
     images = torch.rand(5, 1, 4, 4, generator=rng()) * 2 - 1
-    x = Data(Examples(images)).sample(30, rng(8))
+    x = DataInit(Examples(images)).sample(30, rng(8))
     assert x.shape == (30, 1, 4, 4)
     assert all(any(torch.equal(start, image) for image in images) for start in x)
 
@@ -126,8 +126,8 @@ def test_data_starts_come_from_any_examples():
         (Uniform, {"high": math.inf}, "high"),
         (Gaussian, {"scale": 0.0}, "scale"),
         (Gaussian, {"mean": math.nan}, "mean"),
-        (Data, {"noise": -0.1}, "noise"),
-        (Data, {"noise": math.nan}, "noise"),
+        (DataInit, {"noise": -0.1}, "noise"),
+        (DataInit, {"noise": math.nan}, "noise"),
     ],
     ids=str,
 )

@@ -13,7 +13,7 @@ from torch import Generator, Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ebmkit import interfaces
-from ebmkit.energies.analytic import DoubleWell, Gaussian
+from ebmkit.energies.analytic import DoubleWell, GaussianEnergy
 from ebmkit.energies.mlp import MLP
 from ebmkit.errors import UsageError
 from ebmkit.inits.uniform import Uniform
@@ -209,7 +209,7 @@ def test_nothing_is_entered_where_the_mode_is_held_already(monkeypatch: pytest.M
     def forbidden(*_: Any) -> None:
         raise AssertionError("there is nothing to change")
 
-    monkeypatch.setattr(interfaces, "evaluating", forbidden)
+    monkeypatch.setattr(interfaces, "eval_mode", forbidden)
     monkeypatch.setattr(torch, "enable_grad", forbidden)
     monkeypatch.setattr(torch, "inference_mode", forbidden)
     assert torch.equal(value_and_grad(network, x)[1], expected[1])
@@ -341,7 +341,7 @@ def test_chains_can_be_differentiated(sampler: Sampler, energy: Callable[[Tensor
 
 def test_a_differentiable_chain_reaches_the_parameters():
     # Every step keeps (1 - s) of the distance to the mean, so d x_K / d mean = 1 - (1 - s)^K.
-    energy = Gaussian((2,), mean=torch.tensor([0.3, -0.2], dtype=torch.float64))
+    energy = GaussianEnergy((2,), mean=torch.tensor([0.3, -0.2], dtype=torch.float64))
     x = torch.randn(1, 2, generator=rng(), dtype=torch.float64).requires_grad_()
     Langevin(steps=3, step_size=0.2).sample(energy, x, rng()).sum().backward()
     torch.testing.assert_close(energy.mean.grad, torch.full((2,), 1 - 0.8**3, dtype=torch.float64))

@@ -44,8 +44,8 @@ def test_the_chain_is_the_papers_loop(dtype: torch.dtype, strength: float):
 
 
 def test_the_temperature_is_that_of_the_density_which_the_chain_discretises():
-    assert Langevin(step_size=0.005, noise=0.12).temperature == pytest.approx(0.12**2 / (2 * 0.005))
-    assert Langevin().temperature == pytest.approx(5e-5)
+    assert Langevin(step_size=0.005, noise=0.12).implied_temperature == pytest.approx(0.12**2 / (2 * 0.005))
+    assert Langevin().implied_temperature == pytest.approx(5e-5)
 
 
 def test_without_noise_nothing_is_drawn():

@@ -9,7 +9,7 @@ from ebmkit.errors import UsageError, check
 from ebmkit.interfaces import Energy
 
 
-class Gaussian(Energy):
+class GaussianEnergy(Energy):
     """`E(x) = (x - mean)ᵀ Λ (x - mean) / 2`, x flattened: exp(-E) is a Gaussian of covariance `Λ⁻¹`.
 
     The mean is a parameter, which maximum likelihood can move. It and Λ are stored as float64 if a tensor given is.

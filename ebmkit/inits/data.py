@@ -21,7 +21,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
-class Data(InitDistribution):
+class DataInit(InitDistribution):
     """Chains start at real examples, drawn with replacement, plus Gaussian noise: contrastive divergence.
 
     The examples are drawn independently of those the update compares with: they are not the batch itself.

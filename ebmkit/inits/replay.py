@@ -14,7 +14,7 @@ from ebmkit.interfaces import InitDistribution
 
 
 @dataclass(eq=False)
-class Replay(InitDistribution):
+class ReplayBuffer(InitDistribution):
     """Chains start where earlier ones ended, kept in a bank; now and then one starts anew.
 
     The bank is filled from `base` at the first draw. A draw takes distinct slots, and starts each chain anew from
