@@ -75,16 +75,16 @@ def test_noise_has_the_shape_of_the_examples(kind: type[Any], shape: tuple[int, 
 
 
 @pytest.mark.parametrize(("low", "high"), [(-1.0, 1.0), (0.0, 0.5), (-3.0, -2.0)])
-def test_uniform_noise_fills_its_range_and_no_more(low: float, high: float):
+def test_uniform_noise_fills_its_range(low: float, high: float):
     x = Uniform((3,), low=low, high=high).sample(N, rng(3))
     assert low <= x.min() < low + 1e-3 < high - 1e-3 < x.max() <= high
 
 
-def test_uniform_noise_is_that_of_the_data_unless_told_otherwise():
+def test_uniform_noise_has_the_range_of_the_data_by_default():
     assert (Uniform((2,)).low, Uniform((2,)).high) == (-1, 1)
 
 
-def test_data_starts_are_real_examples_drawn_evenly_with_replacement():
+def test_data_starts_are_examples_drawn_with_replacement():
     data = Rows(ROWS)
     x = DataInit(data).sample(N, rng(6))
     indices = data.asked[-1]
@@ -95,7 +95,7 @@ def test_data_starts_are_real_examples_drawn_evenly_with_replacement():
     assert z((indices[:-1] == indices[1:]).double(), 1 / 6) < 5
 
 
-def test_data_starts_carry_gaussian_noise_where_asked():
+def test_data_starts_have_the_given_gaussian_noise():
     rows = Rows(ROWS)
     noise = DataInit(rows, noise=0.3).sample(N, rng(7)) - ROWS[rows.asked[-1]]
     assert z(noise, 0) < 5
@@ -104,7 +104,7 @@ def test_data_starts_carry_gaussian_noise_where_asked():
     assert z(noise[:, 0] * noise[:, 1], 0) < 5
 
 
-def test_data_starts_leave_the_data_as_they_are():
+def test_data_starts_do_not_change_the_data():
     rows = ROWS.clone()
     DataInit(Rows(rows), noise=1.0).sample(50, rng()).add_(1)
     assert torch.equal(rows, ROWS)

@@ -113,23 +113,23 @@ def test_the_leapfrog_conserves_its_modified_energy():
     assert modified_energy_drift(HMC) < 1e-11
 
 
-def test_the_leapfrog_conserves_its_modified_energy_in_single_precision():
+def test_the_modified_energy_is_conserved_in_single_precision():
     assert modified_energy_drift(HMC, torch.float32) < 1e-4
 
 
 @pytest.mark.parametrize("wrong", [Euler, OneKick, ThirdKick, Friction])
-def test_the_test_of_the_modified_energy_catches_wrong_integrators(wrong: type[HMC]):
+def test_modified_energy_reveals_wrong_integrators(wrong: type[HMC]):
     assert modified_energy_drift(wrong) > 1e-4
 
 
 @pytest.mark.parametrize("mass", [1.0, torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64)], ids=["float", "tensor"])
-def test_the_leapfrog_can_be_reversed(mass: float | Tensor):
+def test_the_leapfrog_is_reversible(mass: float | Tensor):
     assert way_back(HMC, square, mass) < 1e-11
     assert way_back(HMC, quartic, mass) < 1e-9
 
 
 @pytest.mark.parametrize("wrong", [Euler, OneKick, ThirdKick, Friction])
-def test_the_test_of_reversibility_catches_wrong_integrators(wrong: type[HMC]):
+def test_reversibility_reveals_wrong_integrators(wrong: type[HMC]):
     assert way_back(wrong, square) > 1e-9
     assert way_back(wrong, quartic) > 1e-9
 
@@ -139,7 +139,7 @@ def test_the_leapfrog_keeps_volume():
 
 
 @pytest.mark.parametrize("wrong", [Euler, Friction])
-def test_the_test_of_volume_catches_wrong_integrators(wrong: type[HMC]):
+def test_volume_reveals_wrong_integrators(wrong: type[HMC]):
     assert volume_error(wrong) > 1e-12
 
 
@@ -148,17 +148,17 @@ def test_the_leapfrog_is_symplectic():
 
 
 @pytest.mark.parametrize("wrong", [Euler, Friction])
-def test_the_test_of_symplecticity_catches_wrong_integrators(wrong: type[HMC]):
+def test_symplecticity_reveals_wrong_integrators(wrong: type[HMC]):
     assert symplectic_error(wrong) > 1e-12
 
 
 @pytest.mark.parametrize("wrong", [OneKick, ThirdKick])
-def test_kicks_of_a_wrong_size_keep_volume_so_that_it_takes_reversal_to_find_them(wrong: type[HMC]):
+def test_volume_does_not_reveal_kicks_of_a_wrong_size(wrong: type[HMC]):
     assert volume_error(wrong) < 1e-12
     assert symplectic_error(wrong) < 1e-12
 
 
-def test_the_error_of_the_energy_falls_with_the_square_of_the_step():
+def test_the_energy_error_falls_with_the_square_of_the_step():
     def error(leapfrog: int) -> float:
         sampler = HMC(step_size=2.0 / leapfrog, leapfrog=leapfrog)
         x, p = normal(50, 2), normal(50, 2, seed=1)
@@ -169,7 +169,7 @@ def test_the_error_of_the_energy_falls_with_the_square_of_the_step():
 
 
 @pytest.mark.parametrize(("steps", "leapfrog"), [(1, 1), (4, 1), (3, 5)])
-def test_a_trajectory_takes_one_gradient_for_each_leapfrog_and_a_chain_one_more(steps: int, leapfrog: int):
+def test_a_trajectory_takes_one_gradient_per_leapfrog(steps: int, leapfrog: int):
     examples = []
 
     def counting(x: Tensor) -> Tensor:

@@ -36,7 +36,7 @@ def bank(replay: ReplayBuffer) -> Tensor:
     return replay.state_dict()["bank"].clone()
 
 
-def test_the_bank_is_filled_from_the_base_at_the_first_draw():
+def test_the_buffer_is_filled_from_the_base_at_the_first_draw():
     replay = ReplayBuffer((2, 3), size=50, restart=0.0)
     assert replay.state_dict() == {}
     x = replay.sample(10, rng(1))
@@ -74,7 +74,7 @@ def test_a_draw_has_distinct_slots():
 
 
 @pytest.mark.parametrize("restart", [0.05, 0.5])
-def test_chains_start_anew_with_their_probability_and_independently(restart: float):
+def test_chains_restart_independently_with_their_probability(restart: float):
     replay = ReplayBuffer((1,), size=200, restart=restart, base=Lineages())
     generator, anew = rng(5), []
     for _ in range(200):
@@ -89,7 +89,7 @@ def test_chains_start_anew_with_their_probability_and_independently(restart: flo
     assert abs(float(neighbours.mean() / (neighbours.std() / math.sqrt(neighbours.numel())))) < 5
 
 
-def test_the_bank_stays_as_it_is_until_the_chains_are_remembered():
+def test_only_remembering_changes_the_buffer():
     replay = ReplayBuffer((2,), size=8, restart=0.5)
     generator = rng(6)
     replay.sample(4, generator)
@@ -106,7 +106,7 @@ def test_the_bank_stays_as_it_is_until_the_chains_are_remembered():
 
 @settings(max_examples=60, deadline=None)
 @given(size=st.integers(1, 12), data=st.data(), restart=st.sampled_from([0.0, 0.3, 1.0]), seed=st.integers(0, 2**32))
-def test_only_the_drawn_slots_are_written_and_each_with_its_own_chain(
+def test_each_drawn_slot_gets_its_own_chain_and_no_other_does(
     size: int, data: st.DataObject, restart: float, seed: int
 ):
     n = data.draw(st.integers(0, size))
@@ -131,7 +131,7 @@ def test_restarts_replace_lineages_one_by_one():
     assert torch.equal(bank(replay).sort(0).values, torch.arange(150.0, 200.0).unsqueeze(1))
 
 
-def test_a_resumed_bank_goes_on_bit_for_bit():
+def test_a_restored_buffer_continues_bit_for_bit():
     first, generator = ReplayBuffer((2, 3), size=30, restart=0.2), rng(9)
     for _ in range(4):
         first.remember(first.sample(10, generator) * 0.9)
@@ -149,7 +149,7 @@ def test_a_resumed_bank_goes_on_bit_for_bit():
     assert not torch.equal(state["bank"], bank(first))
 
 
-def test_a_bank_that_was_loaded_is_a_copy_and_is_not_filled_again():
+def test_a_restored_buffer_is_a_copy_and_is_not_refilled():
     kept = torch.full((5, 2), 7.0)
     replay = ReplayBuffer((2,), size=5, restart=0.0)
     replay.load_state_dict({"bank": kept})
@@ -160,7 +160,7 @@ def test_a_bank_that_was_loaded_is_a_copy_and_is_not_filled_again():
     assert torch.equal(bank(replay), torch.full((5, 2), 8.0))
 
 
-def test_an_empty_state_empties_the_bank():
+def test_an_empty_state_empties_the_buffer():
     replay = ReplayBuffer((2,), size=5)
     replay.sample(2, rng())
     replay.load_state_dict({})
@@ -169,7 +169,7 @@ def test_an_empty_state_empties_the_bank():
     assert torch.equal(bank(replay), Uniform((2,)).sample(5, rng(1)))
 
 
-def test_a_bank_made_in_inference_mode_can_be_written_to_outside_of_it():
+def test_a_buffer_made_in_inference_mode_can_be_used_outside():
     replay = ReplayBuffer((2,), size=5, restart=0.5)
     with torch.inference_mode():
         x = replay.sample(5, rng())
@@ -184,7 +184,7 @@ def test_a_bank_made_in_inference_mode_can_be_written_to_outside_of_it():
     assert torch.equal(bank(replay), torch.ones(5, 2))
 
 
-def test_chains_that_carry_gradients_or_another_dtype_are_remembered_as_numbers():
+def test_chains_are_stored_without_graphs_and_as_float32():
     replay = ReplayBuffer((2,), size=5)
     replay.sample(5, rng())
     replay.remember(torch.ones(5, 2, dtype=torch.float64, requires_grad=True) * 2)
@@ -194,7 +194,7 @@ def test_chains_that_carry_gradients_or_another_dtype_are_remembered_as_numbers(
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_bank_moves_to_the_device_of_the_draws():
+def test_a_buffer_moves_to_the_device_of_the_draws():
     replay = ReplayBuffer((2,), size=5, restart=0.0)
     replay.load_state_dict({"bank": torch.arange(10.0).reshape(5, 2)})
     x = replay.sample(5, torch.Generator("cuda").manual_seed(0))
@@ -216,7 +216,7 @@ def test_a_seed_decides_the_draws():
 
 def test_more_chains_than_slots_are_refused():
     replay = ReplayBuffer((2,), size=5)
-    with pytest.raises(UsageError, match=r"holds 5 chains, not 6; write -s init\.size=6"):
+    with pytest.raises(UsageError, match=r"holds 5 chains, not 6: write -s init\.size=6"):
         replay.sample(6, rng())
     assert replay.state_dict() == {}
 
@@ -233,7 +233,7 @@ def test_remembering_before_a_draw_is_refused():
 
 
 @pytest.mark.parametrize("shape", [(2, 2), (4, 2), (3, 3), (3,)], ids=str)
-def test_remembering_other_chains_than_were_drawn_is_refused(shape: tuple[int, ...]):
+def test_remembering_other_chains_than_drawn_is_refused(shape: tuple[int, ...]):
     replay = ReplayBuffer((2,), size=5)
     replay.sample(3, rng())
     before = bank(replay)
@@ -243,9 +243,9 @@ def test_remembering_other_chains_than_were_drawn_is_refused(shape: tuple[int, .
 
 
 @pytest.mark.parametrize("shape", [(4, 2), (5, 3), (5,)], ids=str)
-def test_a_bank_of_another_shape_is_refused(shape: tuple[int, ...]):
+def test_a_buffer_of_another_shape_is_refused(shape: tuple[int, ...]):
     replay = ReplayBuffer((2,), size=5)
-    with pytest.raises(ValueError, match=r"the bank has shape \(5, 2\)"):
+    with pytest.raises(ValueError, match=r"the replay buffer has shape \(5, 2\)"):
         replay.load_state_dict({"bank": torch.zeros(shape)})
 
 
