@@ -24,11 +24,11 @@ TURNED = {1: PIXELS, 3: PIXELS[::-1, ::-1], 6: np.rot90(PIXELS, -1), 8: np.rot90
 def test_photographs_are_turned_upright(tmp_path, suffix, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    # Blocks of one shade, so that what JPEG loses is little.
+    # Blocks of one shade, so that JPEG loses little.
     pixels = np.kron(PIXELS[:, :, :1], np.ones((8, 8, 1), np.uint8))[..., 0]
     turned = np.kron(TURNED[orientation][:, :, :1], np.ones((8, 8, 1), np.uint8))[..., 0]
     write(tmp_path / f"a.{suffix}", pixels, exif=exif)
-    # The second file has the upright size: it fits only if the header's size was turned too.
+    # The second file has the upright size: it fits only if the size of the first was turned too.
     write(tmp_path / f"b.{suffix}", turned)
     images = folder(path=tmp_path)
     torch.testing.assert_close(images[0], expected(turned), atol=0.1 if suffix == "jpg" else 0, rtol=0)

@@ -28,7 +28,7 @@ class Items(Dataset):
 
 class Batched(Items):
     def __getitem__(self, index):
-        raise AssertionError("single items are not asked for where batches can be")
+        raise AssertionError("single items are fetched although the source has batches")
 
     def __getitems__(self, indices):
         return self.items(indices)

@@ -1,4 +1,4 @@
-"""Features are fixed vectors of each example by itself; what cannot work is refused."""
+"""Features are the same every time and independent of the other examples; settings that cannot work are refused."""
 
 import hashlib
 from pathlib import Path
@@ -93,7 +93,7 @@ def test_the_classifier_recognises_the_digits_held_out(classifier):
     assert isinstance(classifier, Classifier)
     p = classifier.probabilities(x)
     torch.testing.assert_close(p.sum(1), torch.ones(20))
-    # scikit-learn's set begins with the digits in order.
+    # The set of scikit-learn begins with the digits in order.
     assert (p.argmax(1) == torch.arange(20) % 10).double().mean() > 0.9
 
 

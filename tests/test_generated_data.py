@@ -53,7 +53,7 @@ def test_each_shape_has_its_area_and_is_inside_the_image(kind):
     drawing = drawing._replace(kind=torch.full((200,), kind), colour=torch.ones(200, 1), background=torch.zeros(200))
     coverage = (render(drawing, 128) + 1) / 2
     area = coverage.mean((1, 2, 3)) * 4
-    # Edges are smooth, so that the sum of the pixels is the area up to the corners' share.
+    # Edges are antialiased, so the sum of the pixels is the area except at the corners.
     torch.testing.assert_close(area, AREAS[kind] * drawing.radius**2, rtol=0.02, atol=0)
 
 
@@ -64,7 +64,7 @@ def test_shapes_have_smooth_edges_and_a_dark_background():
     assert (corner <= 0.15).float().mean() > 0.9
     bright = images.amax((1, 2, 3))
     assert bright.min() > 0.4
-    # A hard edge would leave two values; a smooth one puts several more in between.
+    # A hard edge has two values; an antialiased one has more in between.
     assert all(len(image[0].unique()) > 10 for image in images[:20])
 
 
@@ -108,7 +108,7 @@ def test_toys_are_points_that_repeat_with_their_seed(make):
 
 
 def variance_z(values, variance):
-    """z of Gaussian values' mean square against their variance, given that their mean is 0."""
+    """z of the mean square of Gaussian values with mean 0 against their variance."""
     n = values.numel()
     return float((values.double().square().mean() / variance - 1) / math.sqrt(2 / n))
 
@@ -118,7 +118,7 @@ def mean_z(values, variance):
 
 
 def test_the_gaussians_are_equally_likely_and_of_given_width():
-    # So narrow that each point belongs to the nearest mode without doubt.
+    # They are so narrow that each point is from the nearest mode.
     points = gaussians(count=20_000, modes=8, radius=0.8, scale=0.02)
     angles = torch.arange(8) * math.pi / 4
     centres = 0.8 * torch.stack([angles.cos(), angles.sin()], 1)

@@ -1,4 +1,4 @@
-"""HMC: mass, walls, what it reports; its laws are in laws/hamiltonian.py, the leapfrog in test_leapfrog.py."""
+"""HMC: mass, walls, and what it reports; laws/hamiltonian.py has its distribution, test_leapfrog.py the leapfrog."""
 
 import math
 from collections.abc import Callable
@@ -73,7 +73,7 @@ def test_the_largest_finite_examples_count_as_finite(dtype: torch.dtype):
 
 
 def creutz_z(step_size: float, heat: float, mass: float | Tensor = 1.0) -> float:
-    """z of E[exp(-ΔH)] = 1 for exact draws, their momenta heated by `heat`."""
+    """z of E[exp(-ΔH)] = 1 for exact samples with momenta scaled by `heat`."""
     energy = GaussianEnergy((2,), precision=PRECISION)
     sampler = HMC(step_size=step_size, leapfrog=4, mass=mass)
     x = energy.draw(N, rng(2))
@@ -94,7 +94,7 @@ def test_creutz_equality_fails_for_momenta_too_hot():
 
 
 def invariance_z(**settings: Any) -> float:
-    """How far exact draws are from their law after a few adjusted steps."""
+    """The largest z of the moments of exact samples after a few adjusted steps."""
     energy = GaussianEnergy((2,), mean=torch.tensor([0.5, -1.0], dtype=torch.float64), precision=PRECISION)
     sampler = HMC(**{"steps": 5, "step_size": 0.9, "leapfrog": 3, **settings})
     x, generator = energy.draw(N, rng(4)), rng(5)

@@ -1,4 +1,4 @@
-"""The Hugging Face hub: what it answers, that it does not, and what works offline."""
+"""The Hugging Face hub: its answers, no answer, and no connection."""
 
 import http.server
 import json
@@ -30,7 +30,7 @@ def rows(library):
 
 @pytest.fixture
 def answer(library, monkeypatch):
-    """`answer(status, headers, wait)` starts a hub on this machine that gives nothing but that."""
+    """`answer(status, headers, wait)` starts a hub on this machine that always gives this answer."""
     servers = []
 
     def answer(status, headers=(), wait=0.0):
@@ -104,7 +104,7 @@ def test_offline_a_downloaded_data_set_is_used(offline, library, rows, tmp_path)
     (tmp_path / "b").mkdir()
     rows.to_parquet(tmp_path / "b" / "train.parquet")
     hub(id=tmp_path / "b")
-    # What the cache would look like, had the folder been the hub's.
+    # This is the cache as it would be if the folder were a data set of the hub.
     shutil.move(tmp_path / "cache" / "b", tmp_path / "cache" / "a___b")
     assert torch.equal(everything(hub(id="a/b")), ALL)
     refused("a/b has no split 'test'.* It has: train", id="a/b", split="test")

@@ -15,7 +15,7 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 7, 3), dtype=np.uint8)
 
 
 class Rows(list):
-    """As much of a `datasets.Dataset` as is asked for, so that these tests need none."""
+    """What `ImageRows` needs of a `datasets.Dataset`, so that these tests do not need the package."""
 
     def iter(self, size):
         for start in range(0, len(self), size):

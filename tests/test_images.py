@@ -53,7 +53,7 @@ def test_resizing_crops_the_longer_side_centrally():
 
 
 def test_shrinking_is_antialiased():
-    # Where only the two nearest pixels are looked at, these stripes look white.
+    # Interpolation between the two nearest pixels only makes these stripes white.
     stripes = torch.tensor([-1.0, 1, 1, -1]).repeat(8).expand(1, 1, 32, 32)
     assert fitted(stripes, 8, "resize", None)[..., 1:-1].abs().max() < 0.1
     plain = torch.nn.functional.interpolate(stripes, (8, 8), mode="bilinear")

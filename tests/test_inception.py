@@ -34,7 +34,7 @@ def examples(*shape):
 
 
 def weights(seed=0):
-    """Random tensors of the network's names and shapes, scaled so that signals neither die nor grow."""
+    """Random tensors with the names and shapes of the network, scaled so that activations neither vanish nor grow."""
     draw = rng(seed)
     with torch.device("meta"):
         shapes = {name: tensor.shape for name, tensor in Inception2015().state_dict().items()}
@@ -57,7 +57,7 @@ def state():
 
 @pytest.fixture
 def file(state, tmp_path, monkeypatch):
-    """The random weights as a file that passes for the published one."""
+    """The random weights in a file whose hash is accepted as the published one."""
     path = tmp_path / "weights.pth"
     torch.save(state, path)
     monkeypatch.setattr(inception_module, "SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
@@ -148,7 +148,7 @@ def test_images_are_scaled_as_in_tensorflow_1():
     assert found.shape == (2, 3, 299, 299)
     colours = ((x + 1) * 127.5).round()
     for i, j in [(0, 0), (100, 17), (298, 298), (150, 260)]:
-        # New pixel i lies at i * old / new, and what is beyond the edge is the edge.
+        # New pixel i is at i * old / new; beyond the edge, the edge is repeated.
         y, z = i * 7 / 299, j * 5 / 299
         top, left = int(y), int(z)
         low, right = min(top + 1, 6), min(left + 1, 4)

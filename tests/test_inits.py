@@ -1,4 +1,4 @@
-"""Where chains start: uniform and Gaussian noise, and real examples."""
+"""Init distributions: uniform noise, Gaussian noise, and examples of the data."""
 
 import math
 from typing import Any
@@ -18,7 +18,7 @@ N = 20_000
 
 
 class Rows:
-    """The smallest thing that examples can be fetched from; it notes what was asked for."""
+    """The smallest source of examples; it records the indices that were fetched."""
 
     def __init__(self, rows: Tensor) -> None:
         self.rows, self.asked = rows, [torch.zeros(0, dtype=torch.long)]
@@ -91,7 +91,7 @@ def test_data_starts_are_examples_drawn_with_replacement():
     assert torch.equal(x, ROWS[indices])
     for index in range(6):
         assert z((indices == index).double(), 1 / 6) < 5
-    # With replacement: two neighbours agree as often as chance has it.
+    # With replacement, two consecutive draws agree with probability 1/6.
     assert z((indices[:-1] == indices[1:]).double(), 1 / 6) < 5
 
 

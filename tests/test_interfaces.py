@@ -104,12 +104,12 @@ def test_eval_mode_handles_shared_missing_and_cyclic_modules():
 
 
 def test_no_context_is_entered_if_the_modes_are_right(monkeypatch: pytest.MonkeyPatch):
-    """Contexts and walks at every step would cost a small network a fifth of its time."""
+    """At every step, contexts and a search for submodules would cost a small network a fifth of its time."""
     network, x = Network().eval(), torch.ones(2, 3)
     expected = value_and_grad(network, x)
 
     def forbidden(*_: Any) -> None:
-        raise AssertionError("there is nothing to change")
+        raise AssertionError("a context was entered although there is nothing to change")
 
     monkeypatch.setattr(interfaces, "eval_mode", forbidden)
     monkeypatch.setattr(torch, "enable_grad", forbidden)
@@ -122,7 +122,7 @@ def test_the_method_value_and_grad_of_an_energy_is_used():
         calls = 0
 
         def __call__(self, x: Tensor) -> Tensor:
-            raise AssertionError("its own method should be used")
+            raise AssertionError("the method value_and_grad should be used")
 
         def value_and_grad(self, x: Tensor) -> tuple[Tensor, Tensor]:
             self.calls += 1

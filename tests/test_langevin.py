@@ -1,4 +1,4 @@
-"""Langevin: the paper's loop, and its bounds; its laws are in laws/langevin.py."""
+"""Langevin: the loop of the paper, and its bounds; its distribution is tested in laws/langevin.py."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""The leapfrog of HMC is exact in what it conserves: no statistics, and a wrong integrator that fails each test."""
+"""What the leapfrog of HMC conserves, without statistics; wrong integrators fail each test."""
 
 import math
 
@@ -12,7 +12,7 @@ from ebmkit.samplers.hmc import HMC
 
 
 class OneKick(HMC):
-    """Leapfrogs that open with a whole kick and close with none: they keep volume, but cannot be reversed."""
+    """Leapfrogs with a whole kick at the start and none at the end: volume is conserved, reversibility is not."""
 
     def leapfrogs(self, energy: EnergyFn, x: Tensor, momentum: Tensor, gradient: Tensor) -> Phase:
         for _ in range(self.leapfrog):
@@ -23,7 +23,7 @@ class OneKick(HMC):
 
 
 class ThirdKick(HMC):
-    """Leapfrogs that open with half a kick and close with a third of one."""
+    """Leapfrogs with half a kick at the start and a third of one at the end."""
 
     def leapfrogs(self, energy: EnergyFn, x: Tensor, momentum: Tensor, gradient: Tensor) -> Phase:
         for _ in range(self.leapfrog):
@@ -35,7 +35,7 @@ class ThirdKick(HMC):
 
 
 class Friction(HMC):
-    """Leapfrogs that lose a millionth of the momentum: a map that does not keep volume."""
+    """Leapfrogs that lose a millionth of the momentum: volume is not conserved."""
 
     def leapfrogs(self, energy: EnergyFn, x: Tensor, momentum: Tensor, gradient: Tensor) -> Phase:
         x, momentum, value, gradient = super().leapfrogs(energy, x, momentum, gradient)
@@ -55,13 +55,13 @@ def quartic(x: Tensor) -> Tensor:
 
 
 def anharmonic(x: Tensor) -> Tensor:
-    """Two coordinates that pull on each other, with no symmetry to hide behind."""
+    """Two coupled coordinates, without symmetry."""
     a, b = x.unbind(1)
     return a.square() / 2 + b.square() + a.square() * b - b.pow(3) / 3 + (a * b).square() / 4
 
 
 def modified_energy_drift(kind: type[HMC], dtype: torch.dtype = torch.float64) -> float:
-    """How far p²/2 + q²/2 (1 - e²/4) moves in 1,000 steps of e = 0.7."""
+    """The largest change of p²/2 + q²/2 (1 - e²/4) in 1,000 steps of e = 0.7."""
     step = 0.7
     sampler = kind(step_size=step, leapfrog=1)
     x, p = normal(20, 1, dtype=dtype), normal(20, 1, seed=1, dtype=dtype)
@@ -75,7 +75,7 @@ def modified_energy_drift(kind: type[HMC], dtype: torch.dtype = torch.float64) -
 
 
 def way_back(kind: type[HMC], energy: EnergyFn, mass: float | Tensor = 1.0) -> float:
-    """How far from its start a trajectory ends that is followed, turned around, and followed again."""
+    """The distance from its start of a trajectory that is integrated, reversed, and integrated again."""
     sampler = kind(step_size=0.05, leapfrog=40, mass=mass)
     x, p = normal(50, 3), normal(50, 3, seed=1)
     end, momentum, _, gradient = sampler.leapfrogs(energy, x, p, value_and_grad(energy, x)[1])

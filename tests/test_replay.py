@@ -1,4 +1,4 @@
-"""The bank of past chains: what it draws, what it keeps, and what it gives to a checkpoint."""
+"""The replay buffer: what it draws, what it stores, and what a checkpoint gets."""
 
 import math
 from typing import Any
@@ -17,7 +17,7 @@ from ebmkit.interfaces import InitDistribution
 
 
 class Lineages(InitDistribution):
-    """Starts that are numbered in the order of their birth: 0, 1, 2, ..."""
+    """Starts that are numbered in the order in which they were drawn: 0, 1, 2, ..."""
 
     def __init__(self) -> None:
         self.born = 0
@@ -76,13 +76,13 @@ def test_a_draw_has_distinct_slots():
 @pytest.mark.parametrize("restart", [0.05, 0.5])
 def test_chains_restart_independently_with_their_probability(restart: float):
     replay = ReplayBuffer((1,), size=200, restart=restart, base=Lineages())
-    generator, anew = rng(5), []
+    generator, restarts = rng(5), []
     for _ in range(200):
-        anew.append((replay.sample(100, generator) >= 200).flatten().double())
-    drawn = torch.stack(anew)
+        restarts.append((replay.sample(100, generator) >= 200).flatten().double())
+    drawn = torch.stack(restarts)
     assert abs(float(drawn.mean() - restart)) / math.sqrt(restart * (1 - restart) / drawn.numel()) < 5
     assert abs(float(drawn.mean() - restart * 1.25)) / math.sqrt(restart * (1 - restart) / drawn.numel()) > 5
-    # Bernoulli for each chain: the number in a draw is binomial, not fixed.
+    # Independent for each chain: how many restart in a draw is binomial, not fixed.
     spread = (drawn.sum(1) - 100 * restart).square() - 100 * restart * (1 - restart)
     assert abs(float(spread.mean() / (spread.std() / math.sqrt(200)))) < 5
     neighbours = (drawn[:, 1:] - restart) * (drawn[:, :-1] - restart)
@@ -225,7 +225,7 @@ def test_remembering_before_a_draw_is_refused():
     replay = ReplayBuffer((2,), size=5)
     with pytest.raises(ValueError, match="before sample"):
         replay.remember(torch.zeros(2, 2))
-    # The slots of a draw from the bank that was there before are no slots of the one that was loaded.
+    # The slots of a draw from the old buffer are not slots of the restored one.
     replay.sample(2, rng())
     replay.load_state_dict({"bank": torch.zeros(5, 2)})
     with pytest.raises(ValueError, match="before sample"):

@@ -15,7 +15,7 @@ from ebmkit.samplers.langevin import Langevin
 
 
 class Operations(TorchDispatchMode):
-    """Counts what is computed; views and empty memory are free."""
+    """Records the operations; views and uninitialised memory are free."""
 
     FREE = ("view", "_unsafe_view", "detach", "alias", "empty_like", "unsqueeze", "squeeze")
 
@@ -34,7 +34,7 @@ class Free:
     """An energy that computes nothing."""
 
     def __call__(self, x: Tensor) -> Tensor:
-        raise AssertionError("its own method should be used")
+        raise AssertionError("the method value_and_grad should be used")
 
     def value_and_grad(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return x.view(-1), x
