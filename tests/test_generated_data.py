@@ -131,7 +131,7 @@ def test_the_gaussians_are_equally_likely_and_of_given_width():
     assert abs(mean_z(noise[:, 1], 0.02**2)) < 5
 
 
-def test_the_rings_are_equally_likely_and_spaced():
+def test_the_rings_are_equally_likely_and_equally_spaced():
     points = rings(count=20_000, rings=3, scale=0.01)
     radii = points.norm(dim=1) * 3
     counts = radii.round().long().bincount(minlength=4)

@@ -106,7 +106,7 @@ def invariance_z(**settings: Any) -> float:
     return worst_z(moved, energy.mean.detach(), energy.covariance)
 
 
-def test_adjusted_steps_with_a_mass_matrix_keep_the_target():
+def test_adjusted_steps_with_a_mass_tensor_keep_the_target():
     assert invariance_z(mass=torch.tensor([1.5, 0.5], dtype=torch.float64)) < 5
 
 

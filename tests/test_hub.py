@@ -169,7 +169,7 @@ def test_a_broken_image_of_a_parquet_file_is_named(library, rows, tmp_path):
     refused("cannot read image 3: ValueError: the row is empty", id=tmp_path / "null.parquet")
 
 
-def test_local_data_need_no_connection(rows, parquet, tmp_path, monkeypatch):
+def test_local_data_need_no_network_or_global_randomness(rows, parquet, tmp_path, monkeypatch):
     def none(*args, **options):
         raise AssertionError("a connection was made")
 

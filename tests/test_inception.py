@@ -90,7 +90,7 @@ def test_random_tensors_of_the_published_shapes_load_strictly():
     assert mine == {name: tensor.dtype for name, tensor in tensors.items()}
 
 
-def test_the_network_is_built_without_randomness_to_evaluate(state):
+def test_the_network_is_in_evaluation_mode_and_draws_nothing(state):
     before = torch.get_rng_state()
     network = loaded(state)
     assert torch.equal(torch.get_rng_state(), before)

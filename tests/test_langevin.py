@@ -43,7 +43,7 @@ def test_the_chain_is_the_loop_of_the_paper(dtype: torch.dtype, strength: float)
     torch.testing.assert_close(end, x.detach(), rtol=0, atol=1e-5)
 
 
-def test_the_implied_temperature_is_noise_squared_over_2_steps():
+def test_the_implied_temperature_is_that_of_the_discretisation():
     assert Langevin(step_size=0.005, noise=0.12).implied_temperature == pytest.approx(0.12**2 / (2 * 0.005))
     assert Langevin().implied_temperature == pytest.approx(5e-5)
 

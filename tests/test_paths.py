@@ -17,6 +17,8 @@ from ebmkit.data.hugging_face import hub
 from ebmkit.data.paths import existing, existing_file
 from ebmkit.features.torchscript import TorchScript
 
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 4, 4), dtype=np.uint8)
 LABELS = np.arange(6, dtype=np.uint8) % 3
 

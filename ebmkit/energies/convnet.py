@@ -45,7 +45,7 @@ class ConvNet(Energy):
         check("slope", slope, at_least=0, below=1)
         if len(shape) != 3 or shape[1] != shape[2] or shape[1] not in STAGES:
             raise UsageError(
-                f"convnet needs square images of 8, 16, 32, 64 or 128 pixels, (channels, size, size), not examples of "
+                f"convnet takes square images of 8, 16, 32, 64 or 128 pixels, (channels, size, size), not examples of "
                 f"shape {tuple(shape)}; fit image data with: -s data.size=32 -s data.fit=pad|resize"
             )
         channels = [shape[0], *(width * factor for factor in STAGES[shape[1]])]

@@ -52,7 +52,7 @@ class ResNet(Energy):
         unit = 2**stages
         if len(shape) != 3 or shape[1] % unit or shape[2] % unit:
             raise UsageError(
-                f"resnet with {stages} stages needs images whose height and width are multiples of {unit}, (channels, "
+                f"resnet with {stages} stages takes images whose height and width are multiples of {unit}, (channels, "
                 f"height, width), not examples of shape {tuple(shape)}; fit image data with: "
                 f"-s data.size={unit * max(1, 32 // unit)} -s data.fit=pad|resize"
             )
