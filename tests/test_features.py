@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from feature_checks import check_rows, examples, images
 from torch import nn
 
 from ebmkit.data.examples import Examples
@@ -12,22 +13,10 @@ from ebmkit.data.handwritten import digits
 from ebmkit.errors import UsageError
 from ebmkit.features.digits import Digits
 from ebmkit.features.pixels import Pixels
-from ebmkit.features.protocols import Classifier, Features
+from ebmkit.features.protocols import Classifier
 from ebmkit.features.torchscript import TorchScript
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
-
-
-def rng(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def images(*shape, seed=0):
-    return torch.rand(*shape, generator=rng(seed)) * 2 - 1
-
-
-def examples(*shape):
-    return Examples(torch.zeros(4, *shape))
 
 
 def scripted(module, path, shape):
@@ -44,19 +33,6 @@ def script(tmp_path):
 @pytest.fixture(scope="module")
 def classifier():
     return Digits(Examples(digits()))
-
-
-def check_rows(features, x):
-    """The promises of the protocol, on `x` `(n, *shape)`."""
-    assert isinstance(features, Features)
-    found = features(x.clone().requires_grad_())
-    assert found.shape == (len(x), features.d)
-    assert found.dtype == torch.float32
-    assert found.isfinite().all()
-    assert not found.requires_grad
-    assert torch.equal(found, features(x))
-    torch.testing.assert_close(torch.cat([features(x[:1]), features(x[1:])]), found, rtol=1e-4, atol=1e-5)
-    return found
 
 
 def test_pixels_are_the_examples():

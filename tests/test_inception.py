@@ -7,30 +7,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from feature_checks import check_rows, examples, images, rng
 from torch.nn import functional
 
-from ebmkit.data.examples import Examples
 from ebmkit.errors import UsageError
 from ebmkit.features import inception as inception_module
 from ebmkit.features.inception import Inception, check_sha256, loaded, prepared
 from ebmkit.features.inception2015 import Inception2015
-from ebmkit.features.protocols import Classifier, Features
+from ebmkit.features.protocols import Classifier
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 
 SHAPES = Path(__file__).parents[2] / "shared" / "data" / "weights" / "fid_inception_2015_12_05_state_dict_shapes.json"
-
-
-def rng(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def images(*shape, seed=0):
-    return torch.rand(*shape, generator=rng(seed)) * 2 - 1
-
-
-def examples(*shape):
-    return Examples(torch.zeros(4, *shape))
 
 
 def weights(seed=0):
@@ -62,19 +50,6 @@ def file(state, tmp_path, monkeypatch):
     torch.save(state, path)
     monkeypatch.setattr(inception_module, "SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
     return path
-
-
-def check_rows(features, x):
-    """The promises of the protocol, on `x` `(n, *shape)`."""
-    assert isinstance(features, Features)
-    found = features(x.clone().requires_grad_())
-    assert found.shape == (len(x), features.d)
-    assert found.dtype == torch.float32
-    assert found.isfinite().all()
-    assert not found.requires_grad
-    assert torch.equal(found, features(x))
-    torch.testing.assert_close(torch.cat([features(x[:1]), features(x[1:])]), found, rtol=1e-4, atol=1e-5)
-    return found
 
 
 def test_random_tensors_of_the_published_shapes_load_strictly():
