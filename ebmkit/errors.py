@@ -29,6 +29,11 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
+def kind_and_message(error: BaseException) -> str:
+    """The type of an exception and its message, on one line of bounded length."""
+    return f"{type(error).__name__}: {one_line(error)[:200]}".removesuffix(": ")
+
+
 def check(
     name: str,
     value: float,

@@ -1,8 +1,8 @@
-"""The three interfaces: an energy, a sampler, and where its chains start.
+"""The three interfaces: an energy, a sampler, and the distribution that its chains start from.
 
 Sign: p(x) is proportional to exp(-E(x)), so low energy is likely. (The paper's f is -E.)
 
-An energy is any callable `(B, *shape) -> (B,)` or `(B, 1)`; a sampler asks for nothing else.
+An energy is any callable `(B, *shape) -> (B,)` or `(B, 1)`; samplers require nothing else.
 """
 
 from abc import ABC, abstractmethod
@@ -24,23 +24,23 @@ class Energy(nn.Module, ABC):
     """A network for E in p(x) ∝ exp(-E(x)); built as `Energy(shape, *, settings...)`.
 
     Attributes:
-        piecewise_linear: Whether E is linear in x between kinks, as with LeakyReLU: then dE/dx changes only at kinks.
+        piecewise_linear: Whether E is piecewise linear in x, as with LeakyReLU: then dE/dx changes only at kinks.
     """
 
     piecewise_linear = False
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
-        """Energies `(B,)` of `x` `(B, *shape)`; each example on its own, never mixed with its neighbours."""
+        """Energies `(B,)` of `x` `(B, *shape)`; that of an example must not depend on the others."""
 
 
 class State(NamedTuple):
-    """Where a chain is after a step, and what that step saw.
+    """The state of the chains after a step, and what the step computed.
 
     Attributes:
         x: The examples after this step, `(B, *shape)`.
-        info: `energy` `(B,)` and `gradient` `(B, *shape)` at the point where the step began; samplers that
-            accept or reject add `accepted` `(B,)`, and `nonfinite` `(B,)` for proposals whose energy is not finite.
+        info: `energy` `(B,)` and `gradient` `(B, *shape)` where the step began; samplers that accept or reject
+            add `accepted` `(B,)`, and `nonfinite` `(B,)` for proposals whose energy is not finite.
     """
 
     x: Tensor
@@ -49,18 +49,17 @@ class State(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Promises:
-    """What a sampler guarantees with its present settings; `ebmkit.testing` tests every promise.
+    """What a sampler guarantees with its settings; `ebmkit.testing` tests every promise.
 
     Attributes:
-        temperature: The T for which every step leaves exp(-E/T) invariant, walls included. None where the chain has no
-            exact invariant distribution, as when nothing corrects its discretisation.
+        temperature: The T for which every step leaves exp(-E/T) invariant, also where E is infinite. None if the chain
+            has no exact invariant distribution, as when nothing corrects its discretisation.
         reversible: Whether every step also satisfies detailed balance with that distribution.
-        gradients: How many gradients one whole chain takes for each example. None where that is not known beforehand.
+        gradients: How many gradients one chain takes for each example. None if that is not known beforehand.
         stochastic: Whether the chain draws from `rng`.
-        homogeneous: Whether every step is the same kernel of x, so that a chain can be cut into shorter ones.
+        homogeneous: Whether every step is the same Markov kernel, so that a chain can be split into shorter ones.
         translates: Whether a step adds to x an amount that depends on x only through gradients and energies. Where
-            these do not change with x, as between the kinks of a piecewise linear energy, a whole chain is then a
-            translation.
+            these are constant in x, as between the kinks of a piecewise linear energy, a chain is then a translation.
     """
 
     temperature: float | None = None
@@ -77,7 +76,7 @@ class Promises:
             UsageError: for a value of another type or range, or reversibility without an invariant distribution.
         """
         for name in ("reversible", "stochastic", "homogeneous", "translates"):
-            # Compared and not asked for its type: `noise > 0` is numpy's bool where noise is numpy's number.
+            # By value and not by type: `noise > 0` is a bool of numpy if noise is a float of numpy.
             if getattr(self, name) not in (True, False):
                 raise UsageError(f"the promise {name} must be True or False, not {getattr(self, name)!r}")
         for name, kind, expected in (
@@ -100,13 +99,13 @@ class Promises:
 class Sampler(ABC):
     """A Markov chain on examples; built as `Sampler(*, settings...)`.
 
-    A chain is a generator: momenta, caches and schedules are local variables of its frame. Trajectories,
-    thinning and diagnostics are the caller's `for`.
+    A chain is a generator: momenta, caches and schedules are its local variables. Trajectories, thinning and
+    diagnostics are the caller's `for` loop.
 
     Attributes:
-        steps: K, the length of one chain; None where the sampler has no such setting.
-        step_size: The step size of a chain; None where there is not one for all steps.
-        noise: Standard deviation of the noise that a step adds; None where there is not one for all steps.
+        steps: K, the length of one chain; None if the sampler has no such setting.
+        step_size: The step size; None if it is not one value for all steps.
+        noise: Standard deviation of the noise that a step adds; None if it is not one value for all steps.
     """
 
     steps: int | None = None
@@ -115,17 +114,17 @@ class Sampler(ABC):
 
     @property
     def implied_temperature(self) -> float | None:
-        """The T of the distribution exp(-E/T) that the settings aim at, whether or not the chain gets there."""
+        """The T of the density exp(-E/T) that the settings imply, even if chains do not reach it; None if unknown."""
         return None
 
     @property
     def promises(self) -> Promises:
-        """What can be relied on beyond the interface; nothing, unless a sampler overrides this."""
+        """What the sampler guarantees beyond the interface; nothing by default."""
         return Promises()
 
     @property
     def noiseless(self) -> "Sampler | None":
-        """This sampler with its noise switched off, which draws nothing; None where that is not defined."""
+        """This sampler without its noise, which then draws nothing; None if that is not defined."""
         return None
 
     @abstractmethod
@@ -134,23 +133,25 @@ class Sampler(ABC):
 
         Args:
             energy: Any callable `(B, *shape) -> (B,)` or `(B, 1)`.
-            x: Where the chains start; it is not written to. If it requires a gradient, so does every state:
-                the chain can then be differentiated.
+            x: Where the chains start; it is not modified. If it requires a gradient, so does every state: the chain
+                can then be differentiated.
             rng: The only source of randomness, on the device of `x`.
         """
 
     def with_steps(self, steps: int) -> Self:
-        """The same sampler with chains of `steps` steps.
+        """This sampler with chains of `steps` steps.
 
         Raises:
-            UsageError: if it is no dataclass with the setting `steps`, or the number is out of range.
+            UsageError: if it is not a dataclass with the setting `steps`, or the value is out of range.
         """
         if not is_dataclass(self) or "steps" not in [field.name for field in fields(self) if field.init]:
-            raise UsageError(f"{type(self).__name__} has no setting `steps`: its chains cannot get another length")
+            raise UsageError(
+                f"{type(self).__name__} has no setting `steps`: the length of its chains cannot be changed"
+            )
         return replace(self, steps=steps)
 
     def sample(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Tensor:
-        """Where the chain ends: `(B, *shape)`, the arguments being those of `chain`."""
+        """The ends of the chains `(B, *shape)`; the arguments are those of `chain`."""
         with eval_mode(energy):
             for state in self.chain(energy, x, rng):
                 x = state.x
@@ -158,31 +159,31 @@ class Sampler(ABC):
 
 
 class InitDistribution(ABC):
-    """p_0, where chains start; built as `InitDistribution(shape, *, settings...)`."""
+    """p_0, the distribution of the starts of chains; built as `InitDistribution(shape, *, settings...)`."""
 
     @abstractmethod
     def sample(self, n: int, rng: Generator) -> Tensor:
-        """`n` starting points `(n, *shape)`, on the device of `rng`."""
+        """`n` starts `(n, *shape)`, on the device of `rng`."""
 
     def in_batches(self, n: int, rng: Generator, batch: int) -> Iterator[Tensor]:
-        """`n` starting points, at most `batch` at a time: a replay buffer may hold no more."""
+        """`n` starts, at most `batch` at a time: a replay buffer may hold no more."""
         return (self.sample(min(batch, n - drawn), rng) for drawn in range(0, n, batch))
 
-    def remember(self, x: Tensor) -> None:  # noqa: B027 - only a replay buffer has something to remember
-        """Store where the chains ended `(n, *shape)`. Does nothing, unless this is a replay buffer."""
+    def remember(self, x: Tensor) -> None:  # noqa: B027 - only a replay buffer overrides this
+        """Store the ends of chains `(n, *shape)` in a replay buffer; does nothing in any other distribution."""
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What a checkpoint must hold so that a resumed run draws the same. Empty, unless this is a replay buffer."""
+        """What a checkpoint must contain so that a resumed run draws the same; empty except for a replay buffer."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restore what `state_dict` returned."""
         if state:
-            raise ValueError(f"{type(self).__name__} keeps no state, but was given {sorted(state)}")
+            raise ValueError(f"{type(self).__name__} has no state, but was given {sorted(state)}")
 
 
 def energy_values(energy: EnergyFn, x: Tensor) -> Tensor:
-    """E(x) as `(B,)`, whether the energy returns `(B,)` or `(B, 1)`.
+    """E(x) as `(B,)`, from an energy that returns `(B,)` or `(B, 1)`.
 
     Raises:
         ValueError: if it returns any other shape.
@@ -199,21 +200,21 @@ def energy_values(energy: EnergyFn, x: Tensor) -> Tensor:
 
 
 def value_and_grad(energy: EnergyFn, x: Tensor) -> tuple[Tensor, Tensor]:
-    """E(x) `(B,)` and dE/dx `(B, *shape)`: the one door through which samplers reach an energy.
+    """E(x) `(B,)` and dE/dx `(B, *shape)`: samplers evaluate an energy through this function only.
 
-    The result is free of graphs unless `x` requires a gradient; then both can be differentiated again.
-    Callers need no `torch.no_grad()`, and work under it and under `torch.inference_mode()` alike. A module is put
-    in evaluation mode for the call (dropout off, running statistics untouched) and left as it was, also when it raises.
+    The results have no graph unless `x` requires a gradient; then both can be differentiated again. It works the same
+    under `torch.no_grad()` and `torch.inference_mode()`. A module is in evaluation mode during the call (no dropout,
+    running statistics unchanged); its mode is restored afterwards, also after an exception.
 
-    An energy that has a method `value_and_grad` is asked for both through it.
+    If the energy has a method `value_and_grad`, its results are returned.
 
     Raises:
-        ValueError: if the energy does not return one energy per example, or none that depends on `x`.
+        ValueError: if the energy does not return one value per example, or its value does not depend on `x`.
     """
     own: Callable[[Tensor], tuple[Tensor, Tensor]] | None = getattr(energy, "value_and_grad", None)
     if own is not None:
         return own(x)
-    # Entered only where they change something: for a small network they cost a fifth of its passes.
+    # The contexts are entered only if they change something: they cost a fifth of the passes of a small network.
     if torch.is_grad_enabled() and not torch.is_inference_mode_enabled() and not _training(energy):
         return _passes(energy, x)
     with torch.inference_mode(False), torch.enable_grad(), eval_mode(energy):
@@ -221,7 +222,7 @@ def value_and_grad(energy: EnergyFn, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _passes(energy: EnergyFn, x: Tensor) -> tuple[Tensor, Tensor]:
-    """`value_and_grad` where autograd is on and the energy in evaluation mode."""
+    """`value_and_grad` with autograd enabled and the energy in evaluation mode."""
     if x.is_inference():
         x = x.clone()
     differentiable = x.requires_grad
@@ -238,7 +239,7 @@ def _passes(energy: EnergyFn, x: Tensor) -> tuple[Tensor, Tensor]:
 
 @contextmanager
 def eval_mode(energy: Any) -> Iterator[None]:
-    """Hold every submodule of `energy` in evaluation mode; restore each afterwards."""
+    """Put every submodule of `energy` in evaluation mode; the mode of each is restored afterwards."""
     training = _training(energy)
     for module in training:
         module.training = False
@@ -251,7 +252,7 @@ def eval_mode(energy: Any) -> Iterator[None]:
 
 def _training(energy: Any) -> list[nn.Module]:
     """The submodules of `energy` that are in training mode, itself included."""
-    # `energy.modules()` comes to the same, but takes as long as a small network's layers: samplers ask at every step.
+    # `energy.modules()` gives the same, but takes as long as the layers of a small network, at every step.
     modules = [energy] if isinstance(energy, nn.Module) else []
     seen = set(modules)
     for module in modules:
@@ -265,7 +266,7 @@ def _training(energy: Any) -> list[nn.Module]:
 def noise_like(x: Tensor, rng: Generator) -> Tensor:
     """Standard normal noise of the shape, dtype and device of `x`.
 
-    Drawn in contiguous order whatever the memory format of `x`, so that the stream does not depend on it.
+    The values are drawn in contiguous order, so that they do not depend on the memory format of `x`.
     """
     return torch.empty_like(x, memory_format=torch.contiguous_format).normal_(generator=rng)
 

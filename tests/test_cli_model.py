@@ -269,7 +269,7 @@ def test_images_of_files_are_reconstructed_and_broken_ones_named_at_exit_1():
     Path("torn.png").write_bytes(Path("0.png").read_bytes()[:30])
     stdout, stderr = invoked("reconstruct", "digits", "0.png", "torn.png", "1.png", "--updates", "2", code=1)
     assert stdout == "digits/generated/reconstruction.png\n"
-    assert stderr.startswith("error: cannot read the image torn.png: ")
+    assert stderr.startswith("error: cannot read torn.png: ")
     assert stderr.endswith("error: 1 of 3 image files could not be used\n")
     found = load("digits").reconstruct(x, rng(), updates=2)
     assert figures(stderr)["t=2"] == pytest.approx(float(found.error[2].mean()), abs=6e-6)
@@ -322,7 +322,7 @@ def test_an_interpolation_takes_two_images_that_can_be_read_or_none():
     Path("torn.png").write_bytes(b"x")
     assert "takes two image files and then no --rows; given: 1 files" in refused("interpolate", "digits", "0.png")
     assert "no --rows" in refused("interpolate", "digits", "0.png", "0.png", "--rows", "2")
-    assert "cannot read the image torn.png" in refused("interpolate", "digits", "0.png", "torn.png")
+    assert "cannot read torn.png" in refused("interpolate", "digits", "0.png", "torn.png")
     assert "--fit is for image files" in refused("interpolate", "digits", "--fit", "pad")
 
 
@@ -412,7 +412,7 @@ BAD = {
     "nothing to fit": (("reconstruct", "digits", "--fit", "pad"), "--fit is for image files, and none are given"),
     "no image": (("reconstruct", "digits", "a.png"), "no such file: a.png"),
     "image size": (("reconstruct", "digits", "large.png"), "large.png has shape (3, 9, 8), expected (1, 8, 8)"),
-    "image mode": (("reconstruct", "digits", "deep.tif"), "deep.tif is an image of mode F"),
+    "image mode": (("reconstruct", "digits", "deep.tif"), "deep.tif is of mode F"),
     "no updates": (("reconstruct", "digits", "--updates", "-1"), "updates must be at least 0, not -1"),
     "rate": (("reconstruct", "digits", "--lr", "0"), "lr must be above 0, not 0.0"),
     "method": (("reconstruct", "digits", "--method", "adams"), "--method must be descent or adam, not 'adams'."),

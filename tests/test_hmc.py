@@ -1,4 +1,4 @@
-"""HMC: mass, walls, what it reports; its laws are in laws/hamiltonian.py, the leapfrog in test_leapfrog.py."""
+"""HMC: mass, walls, and what it reports; laws/hamiltonian.py has its distribution, test_leapfrog.py the leapfrog."""
 
 import math
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from ebmkit.energies.analytic import DoubleWell, Gaussian
+from ebmkit.energies.analytic import DoubleWell, GaussianEnergy
 from ebmkit.errors import UsageError
 from ebmkit.interfaces import value_and_grad
 from ebmkit.samplers.hmc import HMC
@@ -38,7 +38,7 @@ def worst_z(x: Tensor, mean: Tensor, covariance: Tensor) -> float:
     return float((both.mean(0) / (both.std(0) / math.sqrt(len(x)))).abs().max())
 
 
-def test_leapfrogs_give_the_energy_and_the_gradient_of_their_end():
+def test_leapfrogs_return_energy_and_gradient_of_their_end():
     x, p = normal(20, 1), normal(20, 1, seed=1)
     end, _, value, gradient = HMC(step_size=0.7, leapfrog=3).leapfrogs(square, x, p, x)
     assert (end - x).abs().min() > 0
@@ -47,7 +47,7 @@ def test_leapfrogs_give_the_energy_and_the_gradient_of_their_end():
 
 
 @pytest.mark.parametrize("mass", [2.0, torch.tensor([2.0, 0.5, 1.0], dtype=torch.float64)], ids=["float", "tensor"])
-def test_a_trajectory_is_its_leapfrogs_one_after_the_other(mass: float | Tensor):
+def test_a_trajectory_is_a_sequence_of_single_leapfrogs(mass: float | Tensor):
     energy, x, p = DoubleWell((3,)), normal(20, 3), normal(20, 3, seed=1)
     gradient = value_and_grad(energy, x)[1]
     whole = HMC(step_size=0.3, leapfrog=4, mass=mass).leapfrogs(energy, x, p, gradient)
@@ -59,7 +59,7 @@ def test_a_trajectory_is_its_leapfrogs_one_after_the_other(mass: float | Tensor)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_examples_as_large_as_numbers_can_be_are_finite(dtype: torch.dtype):
+def test_the_largest_finite_examples_count_as_finite(dtype: torch.dtype):
     largest = torch.finfo(dtype).max
 
     def flat(x: Tensor) -> Tensor:
@@ -73,8 +73,8 @@ def test_examples_as_large_as_numbers_can_be_are_finite(dtype: torch.dtype):
 
 
 def creutz_z(step_size: float, heat: float, mass: float | Tensor = 1.0) -> float:
-    """z of E[exp(-ΔH)] = 1 for exact draws, their momenta heated by `heat`."""
-    energy = Gaussian((2,), precision=PRECISION)
+    """z of E[exp(-ΔH)] = 1 for exact samples with momenta scaled by `heat`."""
+    energy = GaussianEnergy((2,), precision=PRECISION)
     sampler = HMC(step_size=step_size, leapfrog=4, mass=mass)
     x = energy.draw(N, rng(2))
     p = heat * mass**0.5 * normal(N, 2, seed=3)
@@ -89,13 +89,13 @@ def test_creutz_equality_holds_for_a_mass_of_each_element():
     assert abs(creutz_z(0.6, 1.0, torch.tensor([0.7, 2.0], dtype=torch.float64))) < 5
 
 
-def test_creutz_equality_fails_for_momenta_of_another_temperature():
+def test_creutz_equality_fails_for_momenta_too_hot():
     assert abs(creutz_z(0.6, 1.1)) > 5
 
 
 def invariance_z(**settings: Any) -> float:
-    """How far exact draws are from their law after a few adjusted steps."""
-    energy = Gaussian((2,), mean=torch.tensor([0.5, -1.0], dtype=torch.float64), precision=PRECISION)
+    """The largest z of the moments of exact samples after a few adjusted steps."""
+    energy = GaussianEnergy((2,), mean=torch.tensor([0.5, -1.0], dtype=torch.float64), precision=PRECISION)
     sampler = HMC(**{"steps": 5, "step_size": 0.9, "leapfrog": 3, **settings})
     x, generator = energy.draw(N, rng(4)), rng(5)
     moved, accepted = x, torch.ones(())
@@ -106,7 +106,7 @@ def invariance_z(**settings: Any) -> float:
     return worst_z(moved, energy.mean.detach(), energy.covariance)
 
 
-def test_adjusted_steps_leave_the_target_as_it_is_for_a_mass_of_each_element():
+def test_adjusted_steps_with_a_mass_tensor_keep_the_target():
     assert invariance_z(mass=torch.tensor([1.5, 0.5], dtype=torch.float64)) < 5
 
 
@@ -127,7 +127,7 @@ def test_a_mass_is_a_rescaled_step():
     torch.testing.assert_close(tensor.sample(energy, x, rng(9)), end)
 
 
-def test_a_mass_of_another_dtype_leaves_the_chain_in_its_own():
+def test_the_dtype_of_a_mass_does_not_change_that_of_chains():
     x = torch.ones(2, 3)
     mass = torch.full((3,), 2.0, dtype=torch.float64)
     end = HMC(steps=2, mass=mass, adjust=False).sample(square, x, rng())
@@ -155,7 +155,7 @@ walls = pytest.mark.parametrize("wall", [nan_value, nan_value_and_gradient, inf_
 
 
 @walls
-def test_a_wall_is_never_passed_and_what_is_rejected_stays(wall: Callable[[Tensor], Tensor]):
+def test_no_chain_passes_a_wall_and_rejected_ones_stay(wall: Callable[[Tensor], Tensor]):
     x = torch.zeros(20_000, 1, dtype=torch.float64)
     nonfinite = 0
     for state in HMC(steps=20, step_size=0.6, leapfrog=3).chain(wall, x, rng(10)):
@@ -170,7 +170,7 @@ def test_a_wall_is_never_passed_and_what_is_rejected_stays(wall: Callable[[Tenso
 
 @walls
 @pytest.mark.parametrize("adjust", [True, False])
-def test_every_end_behind_the_wall_is_counted_and_none_is_kept(wall: Callable[[Tensor], Tensor], adjust: bool):
+def test_every_end_behind_the_wall_is_counted_and_rejected(wall: Callable[[Tensor], Tensor], adjust: bool):
     ends: list[Tensor] = []
 
     def energy(x: Tensor) -> Tensor:
@@ -191,14 +191,14 @@ def test_every_end_behind_the_wall_is_counted_and_none_is_kept(wall: Callable[[T
 
 
 @walls
-def test_a_chain_that_starts_behind_the_wall_does_not_move_unnoticed(wall: Callable[[Tensor], Tensor]):
+def test_a_chain_that_starts_behind_the_wall_does_not_move(wall: Callable[[Tensor], Tensor]):
     x = torch.full((20, 1), 2.5)
     for state in HMC(steps=5, step_size=0.5).chain(wall, x, rng(12)):
         assert torch.equal(state.x, x)
         assert not state.info["accepted"].any()
 
 
-def test_the_infos_energy_and_gradient_are_those_where_the_step_began():
+def test_info_has_energy_and_gradient_where_the_step_began():
     x = torch.randn(50, 3, generator=rng())
     for state in HMC(steps=6, step_size=1.2, leapfrog=2).chain(square, x, rng(13)):
         torch.testing.assert_close(state.info["energy"], square(x))
@@ -206,7 +206,7 @@ def test_the_infos_energy_and_gradient_are_those_where_the_step_began():
         x = state.x
 
 
-def test_images_are_sampled_example_by_example():
+def test_images_are_accepted_or_rejected_one_by_one():
     x = torch.randn(4, 3, 8, 8, generator=rng())
     states = list(HMC(steps=10, step_size=0.35, leapfrog=3).chain(square, x, rng(14)))
     accepted = torch.stack([state.info["accepted"] for state in states])

@@ -1,4 +1,4 @@
-"""Where chains start: uniform and Gaussian noise, and real examples."""
+"""Init distributions: uniform noise, Gaussian noise, and examples of the data."""
 
 import math
 from typing import Any
@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from ebmkit.data.examples import Examples
 from ebmkit.errors import UsageError
-from ebmkit.inits.data import Data
+from ebmkit.inits.data import DataInit
 from ebmkit.inits.gaussian import Gaussian
 from ebmkit.inits.uniform import Uniform
 from ebmkit.interfaces import InitDistribution
@@ -18,7 +18,7 @@ N = 20_000
 
 
 class Rows:
-    """The smallest thing that examples can be fetched from; it notes what was asked for."""
+    """The smallest source of examples; it records the indices that were fetched."""
 
     def __init__(self, rows: Tensor) -> None:
         self.rows, self.asked = rows, [torch.zeros(0, dtype=torch.long)]
@@ -37,8 +37,8 @@ ROWS = torch.arange(12.0).reshape(6, 2)
 INITS: dict[str, InitDistribution] = {
     "uniform": Uniform((2, 3)),
     "gaussian": Gaussian((2, 3)),
-    "data": Data(Rows(ROWS)),
-    "data-noise": Data(Rows(ROWS), noise=0.1),
+    "data": DataInit(Rows(ROWS)),
+    "data-noise": DataInit(Rows(ROWS), noise=0.1),
 }
 every_init = pytest.mark.parametrize("init", INITS.values(), ids=INITS)
 
@@ -75,44 +75,44 @@ def test_noise_has_the_shape_of_the_examples(kind: type[Any], shape: tuple[int, 
 
 
 @pytest.mark.parametrize(("low", "high"), [(-1.0, 1.0), (0.0, 0.5), (-3.0, -2.0)])
-def test_uniform_noise_fills_its_range_and_no_more(low: float, high: float):
+def test_uniform_noise_fills_its_range(low: float, high: float):
     x = Uniform((3,), low=low, high=high).sample(N, rng(3))
     assert low <= x.min() < low + 1e-3 < high - 1e-3 < x.max() <= high
 
 
-def test_uniform_noise_is_that_of_the_data_unless_told_otherwise():
+def test_uniform_noise_has_the_range_of_the_data_by_default():
     assert (Uniform((2,)).low, Uniform((2,)).high) == (-1, 1)
 
 
-def test_data_starts_are_real_examples_drawn_evenly_with_replacement():
+def test_data_starts_are_examples_drawn_with_replacement():
     data = Rows(ROWS)
-    x = Data(data).sample(N, rng(6))
+    x = DataInit(data).sample(N, rng(6))
     indices = data.asked[-1]
     assert torch.equal(x, ROWS[indices])
     for index in range(6):
         assert z((indices == index).double(), 1 / 6) < 5
-    # With replacement: two neighbours agree as often as chance has it.
+    # With replacement, two consecutive draws agree with probability 1/6.
     assert z((indices[:-1] == indices[1:]).double(), 1 / 6) < 5
 
 
-def test_data_starts_carry_gaussian_noise_where_asked():
+def test_data_starts_have_the_given_gaussian_noise():
     rows = Rows(ROWS)
-    noise = Data(rows, noise=0.3).sample(N, rng(7)) - ROWS[rows.asked[-1]]
+    noise = DataInit(rows, noise=0.3).sample(N, rng(7)) - ROWS[rows.asked[-1]]
     assert z(noise, 0) < 5
     assert z(noise.square(), 0.09) < 5
     assert z(noise.square(), 0.1) > 5
     assert z(noise[:, 0] * noise[:, 1], 0) < 5
 
 
-def test_data_starts_leave_the_data_as_they_are():
+def test_data_starts_do_not_change_the_data():
     rows = ROWS.clone()
-    Data(Rows(rows), noise=1.0).sample(50, rng()).add_(1)
+    DataInit(Rows(rows), noise=1.0).sample(50, rng()).add_(1)
     assert torch.equal(rows, ROWS)
 
 
 def test_data_starts_come_from_any_examples():
     images = torch.rand(5, 1, 4, 4, generator=rng()) * 2 - 1
-    x = Data(Examples(images)).sample(30, rng(8))
+    x = DataInit(Examples(images)).sample(30, rng(8))
     assert x.shape == (30, 1, 4, 4)
     assert all(any(torch.equal(start, image) for image in images) for start in x)
 
@@ -126,8 +126,8 @@ def test_data_starts_come_from_any_examples():
         (Uniform, {"high": math.inf}, "high"),
         (Gaussian, {"scale": 0.0}, "scale"),
         (Gaussian, {"mean": math.nan}, "mean"),
-        (Data, {"noise": -0.1}, "noise"),
-        (Data, {"noise": math.nan}, "noise"),
+        (DataInit, {"noise": -0.1}, "noise"),
+        (DataInit, {"noise": math.nan}, "noise"),
     ],
     ids=str,
 )

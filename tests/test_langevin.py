@@ -1,4 +1,4 @@
-"""Langevin: the paper's loop, and its bounds; its laws are in laws/langevin.py."""
+"""Langevin: the loop of the paper, and its bounds; its distribution is tested in laws/langevin.py."""
 
 import math
 from typing import Any
@@ -23,7 +23,7 @@ def square(x: Tensor) -> Tensor:
 
 # An untrained network pulls weakly; a stronger one makes the drift as large as the noise, and amplifies rounding.
 @pytest.mark.parametrize(("dtype", "strength"), [(torch.float32, 3), (torch.float64, 30)], ids=str)
-def test_the_chain_is_the_papers_loop(dtype: torch.dtype, strength: float):
+def test_the_chain_is_the_loop_of_the_paper(dtype: torch.dtype, strength: float):
     torch.manual_seed(0)
     energy = ConvNet((3, 32, 32), width=4).to(dtype)
     start = torch.rand(2, 3, 32, 32, generator=rng(), dtype=dtype) * 2 - 1
@@ -43,9 +43,9 @@ def test_the_chain_is_the_papers_loop(dtype: torch.dtype, strength: float):
     torch.testing.assert_close(end, x.detach(), rtol=0, atol=1e-5)
 
 
-def test_the_temperature_is_that_of_the_density_which_the_chain_discretises():
-    assert Langevin(step_size=0.005, noise=0.12).temperature == pytest.approx(0.12**2 / (2 * 0.005))
-    assert Langevin().temperature == pytest.approx(5e-5)
+def test_the_implied_temperature_is_that_of_the_discretisation():
+    assert Langevin(step_size=0.005, noise=0.12).implied_temperature == pytest.approx(0.12**2 / (2 * 0.005))
+    assert Langevin().implied_temperature == pytest.approx(5e-5)
 
 
 def test_without_noise_nothing_is_drawn():
@@ -56,13 +56,13 @@ def test_without_noise_nothing_is_drawn():
     torch.testing.assert_close(end, torch.full((2, 3), 0.9**3))
 
 
-def test_the_clip_bounds_each_element_of_the_drift():
+def test_clip_bounds_each_element_of_the_drift():
     x = torch.tensor([[10.0, -10.0, 0.1]])
     end = Langevin(steps=1, step_size=0.5, noise=0, clip=0.3).sample(square, x, rng())
     torch.testing.assert_close(end, torch.tensor([[9.7, -9.7, 0.05]]))
 
 
-def test_the_clip_of_the_norm_bounds_each_example_and_keeps_its_direction():
+def test_clip_norm_bounds_each_example_and_keeps_directions():
     x = torch.stack([torch.full((2, 2), 10.0), torch.full((2, 2), 0.1), torch.zeros(2, 2)])
     end = Langevin(steps=1, step_size=0.5, noise=0, clip_norm=1.0).sample(square, x, rng())
     torch.testing.assert_close(end[0], torch.full((2, 2), 9.5))
@@ -70,7 +70,7 @@ def test_the_clip_of_the_norm_bounds_each_example_and_keeps_its_direction():
     assert torch.equal(end[2], torch.zeros(2, 2))
 
 
-def test_bounds_on_the_drift_leave_the_noise_free():
+def test_bounds_on_the_drift_do_not_bound_the_noise():
     plain = noise_like(torch.zeros(2, 3), rng(6))
     end = Langevin(steps=1, noise=5.0, clip=0.01, clip_norm=0.01).sample(square, torch.zeros(2, 3), rng(6))
     torch.testing.assert_close(end, 5 * plain)

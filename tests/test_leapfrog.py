@@ -1,4 +1,4 @@
-"""The leapfrog of HMC is exact in what it conserves: no statistics, and a wrong integrator that fails each test."""
+"""What the leapfrog of HMC conserves, without statistics; wrong integrators fail each test."""
 
 import math
 
@@ -12,7 +12,7 @@ from ebmkit.samplers.hmc import HMC
 
 
 class OneKick(HMC):
-    """Leapfrogs that open with a whole kick and close with none: they keep volume, but cannot be reversed."""
+    """Leapfrogs with a whole kick at the start and none at the end: volume is conserved, reversibility is not."""
 
     def leapfrogs(self, energy: EnergyFn, x: Tensor, momentum: Tensor, gradient: Tensor) -> Phase:
         for _ in range(self.leapfrog):
@@ -23,7 +23,7 @@ class OneKick(HMC):
 
 
 class ThirdKick(HMC):
-    """Leapfrogs that open with half a kick and close with a third of one."""
+    """Leapfrogs with half a kick at the start and a third of one at the end."""
 
     def leapfrogs(self, energy: EnergyFn, x: Tensor, momentum: Tensor, gradient: Tensor) -> Phase:
         for _ in range(self.leapfrog):
@@ -35,7 +35,7 @@ class ThirdKick(HMC):
 
 
 class Friction(HMC):
-    """Leapfrogs that lose a millionth of the momentum: a map that does not keep volume."""
+    """Leapfrogs that lose a millionth of the momentum: volume is not conserved."""
 
     def leapfrogs(self, energy: EnergyFn, x: Tensor, momentum: Tensor, gradient: Tensor) -> Phase:
         x, momentum, value, gradient = super().leapfrogs(energy, x, momentum, gradient)
@@ -55,13 +55,13 @@ def quartic(x: Tensor) -> Tensor:
 
 
 def anharmonic(x: Tensor) -> Tensor:
-    """Two coordinates that pull on each other, with no symmetry to hide behind."""
+    """Two coupled coordinates, without symmetry."""
     a, b = x.unbind(1)
     return a.square() / 2 + b.square() + a.square() * b - b.pow(3) / 3 + (a * b).square() / 4
 
 
 def modified_energy_drift(kind: type[HMC], dtype: torch.dtype = torch.float64) -> float:
-    """How far p²/2 + q²/2 (1 - e²/4) moves in 1,000 steps of e = 0.7."""
+    """The largest change of p²/2 + q²/2 (1 - e²/4) in 1,000 steps of e = 0.7."""
     step = 0.7
     sampler = kind(step_size=step, leapfrog=1)
     x, p = normal(20, 1, dtype=dtype), normal(20, 1, seed=1, dtype=dtype)
@@ -75,7 +75,7 @@ def modified_energy_drift(kind: type[HMC], dtype: torch.dtype = torch.float64) -
 
 
 def way_back(kind: type[HMC], energy: EnergyFn, mass: float | Tensor = 1.0) -> float:
-    """How far from its start a trajectory ends that is followed, turned around, and followed again."""
+    """The distance from its start of a trajectory that is integrated, reversed, and integrated again."""
     sampler = kind(step_size=0.05, leapfrog=40, mass=mass)
     x, p = normal(50, 3), normal(50, 3, seed=1)
     end, momentum, _, gradient = sampler.leapfrogs(energy, x, p, value_and_grad(energy, x)[1])
@@ -113,23 +113,23 @@ def test_the_leapfrog_conserves_its_modified_energy():
     assert modified_energy_drift(HMC) < 1e-11
 
 
-def test_the_leapfrog_conserves_its_modified_energy_in_single_precision():
+def test_the_modified_energy_is_conserved_in_single_precision():
     assert modified_energy_drift(HMC, torch.float32) < 1e-4
 
 
 @pytest.mark.parametrize("wrong", [Euler, OneKick, ThirdKick, Friction])
-def test_the_test_of_the_modified_energy_catches_wrong_integrators(wrong: type[HMC]):
+def test_modified_energy_reveals_wrong_integrators(wrong: type[HMC]):
     assert modified_energy_drift(wrong) > 1e-4
 
 
 @pytest.mark.parametrize("mass", [1.0, torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64)], ids=["float", "tensor"])
-def test_the_leapfrog_can_be_reversed(mass: float | Tensor):
+def test_the_leapfrog_is_reversible(mass: float | Tensor):
     assert way_back(HMC, square, mass) < 1e-11
     assert way_back(HMC, quartic, mass) < 1e-9
 
 
 @pytest.mark.parametrize("wrong", [Euler, OneKick, ThirdKick, Friction])
-def test_the_test_of_reversibility_catches_wrong_integrators(wrong: type[HMC]):
+def test_reversibility_reveals_wrong_integrators(wrong: type[HMC]):
     assert way_back(wrong, square) > 1e-9
     assert way_back(wrong, quartic) > 1e-9
 
@@ -139,7 +139,7 @@ def test_the_leapfrog_keeps_volume():
 
 
 @pytest.mark.parametrize("wrong", [Euler, Friction])
-def test_the_test_of_volume_catches_wrong_integrators(wrong: type[HMC]):
+def test_volume_reveals_wrong_integrators(wrong: type[HMC]):
     assert volume_error(wrong) > 1e-12
 
 
@@ -148,17 +148,17 @@ def test_the_leapfrog_is_symplectic():
 
 
 @pytest.mark.parametrize("wrong", [Euler, Friction])
-def test_the_test_of_symplecticity_catches_wrong_integrators(wrong: type[HMC]):
+def test_symplecticity_reveals_wrong_integrators(wrong: type[HMC]):
     assert symplectic_error(wrong) > 1e-12
 
 
 @pytest.mark.parametrize("wrong", [OneKick, ThirdKick])
-def test_kicks_of_a_wrong_size_keep_volume_so_that_it_takes_reversal_to_find_them(wrong: type[HMC]):
+def test_volume_does_not_reveal_kicks_of_a_wrong_size(wrong: type[HMC]):
     assert volume_error(wrong) < 1e-12
     assert symplectic_error(wrong) < 1e-12
 
 
-def test_the_error_of_the_energy_falls_with_the_square_of_the_step():
+def test_the_energy_error_falls_with_the_square_of_the_step():
     def error(leapfrog: int) -> float:
         sampler = HMC(step_size=2.0 / leapfrog, leapfrog=leapfrog)
         x, p = normal(50, 2), normal(50, 2, seed=1)
@@ -169,7 +169,7 @@ def test_the_error_of_the_energy_falls_with_the_square_of_the_step():
 
 
 @pytest.mark.parametrize(("steps", "leapfrog"), [(1, 1), (4, 1), (3, 5)])
-def test_a_trajectory_takes_one_gradient_for_each_leapfrog_and_a_chain_one_more(steps: int, leapfrog: int):
+def test_a_trajectory_takes_one_gradient_per_leapfrog(steps: int, leapfrog: int):
     examples = []
 
     def counting(x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The bank of past chains: what it draws, what it keeps, and what it gives to a checkpoint."""
+"""The replay buffer: what it draws, what it stores, and what a checkpoint gets."""
 
 import math
 from typing import Any
@@ -11,13 +11,13 @@ from torch import Generator, Tensor
 
 from ebmkit.errors import UsageError
 from ebmkit.inits.gaussian import Gaussian
-from ebmkit.inits.replay import Replay
+from ebmkit.inits.replay import ReplayBuffer
 from ebmkit.inits.uniform import Uniform
 from ebmkit.interfaces import InitDistribution
 
 
 class Lineages(InitDistribution):
-    """Starts that are numbered in the order of their birth: 0, 1, 2, ..."""
+    """Starts that are numbered in the order in which they were drawn: 0, 1, 2, ..."""
 
     def __init__(self) -> None:
         self.born = 0
@@ -32,12 +32,12 @@ def rng(seed: int = 0) -> Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def bank(replay: Replay) -> Tensor:
+def bank(replay: ReplayBuffer) -> Tensor:
     return replay.state_dict()["bank"].clone()
 
 
-def test_the_bank_is_filled_from_the_base_at_the_first_draw():
-    replay = Replay((2, 3), size=50, restart=0.0)
+def test_the_buffer_is_filled_from_the_base_at_the_first_draw():
+    replay = ReplayBuffer((2, 3), size=50, restart=0.0)
     assert replay.state_dict() == {}
     x = replay.sample(10, rng(1))
     assert torch.equal(bank(replay), Uniform((2, 3)).sample(50, rng(1)))
@@ -55,7 +55,7 @@ def test_the_bank_is_filled_from_the_base_at_the_first_draw():
     ids=["uniform", "gaussian", "any"],
 )
 def test_new_chains_start_from_the_base(base: Any, expected: InitDistribution):
-    replay = Replay((2,), size=20, restart=1.0, base=base)
+    replay = ReplayBuffer((2,), size=20, restart=1.0, base=base)
     replay.sample(20, rng(2))
     assert torch.equal(bank(replay), expected.sample(20, rng(2)))
     before = bank(replay)
@@ -69,28 +69,28 @@ def test_new_chains_start_from_the_base(base: Any, expected: InitDistribution):
 
 
 def test_a_draw_has_distinct_slots():
-    replay, generator = Replay((1,), size=10, restart=0.0, base=Lineages()), rng(4)
+    replay, generator = ReplayBuffer((1,), size=10, restart=0.0, base=Lineages()), rng(4)
     assert all(len(replay.sample(3, generator).unique()) == 3 for _ in range(200))
 
 
 @pytest.mark.parametrize("restart", [0.05, 0.5])
-def test_chains_start_anew_with_their_probability_and_independently(restart: float):
-    replay = Replay((1,), size=200, restart=restart, base=Lineages())
-    generator, anew = rng(5), []
+def test_chains_restart_independently_with_their_probability(restart: float):
+    replay = ReplayBuffer((1,), size=200, restart=restart, base=Lineages())
+    generator, restarts = rng(5), []
     for _ in range(200):
-        anew.append((replay.sample(100, generator) >= 200).flatten().double())
-    drawn = torch.stack(anew)
+        restarts.append((replay.sample(100, generator) >= 200).flatten().double())
+    drawn = torch.stack(restarts)
     assert abs(float(drawn.mean() - restart)) / math.sqrt(restart * (1 - restart) / drawn.numel()) < 5
     assert abs(float(drawn.mean() - restart * 1.25)) / math.sqrt(restart * (1 - restart) / drawn.numel()) > 5
-    # Bernoulli for each chain: the number in a draw is binomial, not fixed.
+    # Independent for each chain: how many restart in a draw is binomial, not fixed.
     spread = (drawn.sum(1) - 100 * restart).square() - 100 * restart * (1 - restart)
     assert abs(float(spread.mean() / (spread.std() / math.sqrt(200)))) < 5
     neighbours = (drawn[:, 1:] - restart) * (drawn[:, :-1] - restart)
     assert abs(float(neighbours.mean() / (neighbours.std() / math.sqrt(neighbours.numel())))) < 5
 
 
-def test_the_bank_stays_as_it_is_until_the_chains_are_remembered():
-    replay = Replay((2,), size=8, restart=0.5)
+def test_only_remembering_changes_the_buffer():
+    replay = ReplayBuffer((2,), size=8, restart=0.5)
     generator = rng(6)
     replay.sample(4, generator)
     before = bank(replay)
@@ -106,11 +106,11 @@ def test_the_bank_stays_as_it_is_until_the_chains_are_remembered():
 
 @settings(max_examples=60, deadline=None)
 @given(size=st.integers(1, 12), data=st.data(), restart=st.sampled_from([0.0, 0.3, 1.0]), seed=st.integers(0, 2**32))
-def test_only_the_drawn_slots_are_written_and_each_with_its_own_chain(
+def test_each_drawn_slot_gets_its_own_chain_and_no_other_does(
     size: int, data: st.DataObject, restart: float, seed: int
 ):
     n = data.draw(st.integers(0, size))
-    replay = Replay((1,), size=size, restart=restart, base=Lineages())
+    replay = ReplayBuffer((1,), size=size, restart=restart, base=Lineages())
     generator = rng(seed)
     replay.sample(size, generator)
     before = bank(replay)
@@ -124,19 +124,19 @@ def test_only_the_drawn_slots_are_written_and_each_with_its_own_chain(
 
 
 def test_restarts_replace_lineages_one_by_one():
-    replay = Replay((1,), size=50, restart=1.0, base=Lineages())
+    replay = ReplayBuffer((1,), size=50, restart=1.0, base=Lineages())
     generator = rng(8)
     for _ in range(3):
         replay.remember(replay.sample(50, generator))
     assert torch.equal(bank(replay).sort(0).values, torch.arange(150.0, 200.0).unsqueeze(1))
 
 
-def test_a_resumed_bank_goes_on_bit_for_bit():
-    first, generator = Replay((2, 3), size=30, restart=0.2), rng(9)
+def test_a_restored_buffer_continues_bit_for_bit():
+    first, generator = ReplayBuffer((2, 3), size=30, restart=0.2), rng(9)
     for _ in range(4):
         first.remember(first.sample(10, generator) * 0.9)
     state, stream = {"bank": bank(first)}, generator.get_state()
-    second, twin = Replay((2, 3), size=30, restart=0.2), rng()
+    second, twin = ReplayBuffer((2, 3), size=30, restart=0.2), rng()
     second.load_state_dict(state)
     twin.set_state(stream)
     assert torch.equal(bank(second), bank(first))
@@ -149,9 +149,9 @@ def test_a_resumed_bank_goes_on_bit_for_bit():
     assert not torch.equal(state["bank"], bank(first))
 
 
-def test_a_bank_that_was_loaded_is_a_copy_and_is_not_filled_again():
+def test_a_restored_buffer_is_a_copy_and_is_not_refilled():
     kept = torch.full((5, 2), 7.0)
-    replay = Replay((2,), size=5, restart=0.0)
+    replay = ReplayBuffer((2,), size=5, restart=0.0)
     replay.load_state_dict({"bank": kept})
     x = replay.sample(5, rng())
     assert torch.equal(x, kept)
@@ -160,8 +160,8 @@ def test_a_bank_that_was_loaded_is_a_copy_and_is_not_filled_again():
     assert torch.equal(bank(replay), torch.full((5, 2), 8.0))
 
 
-def test_an_empty_state_empties_the_bank():
-    replay = Replay((2,), size=5)
+def test_an_empty_state_empties_the_buffer():
+    replay = ReplayBuffer((2,), size=5)
     replay.sample(2, rng())
     replay.load_state_dict({})
     assert replay.state_dict() == {}
@@ -169,8 +169,8 @@ def test_an_empty_state_empties_the_bank():
     assert torch.equal(bank(replay), Uniform((2,)).sample(5, rng(1)))
 
 
-def test_a_bank_made_in_inference_mode_can_be_written_to_outside_of_it():
-    replay = Replay((2,), size=5, restart=0.5)
+def test_a_buffer_made_in_inference_mode_can_be_used_outside():
+    replay = ReplayBuffer((2,), size=5, restart=0.5)
     with torch.inference_mode():
         x = replay.sample(5, rng())
         replay.remember(x)
@@ -184,8 +184,8 @@ def test_a_bank_made_in_inference_mode_can_be_written_to_outside_of_it():
     assert torch.equal(bank(replay), torch.ones(5, 2))
 
 
-def test_chains_that_carry_gradients_or_another_dtype_are_remembered_as_numbers():
-    replay = Replay((2,), size=5)
+def test_chains_are_stored_without_graphs_and_as_float32():
+    replay = ReplayBuffer((2,), size=5)
     replay.sample(5, rng())
     replay.remember(torch.ones(5, 2, dtype=torch.float64, requires_grad=True) * 2)
     assert not bank(replay).requires_grad
@@ -194,8 +194,8 @@ def test_chains_that_carry_gradients_or_another_dtype_are_remembered_as_numbers(
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_bank_moves_to_the_device_of_the_draws():
-    replay = Replay((2,), size=5, restart=0.0)
+def test_a_buffer_moves_to_the_device_of_the_draws():
+    replay = ReplayBuffer((2,), size=5, restart=0.0)
     replay.load_state_dict({"bank": torch.arange(10.0).reshape(5, 2)})
     x = replay.sample(5, torch.Generator("cuda").manual_seed(0))
     assert x.device.type == "cuda"
@@ -205,7 +205,7 @@ def test_a_bank_moves_to_the_device_of_the_draws():
 
 def test_a_seed_decides_the_draws():
     def draws(seed: int) -> Tensor:
-        replay, generator = Replay((2,), size=20, restart=0.3), rng(seed)
+        replay, generator = ReplayBuffer((2,), size=20, restart=0.3), rng(seed)
         return torch.stack([replay.sample(5, generator) for _ in range(3)])
 
     before = torch.get_rng_state()
@@ -215,17 +215,17 @@ def test_a_seed_decides_the_draws():
 
 
 def test_more_chains_than_slots_are_refused():
-    replay = Replay((2,), size=5)
-    with pytest.raises(UsageError, match=r"holds 5 chains, not 6; write -s init\.size=6"):
+    replay = ReplayBuffer((2,), size=5)
+    with pytest.raises(UsageError, match=r"holds 5 chains, not 6: write -s init\.size=6"):
         replay.sample(6, rng())
     assert replay.state_dict() == {}
 
 
 def test_remembering_before_a_draw_is_refused():
-    replay = Replay((2,), size=5)
+    replay = ReplayBuffer((2,), size=5)
     with pytest.raises(ValueError, match="before sample"):
         replay.remember(torch.zeros(2, 2))
-    # The slots of a draw from the bank that was there before are no slots of the one that was loaded.
+    # The slots of a draw from the old buffer are not slots of the restored one.
     replay.sample(2, rng())
     replay.load_state_dict({"bank": torch.zeros(5, 2)})
     with pytest.raises(ValueError, match="before sample"):
@@ -233,8 +233,8 @@ def test_remembering_before_a_draw_is_refused():
 
 
 @pytest.mark.parametrize("shape", [(2, 2), (4, 2), (3, 3), (3,)], ids=str)
-def test_remembering_other_chains_than_were_drawn_is_refused(shape: tuple[int, ...]):
-    replay = Replay((2,), size=5)
+def test_remembering_other_chains_than_drawn_is_refused(shape: tuple[int, ...]):
+    replay = ReplayBuffer((2,), size=5)
     replay.sample(3, rng())
     before = bank(replay)
     with pytest.raises(ValueError, match=r"sample drew examples of shape \(3, 2\)"):
@@ -243,14 +243,14 @@ def test_remembering_other_chains_than_were_drawn_is_refused(shape: tuple[int, .
 
 
 @pytest.mark.parametrize("shape", [(4, 2), (5, 3), (5,)], ids=str)
-def test_a_bank_of_another_shape_is_refused(shape: tuple[int, ...]):
-    replay = Replay((2,), size=5)
-    with pytest.raises(ValueError, match=r"the bank has shape \(5, 2\)"):
+def test_a_buffer_of_another_shape_is_refused(shape: tuple[int, ...]):
+    replay = ReplayBuffer((2,), size=5)
+    with pytest.raises(ValueError, match=r"the replay buffer has shape \(5, 2\)"):
         replay.load_state_dict({"bank": torch.zeros(shape)})
 
 
 @pytest.mark.parametrize("bad", [{"size": 0}, {"restart": -0.1}, {"restart": 1.1}, {"restart": math.nan}], ids=str)
 def test_settings_out_of_range_are_refused_in_one_line(bad: dict[str, Any]):
     with pytest.raises(UsageError, match=f"^{next(iter(bad))} must be ") as caught:
-        Replay((2,), **bad)
+        ReplayBuffer((2,), **bad)
     assert "\n" not in str(caught.value)

@@ -22,7 +22,7 @@ from ebmkit.evaluation.analysis import neighbours
 from ebmkit.data.examples import Examples
 from ebmkit.energies.mlp import MLP
 from ebmkit.errors import UsageError
-from ebmkit.inits.replay import Replay
+from ebmkit.inits.replay import ReplayBuffer
 from ebmkit.inits.uniform import Uniform
 from ebmkit.pictures import grid
 from ebmkit.report import figures, measured
@@ -331,7 +331,7 @@ def test_a_model_that_has_diverged_still_has_a_page(tmp_path):
 
 
 def test_a_report_changes_nothing_and_is_the_same_twice(tmp_path):
-    short, place = model(init=Replay(SHAPE, size=20)), prepared(tmp_path / "a")
+    short, place = model(init=ReplayBuffer(SHAPE, size=20)), prepared(tmp_path / "a")
     short.init.sample(20, rng(2))
     short.init.remember(torch.rand(20, *SHAPE, generator=rng(1)))
     before = [short.init.state_dict(), short.energy.state_dict()]

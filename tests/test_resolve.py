@@ -2,6 +2,7 @@
 
 import types
 import typing
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -174,8 +175,8 @@ def test_a_typed_value_of_another_type_is_refused(pair, message):
 
 
 def test_a_required_setting_is_asked_for_with_its_help():
-    refused(r"^data 'folder' needs data\.path \(.+\): -s data\.path=STR$", ["data.use=folder"])
-    assert resolve([typed(["data.use=folder", "data.path=2024"])]).sections["data"]["path"] == "2024"
+    refused(r"^data 'folder' needs data\.path \(.+\): -s data\.path=PATH$", ["data.use=folder"])
+    assert resolve([typed(["data.use=folder", "data.path=2024"])]).sections["data"]["path"] == Path("2024").absolute()
 
 
 def test_torch_s_optimisers_are_found_in_any_case_with_their_settings():

@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from ebmkit.energies.analytic import DoubleWell, Gaussian, Mixture
+from ebmkit.energies.analytic import DoubleWell, GaussianEnergy, Mixture
 from ebmkit.energies.convnet import ConvNet
 from ebmkit.energies.mlp import MLP
 from ebmkit.energies.resnet import ResNet
@@ -171,22 +171,22 @@ class Viewing(Good):
         return super().forward(x.view(len(x), -1))
 
 
-class WrongScale(Gaussian):
+class WrongScale(GaussianEnergy):
     def draw(self, n: int, rng: Generator) -> Tensor:
         return 1.1 * super().draw(n, rng)
 
 
-class WrongPlace(Gaussian):
+class WrongPlace(GaussianEnergy):
     def draw(self, n: int, rng: Generator) -> Tensor:
         return super().draw(n, rng) + 0.1
 
 
-class UnseededDraw(Gaussian):
+class UnseededDraw(GaussianEnergy):
     def draw(self, n: int, rng: Generator) -> Tensor:
         return torch.randn(n, *self.mean.shape)
 
 
-class ConstantDraw(Gaussian):
+class ConstantDraw(GaussianEnergy):
     def draw(self, n: int, rng: Generator) -> Tensor:
         return super().draw(n, Generator().manual_seed(n))
 
@@ -345,17 +345,17 @@ def test_the_mlp_on_small_matrices_conforms(check):
     check()
 
 
-@conforms("energy", Gaussian)
+@conforms("energy", GaussianEnergy)
 def test_the_gaussian_conforms(check):
     check()
 
 
-@conforms("energy", Gaussian, shape=(3, 1), mean=0.5, precision=FULL)
+@conforms("energy", GaussianEnergy, shape=(3, 1), mean=0.5, precision=FULL)
 def test_the_gaussian_with_a_full_precision_conforms(check):
     check()
 
 
-@conforms("energy", Gaussian, shape=(1, 8, 8), precision=4.0)
+@conforms("energy", GaussianEnergy, shape=(1, 8, 8), precision=4.0)
 def test_the_gaussian_of_images_conforms(check):
     check()
 

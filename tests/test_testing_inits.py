@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from ebmkit.inits.data import Data
+from ebmkit.inits.data import DataInit
 from ebmkit.inits.gaussian import Gaussian
-from ebmkit.inits.replay import Replay
+from ebmkit.inits.replay import ReplayBuffer
 from ebmkit.inits.uniform import Uniform
 from ebmkit.interfaces import InitDistribution
 from ebmkit.testing import conforms, kit
@@ -234,21 +234,21 @@ def test_gaussian_on_images_conforms(check):
     check()
 
 
-@conforms("init", Data)
+@conforms("init", DataInit)
 def test_data_conforms(check):
     check()
 
 
-@conforms("init", Data, shape=(3, 8, 8), noise=0.1)
+@conforms("init", DataInit, shape=(3, 8, 8), noise=0.1)
 def test_data_with_noise_conforms(check):
     check()
 
 
-@conforms("init", Replay, size=40)
+@conforms("init", ReplayBuffer, size=40)
 def test_replay_conforms(check):
     check()
 
 
-@conforms("init", Replay, shape=(3, 8, 8), size=7, restart=0.5, base="gaussian")
+@conforms("init", ReplayBuffer, shape=(3, 8, 8), size=7, restart=0.5, base="gaussian")
 def test_replay_with_restarts_conforms(check):
     check()

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ebmkit import UsageError
-from ebmkit.energies.analytic import Gaussian
+from ebmkit.energies.analytic import GaussianEnergy
 from ebmkit.samplers.hmc import HMC
 from ebmkit.testing import check_sampler, conforms, subject
 
@@ -80,7 +80,9 @@ def test_an_import_string_stands_for_the_part():
     assert "'nowhere:HMC' does not import: it raised ModuleNotFoundError" in refusal("sampler", "nowhere:HMC")
 
 
-@pytest.mark.parametrize(("kind", "thing"), [("sampler", HMC()), ("energy", Gaussian((2,))), ("data", torch.zeros(3))])
+@pytest.mark.parametrize(
+    ("kind", "thing"), [("sampler", HMC()), ("energy", GaussianEnergy((2,))), ("data", torch.zeros(3))]
+)
 def test_an_object_is_refused(kind, thing):
     assert refusal(kind, thing).endswith(
         f"given as a {type(thing).__name__}; give the class, not an object, and its settings by name"

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
-from ebmkit.energies.analytic import Gaussian
+from ebmkit.energies.analytic import GaussianEnergy
 from ebmkit.energies.mlp import MLP
 from ebmkit.errors import UsageError
-from ebmkit.inits.replay import Replay
+from ebmkit.inits.replay import ReplayBuffer
 from ebmkit.inits.uniform import Uniform
 from ebmkit.interfaces import EnergyFn, InitDistribution, Sampler, State
 from ebmkit.config.train_settings import Train
@@ -29,16 +29,16 @@ def rng(seed: int = 0) -> Generator:
     return Generator().manual_seed(seed)
 
 
-def well(mean: Tensor | float = 0.0) -> Gaussian:
+def well(mean: Tensor | float = 0.0) -> GaussianEnergy:
     """|x - mean|² / 2, in double precision."""
-    return Gaussian(SHAPE, mean=torch.as_tensor(mean, dtype=torch.float64).expand(SHAPE))
+    return GaussianEnergy(SHAPE, mean=torch.as_tensor(mean, dtype=torch.float64).expand(SHAPE))
 
 
 class Exact(Sampler):
     """One step that is an exact draw of exp(-E) for `well`."""
 
     def chain(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Iterator[State]:
-        assert isinstance(energy, Gaussian)
+        assert isinstance(energy, GaussianEnergy)
         yield State(energy.mean.detach() + torch.randn(x.shape, generator=rng, dtype=torch.float64), {})
 
 
@@ -74,7 +74,7 @@ def small(**settings: Any) -> Trainer:
     """A network, Langevin chains, a replay bank, Adam and an average: everything that a checkpoint must hold."""
     energy = network()
     optimizer = torch.optim.Adam(energy.parameters(), lr=0.01)
-    init = Replay(SHAPE, size=20, restart=0.3)
+    init = ReplayBuffer(SHAPE, size=20, restart=0.3)
     return Trainer(energy, Langevin(steps=3, step_size=0.1, noise=0.1), init, optimizer, rng(), **settings)
 
 

@@ -17,7 +17,7 @@ from ebmkit.data.examples import Examples
 from ebmkit.energies.mlp import MLP
 from ebmkit.errors import Diverged, UsageError
 from ebmkit.runs.isolation import guarded
-from ebmkit.inits.replay import Replay
+from ebmkit.inits.replay import ReplayBuffer
 from ebmkit.samplers.hmc import HMC
 from ebmkit.samplers.langevin import Langevin
 from ebmkit.methods.maximum_likelihood import Update, Trainer
@@ -33,7 +33,7 @@ def trainer(sampler: Any = None, *, shape: tuple[int, ...] = SHAPE, lr: float = 
     torch.manual_seed(0)
     energy = MLP(shape, width=4, depth=1)
     optimizer = torch.optim.Adam(energy.parameters(), lr=lr)
-    return Trainer(energy, sampler or Langevin(steps=4), Replay(shape, size=100), optimizer, rng(), **settings)
+    return Trainer(energy, sampler or Langevin(steps=4), ReplayBuffer(shape, size=100), optimizer, rng(), **settings)
 
 
 def examples(shape: tuple[int, ...] = SHAPE) -> Examples:

@@ -27,7 +27,8 @@ def parse(text: str) -> Any:
 def convert(value: Any, annotation: Any, text: str | None = None) -> Any:
     """`value` as the annotated type, or ValueError. Members of a union are tried in order.
 
-    What TOML cannot say (a tensor, another component) is for Python only: here it never matches.
+    What TOML cannot say (a tensor, another component) is for Python only: here it never matches. `Path | str` is a path
+    where a file or folder exists, which becomes absolute, and else a name.
     """
     origin = get_origin(annotation)
     if annotation is Any:
@@ -59,12 +60,14 @@ def convert(value: Any, annotation: Any, text: str | None = None) -> Any:
 
 
 def _first(value: Any, members: tuple[Any, ...], text: str | None) -> Any:
-    # "none" is also a string: where both are allowed, none wins.
+    # "none" is also a string: where both are allowed, none wins. A path wins over a name only where it exists.
     for member in sorted(members, key=lambda m: m is not type(None)):
         try:
-            return convert(value, member, text)
+            found = convert(value, member, text)
         except ValueError:
             continue
+        if not (member is Path and str in members) or os.path.exists(found):
+            return found
     raise ValueError(value)
 
 

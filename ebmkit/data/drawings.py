@@ -1,4 +1,4 @@
-"""Generated images of simple shapes: colour data of any size that needs no file."""
+"""Generated images of simple shapes: images of any size, in colour or grey, without a file."""
 
 import math
 from typing import NamedTuple
@@ -10,12 +10,12 @@ from torch import Generator, Tensor
 from ebmkit.data.images import Channels
 from ebmkit.errors import UsageError, check
 
-# Images rendered at a time, so that the memory in between stays small.
+# Images that are rendered at a time, which bounds the memory.
 CHUNK = 1000
 
 
 class Drawing(NamedTuple):
-    """What is in each of n images; lengths are in units of half the image's side.
+    """The contents of n images; lengths are in units of half the side of an image.
 
     Attributes:
         kind: 0 disc, 1 square, 2 triangle, 3 ring, `(n,)`.
@@ -35,9 +35,9 @@ class Drawing(NamedTuple):
 
 
 def shapes(*, size: int = 32, channels: Channels = 3, count: int = 10_000, seed: int = 0) -> Tensor:
-    """Generated discs, squares, triangles and rings on a dark background, antialiased; no file needed.
+    """Generated discs, squares, triangles and rings on a dark background, antialiased; needs no file.
 
-    Each image has one whole shape of random kind, place, size, rotation and colour: `(count, channels, size, size)`.
+    Each image has one complete shape of random kind, place, size, rotation and colour: `(count, channels, size, size)`.
 
     Args:
         size: Side of the images in pixels, at least 8.
@@ -58,7 +58,7 @@ def shapes(*, size: int = 32, channels: Channels = 3, count: int = 10_000, seed:
 
 
 def draw(n: int, channels: int, rng: Generator) -> Drawing:
-    """`n` random drawings; every shape lies wholly in its image."""
+    """`n` random drawings; every shape lies completely inside its image."""
     radius = 0.3 + 0.4 * torch.rand(n, generator=rng)
     hue = 0.1 + torch.rand(n, channels, generator=rng)
     brightness = 0.5 + 0.5 * torch.rand(n, 1, generator=rng)
@@ -73,7 +73,7 @@ def draw(n: int, channels: int, rng: Generator) -> Drawing:
 
 
 def render(drawing: Drawing, size: int) -> Tensor:
-    """Images `(n, channels, size, size)` in [-1, 1]; an edge takes up one pixel."""
+    """Images `(n, channels, size, size)` in [-1, 1]; edges are one pixel wide."""
     pixel = 2 / size
     grid = torch.arange(size) * pixel + pixel / 2 - 1
     x = grid.view(1, 1, size) - drawing.centre[:, 0].view(-1, 1, 1)
@@ -89,7 +89,7 @@ def render(drawing: Drawing, size: int) -> Tensor:
 
 
 def distances(x: Tensor, y: Tensor, radius: Tensor) -> Tensor:
-    """How far `(n, H, W)` points are outside (below 0: inside) of each kind of shape: `(4, n, H, W)`."""
+    """Signed distances of points `(n, H, W)` from the edge of each kind of shape, negative inside: `(4, n, H, W)`."""
     centre = (x.square() + y.square()).sqrt()
     disc = centre - radius
     square = torch.maximum(x.abs(), y.abs()) - radius / math.sqrt(2)

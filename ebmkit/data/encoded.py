@@ -1,36 +1,114 @@
-"""Images that lie in rows as the bytes of their files, or as paths: the column of a `datasets.Dataset`."""
+"""Data sets of encoded images, which are decoded when they are asked for."""
 
 import io
-import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
+from abc import abstractmethod
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ebmkit.data.decoding import Encoded, decode, read_header
 from ebmkit.data.examples import as_examples
-from ebmkit.data.image_folder import COLOUR, ENDS, GREY, GREY16, ORIENTATION, TAIL, decoded
-from ebmkit.data.images import Channels, Fit, check_fitting, fitted
+from ebmkit.data.images import Channels, Fit, check_fitting, check_padding, fitted
 from ebmkit.errors import UsageError
 
-CHUNK = 1000  # rows read in one go when all headers are looked at
+CHUNK = 1000  # rows that are read at a time when all headers are checked
 
 
 class EncodedImages(Dataset[Tensor]):
-    """The image column of a `datasets.Dataset`: rows stay on disk, and are decoded when they are asked for.
+    """Encoded images, each decoded when it is asked for, as float32 `(C, H, W)` in [-1, 1].
 
-    Each is float32 `(C, H, W)` in [-1, 1], decoded as in `ebmkit.data.image_folder`. All headers are read at once, so
-    that an image that does not fit is found before training begins.
+    Photographs are turned upright (EXIF), transparency is laid on black, and of several frames the first is used.
+
+    Args:
+        size: Side of the square images are fitted to; none keeps their size, which must be the same for all.
+        fit: How images are fitted: see `ebmkit.data.images.fitted`.
+        channels: 1 for grey, 3 for colour; none keeps the channels, which must be the same for all.
+
+    Raises:
+        UsageError: if a setting is out of range.
+    """
+
+    def __init__(self, *, size: int | None, fit: Fit, channels: Channels | None) -> None:
+        check_fitting(size, fit, channels)
+        self.size, self.fit, self.channels = size, fit, channels
+
+    @abstractmethod
+    def encoded(self, index: int) -> Encoded:
+        """Image `index`, as it is stored."""
+
+    def __getitem__(self, index: int) -> Tensor:
+        """Image `index`, `(C, H, W)`."""
+        pixels = decode(self.encoded(index))
+        return fitted(as_examples(pixels[None]), self.size, self.fit, self.channels)[0]
+
+    def check_headers(self, images: Iterable[Encoded], *, decode_unmarked: bool = False) -> None:
+        """Read the headers of all images, so that one that does not fit is found before training begins.
+
+        Args:
+            images: Every image of the data set.
+            decode_unmarked: See `ebmkit.data.decoding.read_header`.
+
+        Raises:
+            UsageError: naming the first image that cannot be read or does not fit.
+        """
+        first = None
+        for image in images:
+            header = read_header(image, decode_unmarked=decode_unmarked)
+            size = f"{header.height}x{header.width}"
+            name, expected = first = first or (image.name, header)
+            if self.size is None and header[:2] != expected[:2]:
+                raise UsageError(
+                    f"{image.name} is {size} but {name} is {expected.height}x{expected.width} (height x width): "
+                    "fit all to one size with -s data.size=32 -s data.fit=pad|resize"
+                )
+            if self.size is not None and self.fit == "pad":
+                check_padding(image.name, header.height, header.width, self.size)
+            if self.channels is None and header.channels != expected.channels:
+                raise UsageError(
+                    f"{image.name} has {header.channels} channels but {name} has {expected.channels}: "
+                    "choose for all with -s data.channels=1|3"
+                )
+
+
+class ImageFiles(EncodedImages):
+    """Image files, each read when it is asked for; see `EncodedImages`.
+
+    Args:
+        paths: The files.
+        size: Side of the square images are fitted to; none keeps their size, which must be the same for all.
+        fit: How images are fitted: see `ebmkit.data.images.fitted`.
+        channels: 1 for grey, 3 for colour; none keeps the channels, which must be the same for all.
+
+    Raises:
+        UsageError: naming the first file that cannot be read or does not fit.
+    """
+
+    def __init__(self, paths: list[Path], *, size: int | None, fit: Fit, channels: Channels | None) -> None:
+        super().__init__(size=size, fit=fit, channels=channels)
+        self.paths = paths
+        self.check_headers(map(image_file, paths))
+
+    def __len__(self) -> int:
+        """How many files there are."""
+        return len(self.paths)
+
+    def encoded(self, index: int) -> Encoded:
+        """Image `index`, as it is stored."""
+        return image_file(self.paths[index])
+
+
+class ImageRows(EncodedImages):
+    """The image column of a `datasets.Dataset`: rows stay on disk, and are decoded when they are asked for.
 
     Args:
         rows: The rows, with the images undecoded: a mapping of `bytes` and `path` each.
-        column: The name of their images.
-        numbers: The number that each row is known by in messages, `(N,)`.
+        column: The name of the column of images.
+        numbers: The number that each row is called by in messages, `(N,)`.
         size: Side of the square images are fitted to; none keeps their size, which must be the same for all.
         fit: How images are fitted: see `ebmkit.data.images.fitted`.
         channels: 1 for grey, 3 for colour; none keeps the channels, which must be the same for all.
@@ -49,81 +127,33 @@ class EncodedImages(Dataset[Tensor]):
         fit: Fit,
         channels: Channels | None,
     ) -> None:
-        check_fitting(size, fit, channels)
+        super().__init__(size=size, fit=fit, channels=channels)
         self.rows, self.column, self.numbers = rows, column, numbers
-        self.size, self.fit, self.channels = size, fit, channels
         items = (item for batch in rows.iter(CHUNK) for item in batch[column])
-        first = None
-        for number, item in zip(numbers.tolist(), items, strict=True):
-            height, width, count = header(item, number)
-            first = first or (height, width, count)
-            if size is None and (height, width) != first[:2]:
-                raise UsageError(
-                    f"{name(item, number)} is {height}x{width} but the first is {first[0]}x{first[1]} "
-                    "(height x width): fit all to one size with -s data.size=32 -s data.fit=pad|resize"
-                )
-            if size is not None and fit == "pad" and max(height, width) > size:
-                raise UsageError(
-                    f"{name(item, number)} is {height}x{width}, larger than size {size}: shrink with -s data.fit=resize"
-                )
-            if channels is None and count != first[2]:
-                raise UsageError(
-                    f"{name(item, number)} has {count} channels but the first has {first[2]}: "
-                    "choose for all with -s data.channels=1|3"
-                )
+        self.check_headers(map(image_row, items, numbers.tolist()), decode_unmarked=True)
 
     def __len__(self) -> int:
         """How many images were selected."""
         return len(self.numbers)
 
-    def __getitem__(self, index: int) -> Tensor:
-        """Image `index`, `(C, H, W)`."""
-        with opened(self.rows[index][self.column], self.numbers[index]) as image:
-            values = decoded(image)
-        return fitted(as_examples(values[None]), self.size, self.fit, self.channels)[0]
+    def encoded(self, index: int) -> Encoded:
+        """Image `index`, as it is stored."""
+        return image_row(self.rows[index][self.column], self.numbers[index])
 
 
-@contextmanager
-def opened(item: Any, number: int) -> Iterator[Image.Image]:
-    """The image of a row; whatever goes wrong in reading it is a UsageError that names it."""
-    try:
-        with Image.open(io.BytesIO(content(item))) as image:
-            yield image
-    except UnidentifiedImageError as error:  # whose message is the address of a buffer
-        raise UsageError(
-            f"cannot read {name(item, number)}: it is no kind of image that is known; mend it or take it out"
-        ) from error
-    except (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError) as error:
-        raise UsageError(f"cannot read {name(item, number)}: {line(error)}; mend it or take it out") from error
+def image_file(path: Path) -> Encoded:
+    """The image in a file."""
+    return Encoded(str(path), lambda: path.open("rb"))
 
 
-def name(item: Any, number: int) -> str:
-    """What a row is called in messages: its number, counted from 0, and its file where it has one."""
+def image_row(item: Any, number: int) -> Encoded:
+    """The image of a row: errors call it by its number, counted from 0, and by its file where it has one."""
     path = item and item["path"]
-    return f"image {number} ({path})" if path else f"image {number}"
+    return Encoded(f"image {number} ({path})" if path else f"image {number}", lambda: io.BytesIO(row_bytes(item)))
 
 
-def content(item: Any) -> bytes:
-    """The bytes of the file that a row holds or points to."""
+def row_bytes(item: Any) -> bytes:
+    """The bytes of the image that a row holds or points to."""
     if item is None or (item["bytes"] is None and item["path"] is None):
         raise ValueError("the row is empty")
     return bytes(item["bytes"]) if item["bytes"] is not None else Path(item["path"]).read_bytes()
-
-
-def header(item: Any, number: int) -> tuple[int, int, int]:
-    """Height, width and channels of the image of a row, once turned upright; decoded only where it looks cut off."""
-    with opened(item, number) as image:
-        turned = "exif" in image.info and image.getexif().get(ORIENTATION, 1) >= 5
-        (width, height), mode = image.size, image.mode
-        end = ENDS.get(f".{str(image.format).lower()}")
-        if end is None or end not in content(item)[-TAIL:]:
-            image.load()
-    if mode not in GREY + GREY16 + COLOUR:
-        raise UsageError(f"{name(item, number)} is of mode {mode}: expected grey or colours of 8 or 16 bits")
-    channels = 3 if mode in COLOUR else 1
-    return (width, height, channels) if turned else (height, width, channels)
-
-
-def line(error: BaseException) -> str:
-    """An exception's kind and message as one short line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}".removesuffix(": ")

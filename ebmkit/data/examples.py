@@ -1,4 +1,4 @@
-"""Any data set, seen as examples of one shape in [-1, 1], and the endless batches drawn from it."""
+"""Any data set as examples of one shape in [-1, 1], and the endless batches drawn from it."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
@@ -14,24 +14,25 @@ from torch import Generator, Tensor
 from ebmkit.errors import UsageError, check
 from ebmkit.interfaces import noise_like
 
+# The names of the example in an item that is a mapping, in order of preference.
 KEYS = ("image", "img", "pixel_values", "x")
 
-# PIL modes whose numbers are no brightnesses, and the mode that shows what they stand for.
+# PIL modes whose values are not brightnesses, and the mode that they are converted to.
 PIL_MODES = {"1": "L", "LA": "RGBA", "PA": "RGBA", **dict.fromkeys(("P", "CMYK", "YCbCr", "HSV", "LAB"), "RGB")}
 
 
 class Examples:
     """A data set as float32 examples of one shape; the rest of the library sees data only through this.
 
-    FLOATING NUMBERS ARE TAKEN AS THEY ARE: they must already be in [-1, 1], images as `(C, H, W)`. Nothing is
-    rescaled by guesswork; torchvision's `ToTensor` gives [0, 1], so add `Normalize(0.5, 0.5)` behind it.
+    FLOATS ARE USED UNCHANGED: they must already be in [-1, 1], images as `(C, H, W)`. Nothing is rescaled by
+    guesswork; torchvision's `ToTensor` gives [0, 1], so add `Normalize(0.5, 0.5)` behind it.
 
-    Numbers of type uint8 are brightnesses 0..255 and become `x / 127.5 - 1`. Arrays and PIL images of uint8 are
+    Values of type uint8 are brightnesses 0..255 and become `x / 127.5 - 1`. Arrays and PIL images of uint8 are
     `(H, W)` or `(H, W, C)` with 1, 3 or 4 channels; tensors of uint8 are `(H, W)` or `(C, H, W)`.
 
-    An item may be a tensor, an array, a PIL image, a tuple or list of which the first element is the example, or a
-    mapping: its "image", "img", "pixel_values" or "x", else its only value that is an array. Where the source has
-    `__getitems__(list[int])`, torch's protocol for whole batches, that is used; it may return a tensor.
+    An item may be a tensor, an array, a PIL image, a tuple or list whose first element is the example, or a
+    mapping: the example is its "image", "img", "pixel_values" or "x", else its only value that is an array. If the
+    source has `__getitems__(list[int])`, torch's protocol for whole batches, that is used; it may return a tensor.
 
     Args:
         source: A tensor or array `(N, *shape)`, or anything with `__len__` and `__getitem__`.
@@ -41,7 +42,7 @@ class Examples:
         shape: The shape of one example, found from the first.
 
     Raises:
-        UsageError: if the source is empty or no such thing, or its first item is not an example.
+        UsageError: if the source is empty or not a data set, or its first item is not an example.
     """
 
     def __init__(self, source: Any) -> None:
@@ -63,31 +64,32 @@ class Examples:
         """
         items = self._read(indices)
         if len(items) != len(indices):
-            raise UsageError(f"the data set gave {len(items)} items where {len(indices)} were asked for")
+            raise UsageError(f"the data set returned {len(items)} items for {len(indices)} indices")
         parts = [items] if isinstance(items, Tensor) else [item[None] for item in items]
         for part, index in zip(parts, indices.tolist(), strict=False):
             if part.shape[1:] != self.shape:
                 raise UsageError(
-                    f"example {index} has shape {tuple(part.shape[1:])} but the first one {self.shape}: "
-                    "let the data set bring all to one shape"
+                    f"example {index} has shape {tuple(part.shape[1:])} but the first has {self.shape}: "
+                    "resize or crop all to one shape"
                 )
         batch = torch.cat([torch.empty(0, *self.shape), *parts])
-        # What is not finite is not 0 when taken from itself; `isfinite` would take six times as long.
+        # x - x is 0 only for finite x; `isfinite` would take six times as long.
         finite = (batch - batch).flatten(1).sum(1) == 0
         if not bool(finite.all()):
             index = int(indices[int(finite.int().argmin())])
-            raise UsageError(f"example {index} holds NaN or infinity: mend it or leave it out of the data set")
+            raise UsageError(f"example {index} contains NaN or infinity: repair or remove it")
         return batch
 
     @cached_property
     def fingerprint(self) -> str:
-        """What tells this data set from others: how many examples, their shape, and a hash of a few of them."""
+        """What distinguishes this data set: how many examples it has, their shape, and a hash of a few of them."""
         digest = hashlib.sha256()
         for index in torch.linspace(0, len(self) - 1, min(8, len(self))).long():
             digest.update(self.fetch(index[None]).numpy().tobytes())
         return f"{len(self)} of shape {self.shape}, {digest.hexdigest()[:16]}"
 
     def _read(self, indices: Tensor) -> Tensor | list[Tensor]:
+        """The examples at `indices`, unchecked: one tensor, or one for each."""
         if isinstance(self.source, Tensor):
             return as_examples(self.source.index_select(0, indices.to(self.source.device)))
         if isinstance(self.source, np.ndarray):
@@ -102,16 +104,26 @@ class Examples:
         return [as_examples(_values(item)[None])[0] for item in items]
 
 
+def check_not_empty(count: int) -> None:
+    """Refuse a data set without examples.
+
+    Raises:
+        UsageError: if `count` is 0.
+    """
+    if count == 0:
+        raise UsageError("the data set is empty: expected at least one example")
+
+
 def as_examples(batch: Tensor | NDArray[Any]) -> Tensor:
     """Examples `(n, ...)` as float32 `(n, *shape)` on the CPU: uint8 becomes [-1, 1], channels come first.
 
     Raises:
-        UsageError: if the numbers are neither of type uint8 nor floating.
+        UsageError: if the dtype is neither uint8 nor floating.
     """
     pixels = batch.dtype in (torch.uint8, np.uint8)
     floating = batch.is_floating_point() if isinstance(batch, Tensor) else batch.dtype.kind == "f"
     if not pixels and not floating:
-        raise UsageError(f"examples are of type {batch.dtype}: expected uint8 (0..255) or floating numbers in [-1, 1]")
+        raise UsageError(f"examples are of type {batch.dtype}: expected uint8 (0..255) or floats in [-1, 1]")
     if isinstance(batch, Tensor):
         values = batch.detach().to("cpu", torch.float32)
     else:
@@ -139,17 +151,19 @@ def batches(
     Args:
         examples: What to draw from.
         batch_size: How many examples one batch has.
-        rng: A generator on the CPU, whatever the device, so that the stream is the same on every device.
-        noise: Standard deviation of the fresh noise added to each batch; or a function of the update's index.
+        rng: A generator on the CPU, so that the batches are the same on every device.
+        noise: Standard deviation of the new noise added to each batch; or a function of the index of the update.
         device: Where the batches go.
-        start: How many updates came before; the first batch is that of update `start + 1`.
+        start: How many updates were made before; the first batch is that of update `start + 1`.
 
     Raises:
         UsageError: at the call, if there are fewer than `batch_size` examples or the noise is negative.
     """
     check("batch_size", batch_size, at_least=1)
     if batch_size > len(examples):
-        raise UsageError(f"batch_size is {batch_size} but there are only {len(examples)} examples: make it smaller")
+        raise UsageError(
+            f"batch_size is {batch_size}, but there are only {len(examples)} examples: choose a smaller one"
+        )
     if not callable(noise):
         check("data noise", noise, at_least=0)
 
@@ -168,34 +182,33 @@ def batches(
 
 
 def _sent(batch: Tensor, device: torch.device) -> Tensor:
-    """The batch on `device`; a GPU's is copied from pinned memory, so that nobody waits for the copy."""
+    """The batch on `device`; to a GPU it is copied from pinned memory, so that the copy is not waited for."""
     if device.type == "cuda":
         return batch.pin_memory().to(device, non_blocking=True)
     return batch.to(device)
 
 
 def _check_source(source: Any) -> None:
-    """Raise UsageError unless `source` is a map-style data set of something."""
+    """Refuse anything but a map-style data set with examples."""
     if isinstance(source, (Tensor, np.ndarray)) and source.ndim < 2:
-        raise UsageError(f"the data has shape {tuple(source.shape)}: expected (N, *shape), N examples of some shape")
+        raise UsageError(f"the data have shape {tuple(source.shape)}: expected (N, *shape), N examples of one shape")
     if isinstance(source, Mapping):
         names = ", ".join(map(str, source))
-        raise UsageError(f"the data is a mapping with the keys {names}: give the data set behind one of them")
+        raise UsageError(f"the data are a mapping with the keys {names}: pass the data set of one key")
     if not hasattr(source, "__len__") or not hasattr(source, "__getitem__"):
-        raise UsageError(f"a {type(source).__name__} is no data set: expected one with __len__ and __getitem__")
-    if len(source) == 0:
-        raise UsageError("the data set is empty: expected at least one example")
+        raise UsageError(f"a {type(source).__name__} is not a data set: expected __len__ and __getitem__")
+    check_not_empty(len(source))
 
 
 def _values(item: Any) -> Tensor | NDArray[Any]:
-    """The numbers of the example that a data set's item holds."""
+    """The values of the example in an item of a data set."""
     if isinstance(item, Mapping):
         named = [item[key] for key in KEYS if key in item]
         arrays = named[:1] or [value for value in item.values() if _is_array(value)]
         if len(arrays) == 1:
             return _values(arrays[0])
         keys = ", ".join(map(str, item))
-        raise UsageError(f"items have the keys {keys}: expected one of {', '.join(KEYS)}, or just one array")
+        raise UsageError(f"items have the keys {keys}: expected one of {', '.join(KEYS)}, or only one array")
     if isinstance(item, (tuple, list)) and item:
         return _values(item[0])
     if not _is_array(item):
@@ -206,9 +219,10 @@ def _values(item: Any) -> Tensor | NDArray[Any]:
 
 
 def _is_pil(value: Any) -> bool:
+    """Whether this is a PIL image, without importing PIL."""
     return hasattr(value, "mode") and hasattr(value, "convert")
 
 
 def _is_array(value: Any) -> bool:
-    """Whether this can be an example: an image or an array with at least one axis, so no label."""
+    """Whether this can be an example: an image, or an array with at least one axis, unlike a label."""
     return _is_pil(value) or (hasattr(value, "__array__") and getattr(value, "ndim", 1) > 0)

@@ -27,7 +27,7 @@ def digits(
         limit: Keep at most this many, a fixed random choice; none keeps all.
 
     Raises:
-        UsageError: if a setting is out of range, or a class is not there.
+        UsageError: if a setting is out of range, or a class does not occur.
     """
     from sklearn.datasets import load_digits
 

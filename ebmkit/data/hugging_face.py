@@ -9,17 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ebmkit.data.encoded import EncodedImages, line
-from ebmkit.data.images import Channels, Fit, check_fitting, existing, selected
-from ebmkit.errors import UsageError, nearest
+from ebmkit.data.encoded import ImageRows
+from ebmkit.data.images import Channels, Fit, check_fitting, selected
+from ebmkit.data.paths import existing
+from ebmkit.errors import UsageError, kind_and_message, nearest
 
 ON_THE_HUB = re.compile(r"(?!.*\.parquet$)\w[\w.-]{0,95}(/\w[\w.-]{0,95})?")
-TIMEOUT = 10.0  # seconds that the hub may take for its first answer
+TIMEOUT = 10.0  # seconds until the hub must have answered
 
 
 def hub(
     *,
-    id: str,
+    id: Path | str,
     subset: str | None = None,
     split: str = "train",
     column: str | None = None,
@@ -29,16 +30,17 @@ def hub(
     channels: Channels | None = None,
     classes: tuple[str, ...] | None = None,
     limit: int | None = None,
-) -> EncodedImages:
+) -> ImageRows:
     """Images of the Hugging Face hub, or local ones: parquet, a save_to_disk folder, an imagefolder; needs `datasets`.
 
-    What is local is never looked up on the hub. The images are kept in the cache of `datasets` and mapped from there.
+    A file or folder of that name is used where there is one, and the hub is not asked. The images are kept in the cache
+    of `datasets` and mapped from there.
 
     Args:
         id: Name on the hub, like uoft-cs/cifar10; or a .parquet file, or a folder.
-        subset: The hub's name of a part, for data sets that have several; none takes the only one.
-        split: The split, by its name.
-        column: The column of the images; none takes the only one of that type.
+        subset: The hub's name of a part, for data sets that have several; none selects the only one.
+        split: Name of the split.
+        column: The column of the images; none selects the only one of that type.
         labels: The column of the classes; only needed with classes.
         size: Side of the square images are fitted to; none keeps their size, which must be the same for all.
         fit: Smaller images are centred on black (pad), or all are cropped to a centred square and scaled (resize).
@@ -47,32 +49,33 @@ def hub(
         limit: Keep at most this many, a fixed random choice; none keeps all.
 
     Raises:
-        UsageError: if `datasets` is not installed, the data set, split or column cannot be had, or an image is broken.
+        UsageError: if `datasets` is not installed, the data set, split or column is missing, or an image is broken.
     """
-    check_fitting(size, fit, channels)
-    library = package("datasets")
-    rows = load(library, id, subset, split)
-    found = image_column(library, rows, id, column)
-    marks = None if classes is None else named(library, rows, id, labels)
+    check_fitting(size, fit, channels)  # before anything is downloaded
+    library, place = package("datasets"), str(id)
+    rows = load(library, place, subset, split)
+    found = image_column(library, rows, place, column)
+    marks = None if classes is None else class_names(library, rows, place, labels)
     indices = selected(len(rows), marks, classes, limit)
     try:
-        # A column of bytes or paths becomes one of images too, where the user names it.
+        # A column of bytes or paths, if the user names it, becomes one of images too.
         images = rows.select_columns([found]).cast_column(found, library.Image(decode=False)).select(indices)
-    except Exception as error:  # a failed cast raises many kinds, and none is ours
-        raise UsageError(f"the column '{found}' of {id} holds no images: {line(error)}") from error
-    return EncodedImages(images, found, indices, size=size, fit=fit, channels=channels)
+    except Exception as error:  # a failed cast raises many types
+        raise UsageError(f"the column '{found}' of {id} is not of images: {kind_and_message(error)}") from error
+    return ImageRows(images, found, indices, size=size, fit=fit, channels=channels)
 
 
 def package(name: str) -> Any:
     """A package of the extra `hub`, imported now.
 
     Raises:
-        UsageError: if it does not import, with what to type.
+        UsageError: if it cannot be imported, with what to type.
     """
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise UsageError(f"hub needs the package {name} ({line(error)}): pip install 'shortrun-ebmkit[hub]'") from error
+        reason = kind_and_message(error)
+        raise UsageError(f"hub needs the package {name} ({reason}): pip install 'shortrun-ebmkit[hub]'") from error
 
 
 def load(library: Any, id: str, subset: str | None, split: str) -> Any:
@@ -106,31 +109,41 @@ def load(library: Any, id: str, subset: str | None, split: str) -> Any:
         return builder.as_dataset(split)
     except UsageError:
         raise
-    except Exception as error:  # what the package raises is of many kinds, and none is ours
-        only = "; HF_HUB_OFFLINE is set: only what was downloaded before can be had" if offline else ""
-        raise UsageError(f"cannot load {id}: {line(error.__cause__ or error)}{only}") from error
+    except Exception as error:  # the package raises many types
+        only = "; HF_HUB_OFFLINE is set: only what was downloaded before is available" if offline else ""
+        raise UsageError(f"cannot load {id}: {kind_and_message(error.__cause__ or error)}{only}") from error
 
 
 def ask_the_hub(id: str) -> None:
-    """Raise UsageError unless the hub answers in time and has this data set: the package itself waits for minutes."""
+    """Ask the hub whether it has a data set; the package itself would wait for minutes.
+
+    Raises:
+        UsageError: if it has none of that name, requires a permission, or does not answer in time.
+    """
     client = package("huggingface_hub")
     try:
         client.HfApi().dataset_info(id, timeout=TIMEOUT)
     except client.errors.GatedRepoError as error:
-        raise UsageError(f"'{id}' must be asked for on its page of the hub; then type: hf auth login") from error
+        raise UsageError(
+            f"'{id}' needs a permission: ask for it on its page of the hub, then type: hf auth login"
+        ) from error
     except client.errors.RepositoryNotFoundError as error:
         raise UsageError(
-            f"no data set '{id}' on the hub, and no such file or folder here: mistyped, or private (hf auth login)?"
+            f"no data set '{id}' on the hub, and no such file or folder: mistyped, or private (hf auth login)?"
         ) from error
-    except Exception as error:  # the kinds of a failed connection change with the client's version
+    except Exception as error:  # the types of a failed connection change with the client's version
         raise UsageError(
-            f"no file or folder '{id}' here, and the hub cannot be asked ({line(error)}): what was downloaded before "
-            "is used with HF_HUB_OFFLINE=1"
+            f"no file or folder '{id}', and the hub cannot be asked ({kind_and_message(error)}): to use what was "
+            "downloaded before, set HF_HUB_OFFLINE=1"
         ) from error
 
 
 def image_column(library: Any, rows: Any, id: str, column: str | None) -> str:
-    """The column of the images: the one asked for, else the only one of that type."""
+    """The column of the images: the one that the user named, else the only one of that type.
+
+    Raises:
+        UsageError: if there is no such column, or the user must choose.
+    """
     if column is not None:
         return known("column", column, rows.features, id)
     images = [name for name, feature in rows.features.items() if isinstance(feature, library.Image)]
@@ -140,7 +153,7 @@ def image_column(library: Any, rows: Any, id: str, column: str | None) -> str:
     return str(images[0])
 
 
-def named(library: Any, rows: Any, id: str, labels: str) -> NDArray[np.str_]:
+def class_names(library: Any, rows: Any, id: str, labels: str) -> NDArray[np.str_]:
     """The class of each row by its name, `(N,)`; an unlabelled row has the empty name."""
     column = rows.with_format("numpy")[known("column", labels, rows.features, id)][:]
     if isinstance(feature := rows.features[labels], library.ClassLabel):
@@ -149,7 +162,11 @@ def named(library: Any, rows: Any, id: str, labels: str) -> NDArray[np.str_]:
 
 
 def known(what: str, word: str, words: Iterable[Any], id: str) -> str:
-    """`word`, where it is one of `words`; else a UsageError with the nearest."""
+    """`word`, which must be one of `words`.
+
+    Raises:
+        UsageError: if it is not, with the nearest.
+    """
     names = [str(name) for name in words]
     if word not in names:
         raise UsageError(f"{id} has no {what} '{word}'.{nearest(word, names)} It has: {', '.join(names)}")

@@ -1,4 +1,4 @@
-"""The idx files of MNIST and its relatives."""
+"""Idx files: the format of MNIST and Fashion-MNIST."""
 
 import gzip
 import zlib
@@ -8,30 +8,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ebmkit.data.images import Channels, Fit, Images, existing
+from ebmkit.data.images import Channels, Fit, Images
+from ebmkit.data.paths import existing, existing_file
 from ebmkit.errors import UsageError
 
 IMAGES = "train-images-idx3-ubyte"
-UBYTE = 8
+UBYTE = 8  # the code of unsigned bytes in the header
 
 
 def idx(
     *,
-    path: str,
-    labels: str | None = None,
+    path: Path,
+    labels: Path | None = None,
     size: int | None = None,
     fit: Fit = "pad",
     channels: Channels | None = None,
     classes: tuple[int, ...] | None = None,
     limit: int | None = None,
 ) -> Images:
-    """Idx files as of MNIST and Fashion-MNIST, raw (which are memory-mapped) or gzipped.
+    """Images in idx files, like those of MNIST and Fashion-MNIST: raw (which are memory-mapped) or gzipped.
 
     Source: LeCun, Cortes, Burges, "The MNIST database of handwritten digits", which defines the format.
 
     Args:
-        path: The file of images, or a folder that has train-images-idx3-ubyte, raw or as .gz.
-        labels: The file of labels; none takes the one beside the images, if classes are asked for.
+        path: The file of images, or a folder with the file train-images-idx3-ubyte, raw or as .gz.
+        labels: The file of labels; none reads the one beside the images, if classes are given.
         size: Side of the square images are fitted to; none keeps their size.
         fit: Smaller images are centred on black (pad), or all are cropped to a centred square and scaled (resize).
         channels: 3 repeats the grey channel; none keeps one.
@@ -46,53 +47,54 @@ def idx(
         images = _raw_or_gz(images / IMAGES)
     marks = None
     if labels is not None:
-        marks = read(existing(labels), 1)
+        marks = read(labels, 1)
     elif classes is not None:
         marks = read(_beside(images), 1)
     return Images(read(images, 3), marks, size=size, fit=fit, channels=channels, classes=classes, limit=limit)
 
 
 def read(path: Path, axes: int) -> NDArray[Any]:
-    """The bytes of an idx file of so many axes; memory-mapped unless gzipped.
+    """The bytes of an idx file with this many axes; memory-mapped unless gzipped.
 
     Raises:
         UsageError: naming the file, what it should be and what it is.
     """
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder: expected an idx file")
+    path = existing_file(path, "an idx file")
     with path.open("rb") as file:
         zipped = file.read(2) == b"\x1f\x8b"
     try:
         content = np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8) if zipped else _mapped(path)
     except (OSError, EOFError, zlib.error) as error:
-        raise UsageError(f"cannot unzip {path}: {error}; is it cut short?") from error
+        raise UsageError(f"cannot unzip {path}: {error}; is it incomplete?") from error
     magic = bytes([0, 0, UBYTE, axes])
     start = bytes(content[:4])
     if start != magic:
         given, wanted = start.hex(" ") or "nothing", magic.hex(" ")
-        raise UsageError(f"{path} is no idx file of bytes with {axes} axes: it starts with {given}, not {wanted}")
+        raise UsageError(f"{path} is not an idx file of bytes with {axes} axes: it starts with {given}, not {wanted}")
     header = 4 + 4 * axes
     shape = tuple(int(length) for length in np.frombuffer(bytes(content[4:header]).ljust(4 * axes, b"\0"), ">u4"))
     expected = header + int(np.prod(shape, dtype=object))
     if len(content) != expected:
-        raise UsageError(f"{path} has {len(content):,} bytes but {expected:,} by its header: is it cut short?")
+        raise UsageError(f"{path} has {len(content):,} bytes, but its header says {expected:,}: is it incomplete?")
     return content[header:].reshape(shape)
 
 
 def _mapped(path: Path) -> NDArray[Any]:
-    # An empty file cannot be mapped.
+    """The bytes of a file, memory-mapped; an empty file cannot be mapped."""
     return np.memmap(path, np.uint8, mode="r") if path.stat().st_size else np.empty(0, np.uint8)
 
 
 def _raw_or_gz(path: Path) -> Path:
     """The file `path`, or else the one with `.gz` added to or taken from its name."""
     other = path.with_suffix("") if path.suffix == ".gz" else path.with_name(path.name + ".gz")
-    return other if other.exists() and not path.exists() else existing(str(path))
+    return other if other.exists() and not path.exists() else existing(path)
 
 
 def _beside(images: Path) -> Path:
-    """The file of labels that belongs to a file of images, by its name."""
+    """The file of labels that the name of a file of images implies."""
     name = images.name.replace("images", "labels").replace("idx3", "idx1")
     if name == images.name:
-        raise UsageError(f"no file of labels goes with the name {images.name}: give one with -s data.labels=...")
+        raise UsageError(
+            f"the name {images.name} does not say which file has the labels: give it with -s data.labels=..."
+        )
     return _raw_or_gz(images.with_name(name))

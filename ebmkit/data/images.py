@@ -1,6 +1,5 @@
-"""Images held in an array, and how every image data set selects, crops, pads and colours its own."""
+"""Images in an array, and how every data set of images selects its images and fits them to one size and colour."""
 
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -11,8 +10,8 @@ from torch import Generator, Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset
 
-from ebmkit.data.examples import as_examples
-from ebmkit.errors import UsageError, check, nearest
+from ebmkit.data.examples import as_examples, check_not_empty
+from ebmkit.errors import UsageError, check
 
 Fit = Literal["pad", "resize"]
 Channels = Literal[1, 3]
@@ -26,7 +25,7 @@ class Images(Dataset[Tensor]):
 
     Args:
         pixels: uint8 `(N, H, W)`, `(N, H, W, C)` or `(N, C, H, W)`, or floating in [-1, 1] `(N, H, W)`, `(N, C, H, W)`.
-        labels: The class of each image, `(N,)`; only needed to select by.
+        labels: The class of each image, `(N,)`; only needed with classes.
         size: Side of the square images are fitted to; none keeps their size.
         fit: Smaller images are centred on black (pad), or all are cropped to a centred square and scaled (resize).
         channels: 1 turns colours to grey, 3 repeats grey; none keeps the channels.
@@ -34,7 +33,7 @@ class Images(Dataset[Tensor]):
         limit: Keep at most this many, a fixed random choice; none keeps all.
 
     Raises:
-        UsageError: if the array is no such thing, a setting is out of range, or nothing is left.
+        UsageError: if the array is not of images, a setting is out of range, or no image is left.
     """
 
     def __init__(
@@ -77,24 +76,23 @@ def selected(
     classes: tuple[int, ...] | tuple[str, ...] | None,
     limit: int | None,
 ) -> NDArray[np.int64]:
-    """The indices, in order, of those of `count` examples that have one of the `classes`; at most `limit`.
+    """The indices, in order, of the examples with one of the `classes`; at most `limit`, a fixed random choice.
 
     Raises:
-        UsageError: if there is nothing to select from, a class is not there, or there are no labels to go by.
+        UsageError: if there are no examples, a class does not occur, or classes are given without labels.
     """
-    if count == 0:
-        raise UsageError("the data set is empty: expected at least one example")
+    check_not_empty(count)
     if labels is not None and labels.shape != (count,):
-        raise UsageError(f"the labels have shape {labels.shape}: expected one for each of {count} examples, ({count},)")
+        raise UsageError(f"the labels have shape {labels.shape}: expected ({count},), one for each example")
     indices = np.arange(count)
     if classes is not None:
         if labels is None:
-            raise UsageError("classes needs labels to go by, and there are none: give them with -s data.labels=...")
+            raise UsageError("classes needs the labels of the examples: give them with -s data.labels=...")
         known = np.unique(labels).tolist()
         unknown = [name for name in classes if name not in known]
         if unknown or not classes:
             given = ", ".join(map(str, unknown)) or "nothing"
-            raise UsageError(f"classes asks for {given}; the data has {', '.join(map(str, known))}")
+            raise UsageError(f"classes asks for {given}; the data have {', '.join(map(str, known))}")
         indices = np.flatnonzero(np.isin(labels, np.array(classes)))
     if limit is not None:
         check("limit", limit, at_least=1)
@@ -104,34 +102,47 @@ def selected(
 
 
 def check_fitting(size: int | None, fit: str, channels: int | None) -> None:
-    """Raise UsageError if one of the settings of `fitted` is out of range."""
+    """Refuse settings of `fitted` that are out of range.
+
+    Raises:
+        UsageError: naming the setting.
+    """
     if size is not None:
         check("size", size, at_least=1)
     if fit not in ("pad", "resize"):
         raise UsageError(f"fit must be pad or resize, not {fit}")
     if fit == "resize" and size is None:
-        raise UsageError("fit is resize, but no size is given: add -s data.size=32")
+        raise UsageError("fit=resize needs a size: add -s data.size=32")
     if channels not in (None, 1, 3):
         raise UsageError(f"channels must be 1 or 3, not {channels}")
 
 
+def check_padding(name: str, height: int, width: int, size: int, remedy: str = "-s data.fit=resize") -> None:
+    """Refuse an image that is too large to be padded to a square of `size` pixels.
+
+    Raises:
+        UsageError: naming the image, its size, and what to write instead.
+    """
+    if max(height, width) > size:
+        raise UsageError(f"{name} is {height}x{width}, larger than size {size}: shrink with {remedy}")
+
+
 def fitted(batch: Tensor, size: int | None, fit: Fit, channels: Channels | None) -> Tensor:
-    """Images `(B, C, H, W)` in [-1, 1] as `(B, channels, size, size)`; none keeps what there is.
+    """Images `(B, C, H, W)` in [-1, 1] as `(B, channels, size, size)`; None keeps the size or the channels.
 
     Grey is the Rec. 601 luma. "pad" centres on black; "resize" crops the longer side centrally, so that nothing is
     stretched, and scales bilinearly with antialiasing.
 
     Raises:
-        UsageError: if images are too large to pad, or their channels can be neither averaged nor repeated.
+        UsageError: if images are too large to pad, or have other than 1 or 3 channels and are to be recoloured.
     """
     if channels is not None and batch.shape[1] != channels:
-        batch = _coloured(batch, channels)
+        batch = _recoloured(batch, channels)
     height, width = batch.shape[2:]
     if size is None or (height, width) == (size, size):
         return batch
     if fit == "pad":
-        if max(height, width) > size:
-            raise UsageError(f"images of {height}x{width} do not fit in size {size}: shrink with -s data.fit=resize")
+        check_padding("an image", height, width, size)
         left, top = (size - width) // 2, (size - height) // 2
         return functional.pad(batch, (left, size - width - left, top, size - height - top), value=-1.0)
     side = min(height, width)
@@ -141,41 +152,25 @@ def fitted(batch: Tensor, size: int | None, fit: Fit, channels: Channels | None)
     return scaled.clamp(-1, 1)
 
 
-def existing(path: str) -> Path:
-    """`path` as a Path, `~` being the home folder.
-
-    Raises:
-        UsageError: if nothing is there, with the nearest name that is.
-    """
-    try:
-        found = Path(path).expanduser()
-        there = found.exists()
-    except (OSError, RuntimeError, ValueError) as error:
-        raise UsageError(f"cannot use {path!a} as a path: {error}") from None
-    if not there:
-        names = [entry.name for entry in found.parent.iterdir()] if found.parent.is_dir() else []
-        raise UsageError(f"no such file: {path}.{nearest(found.name, names)}")
-    return found
-
-
-def _coloured(batch: Tensor, channels: Channels) -> Tensor:
+def _recoloured(batch: Tensor, channels: Channels) -> Tensor:
+    """Images with grey repeated, or colours weighted to grey."""
     if channels == 3 and batch.shape[1] == 1:
         return repeat(batch, "n 1 h w -> n c h w", c=3)
     if channels == 1 and batch.shape[1] == 3:
         weights = torch.tensor(LUMA).view(3, 1, 1)
         return (batch * weights).sum(1, keepdim=True)
-    raise UsageError(f"images of {batch.shape[1]} channels cannot become images of {channels}: leave channels unset")
+    raise UsageError(f"images of {batch.shape[1]} channels cannot become images of {channels}: leave out channels")
 
 
 def _check_layout(pixels: NDArray[Any]) -> None:
-    """Raise UsageError unless the array's type and shape are those of images."""
+    """Refuse an array whose dtype and shape are not those of images."""
     shape = pixels.shape
     if pixels.dtype == np.uint8:
         channels = len(shape) == 4 and (shape[3] in (1, 3, 4) or shape[1] in (1, 3, 4))
-        expected = "uint8 images are (N, H, W), (N, H, W, C) or (N, C, H, W) with 1, 3 or 4 channels"
+        expected = "images of uint8 are (N, H, W), (N, H, W, C) or (N, C, H, W) with 1, 3 or 4 channels"
     else:
-        # Any number of channels will do, unless this looks like (N, H, W, C).
+        # Any number of channels is accepted, unless the shape looks like (N, H, W, C).
         channels = len(shape) == 4 and (shape[3] not in (1, 3, 4) or shape[1] in (1, 3, 4) or shape[2] == shape[3])
-        expected = "floating images are (N, H, W) or (N, C, H, W)"
+        expected = "images of floats are (N, H, W) or (N, C, H, W)"
     if (len(shape) != 3 and not channels) or 0 in shape[1:]:
         raise UsageError(f"the array has shape {shape}, but {expected}")

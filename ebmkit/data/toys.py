@@ -11,7 +11,7 @@ from ebmkit.errors import check
 def gaussians(
     *, count: int = 10_000, seed: int = 0, modes: int = 8, radius: float = 1.0, scale: float = 0.15
 ) -> Tensor:
-    """Points in the plane: a ring of equal Gaussians, `(count, 2)`; their tails leave [-1, 1].
+    """Points in the plane: equally likely Gaussians on a ring, `(count, 2)`; their tails are outside [-1, 1].
 
     Source: Nijkamp, Hill, Han, Zhu, Wu, AAAI 2020 (the companion paper), its toy experiment.
 
@@ -19,7 +19,7 @@ def gaussians(
         count: How many points to draw.
         seed: Seed of the generator.
         modes: How many Gaussians there are.
-        radius: Radius of the ring that their means lie on.
+        radius: Radius of the ring of their means.
         scale: Standard deviation of each.
 
     Raises:
@@ -35,7 +35,7 @@ def gaussians(
 
 
 def rings(*, count: int = 10_000, seed: int = 0, rings: int = 4, scale: float = 0.02) -> Tensor:
-    """Points in the plane: concentric rings, equally likely, `(count, 2)`; the tails of the outer leave [-1, 1].
+    """Points in the plane: equally likely concentric rings, `(count, 2)`; their noise is partly outside [-1, 1].
 
     The radii are 1/rings, 2/rings, ..., 1.
 
@@ -58,7 +58,7 @@ def rings(*, count: int = 10_000, seed: int = 0, rings: int = 4, scale: float = 
 
 
 def moons(*, count: int = 10_000, seed: int = 0, scale: float = 0.1) -> Tensor:
-    """Points in the plane: two half circles that reach into each other, `(count, 2)`; their tails leave [-1, 1].
+    """Points in the plane: two interleaved half circles, `(count, 2)`; their noise is partly outside [-1, 1].
 
     Without noise, x is in [-1, 1] and y in [-1/2, 1/2].
 

@@ -1,4 +1,4 @@
-"""The activations that networks can be built with."""
+"""The activations of the networks."""
 
 from typing import Literal
 
@@ -10,7 +10,7 @@ PIECEWISE_LINEAR = ("leaky_relu", "relu")
 
 
 def activation_layer(name: Activation, slope: float) -> nn.Module:
-    """A new activation layer; `slope` is LeakyReLU's for negative inputs, and nobody else's."""
+    """A new activation layer; `slope` is that of LeakyReLU for negative inputs, and unused by the others."""
     layers: dict[str, nn.Module] = {
         "leaky_relu": nn.LeakyReLU(slope),
         "silu": nn.SiLU(),

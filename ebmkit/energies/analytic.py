@@ -1,4 +1,4 @@
-"""Energies whose moments are known and that can be drawn from exactly: for tests and for teaching."""
+"""Energies with known moments and exact samples: for tests and for teaching."""
 
 import math
 
@@ -9,19 +9,19 @@ from ebmkit.errors import UsageError, check
 from ebmkit.interfaces import Energy
 
 
-class Gaussian(Energy):
-    """`E(x) = (x - mean)ᵀ Λ (x - mean) / 2`, x flattened: exp(-E) is a Gaussian of covariance `Λ⁻¹`.
+class GaussianEnergy(Energy):
+    """`E(x) = (x - mean)ᵀ Λ (x - mean) / 2`, x flattened: exp(-E) is a Gaussian with covariance `Λ⁻¹`.
 
-    The mean is a parameter, which maximum likelihood can move. It and Λ are stored as float64 if a tensor given is.
+    The mean is a parameter, which maximum likelihood can move. Both are stored as float64 if one is given as float64.
 
-    Source: textbook; the energy on which short-run Langevin has a law in closed form.
+    Source: textbook; short-run Langevin on this energy has a distribution in closed form.
 
     Args:
         mean: Mean of every element; in Python also a tensor of the shape of an example.
-        precision: Λ: one number, or one per element of x; in Python also a tensor `(d,)` or a full matrix `(d, d)`.
+        precision: Λ: one value, or one for each element; in Python also a tensor `(d,)` or a full matrix `(d, d)`.
 
     Raises:
-        UsageError: if a size does not fit the examples, or the precision is not symmetric and positive definite.
+        UsageError: if a shape does not fit the examples, or the precision is not symmetric and positive definite.
     """
 
     precision: Tensor
@@ -38,7 +38,7 @@ class Gaussian(Energy):
         dtype = torch.float64 if torch.float64 in given else torch.float32
         start = torch.as_tensor(mean, dtype=dtype).detach()
         if start.shape not in ((), shape) or not bool(start.isfinite().all()):
-            raise UsageError(f"mean must be finite, one number or {shape} of them; not {_brief(start)}")
+            raise UsageError(f"mean must be finite, one value or a tensor of shape {shape}; not {_brief(start)}")
         self.mean = nn.Parameter(start.expand(shape).clone())
         self.register_buffer("precision", torch.as_tensor(precision, dtype=dtype).detach().clone())
         _check_precision(self.precision, math.prod(shape))
@@ -57,7 +57,7 @@ class Gaussian(Energy):
         return self.precision.inverse() if full else self.precision.reciprocal().expand(self.mean.numel()).diag()
 
     def log_partition(self) -> Tensor:
-        """The logarithm of ∫ exp(-E), a scalar."""
+        """Log of the partition function ∫ exp(-E), a scalar."""
         return (self.mean.numel() * math.log(2 * math.pi) + torch.logdet(self.covariance)) / 2
 
     def draw(self, n: int, rng: Generator) -> Tensor:
@@ -75,15 +75,15 @@ class Gaussian(Energy):
 class Mixture(Energy):
     """`E(x) = -log Σᵢ exp(-|x - mᵢ|² / (2 scale²))`: equally likely Gaussians around the centres mᵢ.
 
-    The centres are a parameter; they stand evenly on a ring in the first two elements of x, unless given.
+    The centres are a parameter; by default they are evenly spaced on a ring in the first two elements of x.
 
     Source: the default is the ring of eight Gaussians of Nijkamp, Hill, Han, Zhu, Wu, AAAI 2020 (its toy data).
 
     Args:
-        modes: How many centres stand on the ring.
+        modes: How many centres are on the ring.
         radius: Radius of the ring.
         scale: Standard deviation of each element of x around its centre.
-        centres: In Python, a tensor `(modes, *shape)` of centres that takes the place of the ring.
+        centres: In Python, a tensor `(modes, *shape)` of centres instead of the ring.
 
     Raises:
         UsageError: if a setting is outside its range, or the centres do not fit the examples.
@@ -106,7 +106,7 @@ class Mixture(Energy):
         if centres is None:
             centres = _ring(shape, modes, radius)
         if centres.shape[1:] != shape or not len(centres) or not bool(centres.isfinite().all()):
-            raise UsageError(f"centres must be finite, (modes, *{shape}) of them; not {_brief(centres)}")
+            raise UsageError(f"centres must be finite, a tensor of shape (modes, *{shape}); not {_brief(centres)}")
         self.centres = nn.Parameter(centres.detach().clone().to(torch.promote_types(centres.dtype, torch.float32)))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -139,8 +139,8 @@ class DoubleWell(Energy):
     Source: the quartic double well of statistical physics, one for each element.
 
     Args:
-        height: Energy at the top between the two wells; they have energy 0.
-        separation: How far each of the two wells is from 0.
+        height: Energy at the top between the two wells, whose energy is 0.
+        separation: Distance of each of the two wells from 0.
 
     Raises:
         UsageError: if a setting is outside its range.
@@ -160,7 +160,7 @@ class DoubleWell(Energy):
     @property
     def covariance(self) -> Tensor:
         """Covariance `(d, d)` of flattened examples, by the trapezoidal rule in double precision."""
-        # Outside these ends the density is below exp(-750), which is 0 in double precision.
+        # Beyond these ends the density is below exp(-750), which is 0 in double precision.
         reach = math.sqrt(750 / self.height)
         u = torch.linspace(math.sqrt(max(0.0, 1 - reach)), math.sqrt(1 + reach), 20_001, dtype=torch.float64)
         density = torch.exp(-self.height * (u.square() - 1).square())
@@ -181,12 +181,14 @@ class DoubleWell(Energy):
 
 
 def _brief(given: Tensor) -> str:
-    return f"numbers of shape {tuple(given.shape)}" if given.ndim else f"{given.item()}"
+    """A tensor in an error: its shape, or its only value."""
+    return f"values of shape {tuple(given.shape)}" if given.ndim else f"{given.item()}"
 
 
 def _ring(shape: tuple[int, ...], modes: int, radius: float) -> Tensor:
+    """Centres `(modes, *shape)`, evenly spaced on a circle in the first two elements."""
     if math.prod(shape) < 2:
-        raise UsageError(f"mixture puts its modes on a ring: examples need 2 elements or more, not shape {shape}")
+        raise UsageError(f"mixture has its modes on a ring: examples need 2 elements or more, not shape {shape}")
     angles = 2 * math.pi * torch.arange(modes, dtype=torch.float64) / modes
     centres = torch.zeros(modes, math.prod(shape))
     centres[:, 0], centres[:, 1] = radius * angles.cos(), radius * angles.sin()
@@ -194,8 +196,9 @@ def _ring(shape: tuple[int, ...], modes: int, radius: float) -> Tensor:
 
 
 def _check_precision(precision: Tensor, d: int) -> None:
+    """Refuse a precision of the wrong shape, or one that is not positive definite."""
     if precision.shape not in ((), (d,), (d, d)):
-        raise UsageError(f"precision must be 1, {d} or {d}x{d} numbers, not {_brief(precision)}")
+        raise UsageError(f"precision must be 1, {d} or {d}x{d} values, not {_brief(precision)}")
     if precision.ndim == 2:
         valid = torch.allclose(precision, precision.T) and not int(torch.linalg.cholesky_ex(precision).info)
     else:

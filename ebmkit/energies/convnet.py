@@ -1,4 +1,4 @@
-"""The paper's network."""
+"""The network of the paper."""
 
 from itertools import pairwise
 
@@ -16,15 +16,15 @@ class ConvNet(Energy):
     """The paper's bottom-up network on square images: no normalisation, one linear output.
 
     A 3x3 convolution to `width` maps, then 4x4 convolutions of stride 2 that double the maps (up to 8 times
-    the width) while they halve the image down to 4x4, then a 4x4 convolution to one number; an activation
-    after each but the last.
+    the width) while they halve the image down to 4x4, then a 4x4 convolution to one value; an activation
+    after each except the last.
 
     Source: Nijkamp, Hill, Zhu, Wu, NeurIPS 2019: at 32x32 the network of the released code (its f is our -E); at
     64 and 128 the same with further stages of 8 times the width; at 8 and 16 (ours) with the last stages left out.
 
     Args:
         width: Maps of the first layer, the paper's n_f.
-        activation: What stands between the layers.
+        activation: Activation between the layers.
         slope: Slope of leaky_relu for negative inputs.
 
     Raises:
@@ -46,7 +46,7 @@ class ConvNet(Energy):
         if len(shape) != 3 or shape[1] != shape[2] or shape[1] not in STAGES:
             raise UsageError(
                 f"convnet takes square images of 8, 16, 32, 64 or 128 pixels, (channels, size, size), not examples of "
-                f"shape {tuple(shape)}; image data can be fitted with: -s data.size=32 -s data.fit=pad|resize"
+                f"shape {tuple(shape)}; fit image data with: -s data.size=32 -s data.fit=pad|resize"
             )
         channels = [shape[0], *(width * factor for factor in STAGES[shape[1]])]
         layers: list[nn.Module] = [nn.Conv2d(channels[0], channels[1], 3, stride=1, padding=1)]

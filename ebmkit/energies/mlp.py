@@ -1,4 +1,4 @@
-"""A fully connected network, for points and other small examples."""
+"""A fully connected network for points and other small examples."""
 
 import math
 from itertools import pairwise
@@ -15,12 +15,12 @@ class MLP(Energy):
 
     `depth` hidden layers of `width` units, an activation after each, and one linear output.
 
-    Source: the usual network for toy densities in two dimensions; the values are ours.
+    Source: the usual network for toy densities in two dimensions; the default values are ours.
 
     Args:
         width: Units of each hidden layer.
         depth: How many hidden layers there are.
-        activation: What stands between the layers.
+        activation: Activation between the layers.
         slope: Slope of leaky_relu for negative inputs.
 
     Raises:

@@ -13,9 +13,9 @@ from ebmkit.interfaces import Energy
 class ResNet(Energy):
     """A residual network on images of any height and width that `2**stages` divides.
 
-    A 3x3 convolution to `width` maps; then stages of residual blocks, the first stage with `width` maps and the
-    others with twice as many, each of which halves the image once; an activation, the sum over the image, and
-    one linear output. No batch normalisation: an example's energy must not depend on its neighbours.
+    A 3x3 convolution to `width` maps; then stages of residual blocks, the first with `width` maps and the others
+    with twice as many, each of which halves the image once; an activation, the sum over the image, and one linear
+    output. There is no batch normalisation: the energy of an example must not depend on the rest of the batch.
 
     Source: the CIFAR-10 network of IGEBM (Du & Mordatch, NeurIPS 2019), which has width 128, 3 stages of 2 blocks,
     leaky_relu and spectral normalisation.
@@ -24,7 +24,7 @@ class ResNet(Energy):
         width: Maps of the first stage; the later stages have twice as many.
         stages: How many times the image is halved.
         blocks: Residual blocks in each stage.
-        activation: What stands between the layers.
+        activation: Activation between the layers.
         slope: Slope of leaky_relu for negative inputs.
         spectral_norm: Whether each layer's weight, as a matrix, is divided by its largest singular value.
 
@@ -53,7 +53,7 @@ class ResNet(Energy):
         if len(shape) != 3 or shape[1] % unit or shape[2] % unit:
             raise UsageError(
                 f"resnet with {stages} stages takes images whose height and width are multiples of {unit}, (channels, "
-                f"height, width), not examples of shape {tuple(shape)}; image data can be fitted with: "
+                f"height, width), not examples of shape {tuple(shape)}; fit image data with: "
                 f"-s data.size={unit * max(1, 32 // unit)} -s data.fit=pad|resize"
             )
         channels = [width, width, *[2 * width] * (stages - 1)]
@@ -75,7 +75,7 @@ class ResNet(Energy):
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions, an activation before each, added to what came in (by way of a 1x1 if the maps change)."""
+    """Two 3x3 convolutions, an activation before each, added to the input (through a 1x1 if the maps change)."""
 
     def __init__(self, before: int, after: int, activation: Activation, slope: float) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class Block(nn.Module):
         self.skip: nn.Module = nn.Identity() if before == after else nn.Conv2d(before, after, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps `(B, after, height, width)` from `(B, before, height, width)`."""
+        """Maps `(B, before, height, width)` to `(B, after, height, width)`."""
         skip: Tensor = self.skip(x)
         branch: Tensor = self.branch(x)
         return skip + branch

@@ -1,4 +1,4 @@
-"""What samples and examples are compared by."""
+"""The features by which samples and examples are compared."""
 
 from typing import TYPE_CHECKING
 
@@ -8,10 +8,19 @@ if TYPE_CHECKING:
     from ebmkit.features.digits import Digits
     from ebmkit.features.inception import Inception
     from ebmkit.features.pixels import Pixels
+    from ebmkit.features.protocols import Classifier, Features
     from ebmkit.features.torchscript import TorchScript
 
-__all__ = ["Digits", "Inception", "Pixels", "TorchScript"]
+__all__ = ["Classifier", "Digits", "Features", "Inception", "Pixels", "TorchScript"]
 
 __getattr__, __dir__ = exports(
-    __name__, {"Digits": "digits", "Inception": "inception", "Pixels": "pixels", "TorchScript": "torchscript"}
+    __name__,
+    {
+        "Classifier": "protocols",
+        "Digits": "digits",
+        "Features": "protocols",
+        "Inception": "inception",
+        "Pixels": "pixels",
+        "TorchScript": "torchscript",
+    },
 )

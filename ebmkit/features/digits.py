@@ -1,4 +1,4 @@
-"""What a small classifier of handwritten digits sees: nothing is downloaded."""
+"""The features of a small classifier of handwritten digits, which is trained on the spot."""
 
 import torch
 from torch import Generator, Tensor, nn
@@ -6,42 +6,42 @@ from torch.nn import functional
 
 from ebmkit.data.examples import Examples, as_examples
 from ebmkit.data.images import fitted
-from ebmkit.errors import UsageError, check
+from ebmkit.errors import check
+from ebmkit.features.checks import check_images
 
 D = 64
-LARGEST = 32  # larger images are shrunk: the digits it learns from have 8x8 pixels
-TRAINED_ON = 1438  # of 1797; it is tested on the rest
+LARGEST = 32  # larger images are shrunk: the digits of the training have 8x8 pixels
+TRAINED_ON = 1438  # of 1797; the rest is held out
 EPOCHS, BATCH = 10, 64
 
 
 class Digits:
-    """A convolutional classifier trained, in seconds, on the labelled digits of scikit-learn: for images of digits.
+    """For images of digits: a convolutional classifier, trained in seconds on the labelled digits of scikit-learn.
 
-    The digits are scaled to the size of the data; the features are those before the last layer. The same seed gives the
-    same network on one machine.
+    The digits are scaled to the size of the data; the features `(n, 64)` are the activations before the last layer. On
+    one machine the same seed gives the same network.
 
     Args:
         data: The examples: images of 1 or 3 channels.
         seed: Seed of the weights and of the order of the digits.
 
     Raises:
-        UsageError: if the examples are no such images.
+        UsageError: if the examples are not images of 1 or 3 channels, or the seed is out of range.
     """
 
     d = D
 
     def __init__(self, data: Examples, *, seed: int = 0) -> None:
-        if len(data.shape) != 3 or data.shape[0] not in (1, 3):
-            raise UsageError(f"digits needs images of 1 or 3 channels, not examples of shape {data.shape}: take pixels")
+        check_images("digits", data.shape)
         check("seed", seed, at_least=0, below=2**63)
         height, width = data.shape[1:]
         self.size = min(height, LARGEST), min(width, LARGEST)
         self.name = "digits"
-        with torch.inference_mode(False), torch.enable_grad():  # whatever the caller is in
+        with torch.inference_mode(False), torch.enable_grad():  # whatever mode the caller is in
             self.network, self.accuracy = trained(self.size, seed)
         self.preprocessing = (
             f"grey, scaled to {self.size[0]}x{self.size[1]}; a classifier of digits, seed {seed}, "
-            f"{self.accuracy:.1%} right on digits that it was not trained on"
+            f"accuracy {self.accuracy:.1%} on digits that it was not trained on"
         )
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -57,11 +57,12 @@ class Digits:
         return logits.softmax(1)
 
     def _prepared(self, x: Tensor) -> Tensor:
+        """Images `(n, C, H, W)` in grey and in the size of the network."""
         return scaled(fitted(x.float().cpu(), None, "pad", 1).to(x.device), self.size)
 
 
 def trained(size: tuple[int, int], seed: int) -> tuple[nn.Sequential, float]:
-    """A network in evaluation mode for grey images of this size, and its accuracy on digits that it never saw."""
+    """A network in evaluation mode for grey images of this size, and its accuracy on the digits held out."""
     rng = Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""The features of the FID: the Inception network of 2015, whose weights the user brings."""
+"""The features of the FID: the Inception network of 2015, with weights from a file of the user."""
 
 import hashlib
 from pathlib import Path
@@ -9,8 +9,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from ebmkit.data.examples import Examples
-from ebmkit.data.images import existing, fitted
+from ebmkit.data.images import fitted
+from ebmkit.data.paths import existing_file
 from ebmkit.errors import UsageError
+from ebmkit.features.checks import check_images
 from ebmkit.features.inception2015 import D, Inception2015
 
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
@@ -21,7 +23,8 @@ SIDE = 299
 class Inception:
     """The Inception network of 2015: the only features whose Fréchet distance may be called FID.
 
-    Images become 8-bit colours, are scaled to 299x299 the way TensorFlow 1 did, and go in as `(x - 128) / 128`.
+    Images become 8-bit colours, are scaled to 299x299 like in TensorFlow 1, and enter the network as `(x - 128) / 128`;
+    the features `(n, 2048)` are the means over the image of the last block.
 
     Source: Heusel et al., NeurIPS 2017.
 
@@ -30,17 +33,14 @@ class Inception:
         weights: The file pt_inception-2015-12-05-6726825d.pth; it is never downloaded.
 
     Raises:
-        UsageError: if the file is missing or another one, or the examples are no such images.
+        UsageError: if the file is missing or is another one, or the examples are not images of 1 or 3 channels.
     """
 
     d = D
 
-    def __init__(self, data: Examples, *, weights: str) -> None:
-        if len(data.shape) != 3 or data.shape[0] not in (1, 3):
-            raise UsageError(
-                f"inception needs images of 1 or 3 channels, not examples of shape {data.shape}: take pixels"
-            )
-        file = existing(weights)
+    def __init__(self, data: Examples, *, weights: Path) -> None:
+        check_images("inception", data.shape)
+        file = existing_file(weights, FILE)
         check_sha256(file)
         self.name = "inception"
         self.network = loaded(torch.load(file, map_location="cpu", weights_only=True))
@@ -53,15 +53,15 @@ class Inception:
         return features
 
     def probabilities(self, x: Tensor) -> Tensor:
-        """Probabilities `(n, 1008)`, from the last layer without its bias, as the Inception score has them."""
+        """Probabilities `(n, 1008)` from the last layer without its bias, as in the Inception score."""
         return functional.linear(self(x), self.network.fc.weight).softmax(1)
 
 
 def check_sha256(file: Path) -> None:
-    """Refuse any file but the published one.
+    """Refuse any file except the published one.
 
     Raises:
-        UsageError: naming what was expected.
+        UsageError: if it cannot be read or has another hash.
     """
     try:
         with file.open("rb") as stream:
@@ -78,7 +78,7 @@ def loaded(state: Any) -> Inception2015:
     Raises:
         UsageError: if they are not exactly those of the network, by name and by shape.
     """
-    with torch.device("meta"):  # no weights are drawn only to be thrown away
+    with torch.device("meta"):  # draws no weights, which would be thrown away
         network = Inception2015()
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     given = {name: tuple(tensor.shape) for name, tensor in state.items()} if isinstance(state, dict) else {}
@@ -94,16 +94,16 @@ def loaded(state: Any) -> Inception2015:
 
 
 def prepared(x: Tensor) -> Tensor:
-    """Images `(n, C, H, W)` in [-1, 1] as the network wants them, `(n, 3, 299, 299)`."""
+    """Images `(n, C, H, W)` in [-1, 1] as the network expects them, `(n, 3, 299, 299)`."""
     colours = fitted(((x.detach().float().clamp(-1, 1) + 1) * 127.5).round(), None, "pad", 3)
     high, wide = (weights_of_a_line(side, SIDE).to(x.device) for side in colours.shape[2:])
     return (high @ colours @ wide.T - 128) / 128
 
 
 def weights_of_a_line(old: int, new: int) -> Tensor:
-    """What each of `old` pixels gives to each of `new`, `(new, old)`, in bilinear scaling as TensorFlow 1 did it.
+    """The weight of each of `old` pixels in each of `new`, `(new, old)`, in the bilinear scaling of TensorFlow 1.
 
-    New pixel i lies at `i * old / new`, not at the centres `(i + ½) old / new - ½` of `functional.interpolate`.
+    New pixel i is at `i * old / new`, not at the centre `(i + ½) old / new - ½` as in `functional.interpolate`.
     """
     place = torch.arange(new) * torch.tensor(old / new)
     left = place.floor().long()

@@ -1,7 +1,7 @@
-"""The Inception network of 2015 as the FID uses it, layer for layer as TensorFlow ran it.
+"""The Inception network of 2015 as the FID uses it, layer for layer as in TensorFlow.
 
-It differs from the Inception v3 of torchvision: averages leave out the padding, the last block takes a maximum, and it
-has 1008 classes.
+It differs from the Inception v3 of torchvision: averages leave out the padding, the last block pools by the maximum,
+and there are 1008 classes.
 
 Source: Szegedy, Vanhoucke, Ioffe, Shlens, Wojna, CVPR 2016; the names of the tensors are those of the published file.
 """
@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 Kernel = int | tuple[int, int]
-# How many channels come out, the kernel, and for a step of 2 the stride; a list of kernels runs them side by side.
+# Output channels, kernel, and the stride if it is not 1; a list of kernels stands for layers side by side.
 Layer = tuple[int, Kernel | list[Kernel]] | tuple[int, Kernel | list[Kernel], int]
 
 CLASSES, D = 1008, 2048
 
 
 class Convolution(nn.Module):
-    """A convolution without bias, batch normalisation, ReLU; padded to keep the size, unless told otherwise."""
+    """A convolution without bias, batch normalisation, ReLU; padded to keep the size by default."""
 
     def __init__(self, inputs: int, outputs: int, kernel: Kernel, stride: int = 1, *, padded: bool = True) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Convolution(nn.Module):
 
 
 class Mixed(nn.Module):
-    """Branches side by side, joined along the channels; the last one pools, and then convolves if `pooled` is not 0."""
+    """Branches side by side, joined along the channels; the last pools, and then convolves unless `pooled` is 0."""
 
     def __init__(self, inputs: int, branches: dict[str, list[Layer]], pool: nn.Module, pooled: int = 0) -> None:
         super().__init__()
@@ -68,24 +68,24 @@ class Mixed(nn.Module):
 
 
 def average() -> nn.Module:
-    """Means of 3x3 in which the padding does not count."""
+    """Means over 3x3 that leave out the padding."""
     return nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
 
 
 def halving() -> nn.Module:
-    """Maxima of 3x3, half as many in a line."""
+    """Maxima over 3x3 with stride 2."""
     return nn.MaxPool2d(3, stride=2)
 
 
 def block_a(inputs: int, pooled: int) -> Mixed:
-    """35x35: kernels of 5x5, and twice 3x3."""
+    """A block at 35x35: kernels of 5x5, and twice 3x3."""
     double: list[Layer] = [(64, 1), (96, 3), (96, 3)]
     branches: dict[str, list[Layer]] = {"branch1x1": [(64, 1)], "branch5x5": [(48, 1), (64, 5)]}
     return Mixed(inputs, branches | {"branch3x3dbl": double}, average(), pooled)
 
 
 def block_c(width: int) -> Mixed:
-    """17x17: kernels of 7x7 as a row and a column."""
+    """A block at 17x17: kernels of 7x7 as a row and a column."""
     row, column = (1, 7), (7, 1)
     single: list[Layer] = [(width, 1), (width, row), (192, column)]
     double: list[Layer] = [(width, 1), (width, column), (width, row), (width, column), (192, row)]
@@ -93,7 +93,7 @@ def block_c(width: int) -> Mixed:
 
 
 def block_e(inputs: int, pool: nn.Module) -> Mixed:
-    """8x8: branches that end in a row and a column side by side."""
+    """A block at 8x8: branches that end in a row and a column side by side."""
     both: list[Kernel] = [(1, 3), (3, 1)]
     double: list[Layer] = [(448, 1), (384, 3), (384, both)]
     return Mixed(
@@ -133,7 +133,7 @@ class Inception2015(nn.Module):
         self.fc = nn.Linear(D, CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Every layer but the last, in the order of their names."""
+        """Features `(n, 2048)` of images `(n, 3, 299, 299)`: every layer except `fc`, in order."""
         for name, layer in self.named_children():
             if name != "fc":
                 x = layer(x)

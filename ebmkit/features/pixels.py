@@ -1,4 +1,4 @@
-"""The examples themselves."""
+"""The examples themselves as features."""
 
 import math
 
@@ -10,21 +10,21 @@ from ebmkit.errors import UsageError, check
 
 
 class Pixels:
-    """The numbers of an example as they are, or means over squares of an image's pixels.
+    """The values of an example, or means over squares of the pixels of an image.
 
     Args:
         data: The examples.
         size: Side of the square that images are averaged down to; none keeps every pixel.
 
     Raises:
-        UsageError: if size is larger than the images, or examples are no images.
+        UsageError: if size is larger than the images, or examples are not images.
     """
 
     def __init__(self, data: Examples, *, size: int | None = None) -> None:
         shape = data.shape
         if size is not None:
             if len(shape) != 3:
-                raise UsageError(f"size is {size}, but examples of shape {shape} are no images: leave out size")
+                raise UsageError(f"size is {size}, but examples of shape {shape} are not images: leave out size")
             check("size", size, at_least=1, at_most=min(shape[1:]))
             shape = (shape[0], size, size)
         self.size, self.d = size, math.prod(shape)

@@ -1,4 +1,4 @@
-"""What measures ask of features, and nothing more."""
+"""What measures require of features."""
 
 from typing import Protocol, runtime_checkable
 
@@ -7,14 +7,15 @@ from torch import Tensor
 
 @runtime_checkable
 class Features(Protocol):
-    """A fixed map from examples to rows of numbers; built as `f(data, *, settings...)`.
+    """A fixed map from examples to feature vectors; built as `f(data, *, settings...)`.
 
-    It draws nothing, keeps no graph, treats each example on its own, and works on the device of its argument.
+    It draws nothing, keeps no graph, maps each example independently of the others, and computes on the device of its
+    argument.
 
     Attributes:
-        name: What stands in `Fréchet distance (features=NAME)`.
-        d: How many numbers a row has.
-        preprocessing: What is done to an example first, in words: it is stored beside every figure.
+        name: Their name in results, as in `Fréchet distance (features=NAME)`.
+        d: The length of a feature vector.
+        preprocessing: How an example is changed first, in words; it is stored with every result.
     """
 
     name: str
@@ -22,12 +23,12 @@ class Features(Protocol):
     preprocessing: str
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Features `(n, d)` of examples `(n, *shape)` in [-1, 1]; the caller gives them in chunks."""
+        """Features `(n, d)` of examples `(n, *shape)` in [-1, 1]; the caller passes them in chunks."""
 
 
 @runtime_checkable
 class Classifier(Features, Protocol):
-    """Features that also have an opinion of what they see."""
+    """Features of a classifier, with the probabilities of its classes."""
 
     def probabilities(self, x: Tensor) -> Tensor:
         """Probabilities `(n, classes)` of examples `(n, *shape)`."""

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 from ebmkit._lazy import exports
 
 if TYPE_CHECKING:
-    from ebmkit.inits.data import Data
+    from ebmkit.inits.data import DataInit, Source
     from ebmkit.inits.gaussian import Gaussian
-    from ebmkit.inits.replay import Replay
+    from ebmkit.inits.replay import ReplayBuffer
     from ebmkit.inits.uniform import Uniform
 
-__all__ = ["Data", "Gaussian", "Replay", "Uniform"]
+__all__ = ["DataInit", "Gaussian", "ReplayBuffer", "Source", "Uniform"]
 
 __getattr__, __dir__ = exports(
-    __name__, {"Data": "data", "Gaussian": "gaussian", "Replay": "replay", "Uniform": "uniform"}
+    __name__,
+    {"DataInit": "data", "Gaussian": "gaussian", "ReplayBuffer": "replay", "Source": "data", "Uniform": "uniform"},
 )

@@ -1,4 +1,4 @@
-"""Real examples as p_0: contrastive divergence."""
+"""Examples of the data as p_0: contrastive divergence."""
 
 from dataclasses import KW_ONLY, dataclass
 from typing import Protocol
@@ -11,25 +11,25 @@ from ebmkit.interfaces import InitDistribution, noise_like
 
 
 class Source(Protocol):
-    """What examples are fetched from; `ebmkit.data.examples.Examples` is one."""
+    """What examples are fetched from, like `ebmkit.data.Examples`."""
 
     def __len__(self) -> int:
         """How many examples there are."""
 
     def fetch(self, indices: Tensor) -> Tensor:
-        """The examples `(n, *shape)`, in single precision on the CPU, that stand at `indices` `(n,)`."""
+        """The examples at `indices` `(n,)`: float32, `(n, *shape)`, on the CPU."""
 
 
 @dataclass(frozen=True)
-class Data(InitDistribution):
-    """Chains start at real examples, drawn with replacement, plus Gaussian noise: contrastive divergence.
+class DataInit(InitDistribution):
+    """Chains start at examples of the data, drawn with replacement, plus Gaussian noise: contrastive divergence.
 
-    The examples are drawn independently of those the update compares with: they are not the batch itself.
+    The starts are `x + noise * N(0, I)`. They are drawn independently of the batch of the update.
 
     Source: Hinton, "Training products of experts by minimizing contrastive divergence", 2002.
 
     Args:
-        noise: Standard deviation of the noise added to every element.
+        noise: Standard deviation of the noise that is added to every element.
 
     Raises:
         UsageError: if a setting is outside its range.

@@ -13,7 +13,7 @@ from ebmkit.interfaces import InitDistribution
 class Gaussian(InitDistribution):
     """Chains start at Gaussian noise: each element of x is `N(mean, scale²)`, independently.
 
-    Source: one of the starts compared by Nijkamp, Hill, Han, Zhu, Wu, AAAI 2020.
+    Source: one of the init distributions compared by Nijkamp, Hill, Han, Zhu, Wu, AAAI 2020.
 
     Args:
         mean: Mean of every element.

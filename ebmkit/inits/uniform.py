@@ -1,4 +1,4 @@
-"""The paper's p_0: uniform noise."""
+"""Uniform noise as p_0, as in the paper."""
 
 from dataclasses import KW_ONLY, dataclass
 

@@ -10,7 +10,7 @@ def energies() -> dict[str, Component]:
         "convnet": "ebmkit.energies.convnet:ConvNet",
         "resnet": "ebmkit.energies.resnet:ResNet",
         "mlp": "ebmkit.energies.mlp:MLP",
-        "gaussian": "ebmkit.energies.analytic:Gaussian",
+        "gaussian": "ebmkit.energies.analytic:GaussianEnergy",
         "mixture": "ebmkit.energies.analytic:Mixture",
         "double_well": "ebmkit.energies.analytic:DoubleWell",
     }
@@ -28,8 +28,8 @@ def inits() -> dict[str, Component]:
     return {
         "uniform": "ebmkit.inits.uniform:Uniform",
         "gaussian": "ebmkit.inits.gaussian:Gaussian",
-        "data": "ebmkit.inits.data:Data",
-        "replay": "ebmkit.inits.replay:Replay",
+        "data": "ebmkit.inits.data:DataInit",
+        "replay": "ebmkit.inits.replay:ReplayBuffer",
     }
 
 

@@ -1,4 +1,4 @@
-"""Hamiltonian Monte Carlo, adjusted or not, on examples of any shape."""
+"""Hamiltonian Monte Carlo, with or without the Metropolis test, on examples of any shape."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ from ebmkit.interfaces import EnergyFn, Promises, Sampler, State, noise_like, pe
 class HMC(Sampler):
     """Hamiltonian Monte Carlo for exp(-E / temperature), with the leapfrog integrator.
 
-    One step draws momenta `p ~ N(0, mass * temperature)`, follows `H(x, p) = E(x) + |p|² / (2 mass)` for
-    `leapfrog` leapfrogs of `step_size`, and keeps the end with probability `min(1, exp(-ΔH / temperature))`.
-    Without `adjust` every finite end is kept. An end that is not finite (in its examples, its energy or its
-    gradient) is rejected and reported, never repaired.
+    One step draws momenta `p ~ N(0, mass * temperature)`, integrates the dynamics of `H(x, p) = E(x) + |p|² / (2 mass)`
+    with `leapfrog` leapfrogs of `step_size`, and accepts the end with probability `min(1, exp(-ΔH / temperature))`.
+    Without `adjust` every finite end is accepted. An end that is not finite (in its examples, its energy or its
+    gradient) is rejected and reported.
 
-    A chain of n steps costs `n * leapfrog + 1` gradients: the closing force of a leapfrog opens the next.
+    A chain of n steps takes `n * leapfrog + 1` gradients: the last gradient of a leapfrog is the first of the next.
 
     Source: Neal, "MCMC using Hamiltonian dynamics" (2011), sections 2 and 3. The temperature is ours: at 1 the
-    target is exp(-E); a low one gives the paper's regime, where the drift outweighs the noise.
+    target is exp(-E); a low one gives the regime of the paper, where the drift outweighs the noise.
 
     Args:
-        steps: How many momenta one chain draws: the length K of the chain.
+        steps: How many times one chain draws momenta: the length K of the chain.
         step_size: Time that one leapfrog advances.
         leapfrog: How many leapfrogs one step takes.
-        adjust: Whether ends are accepted or rejected by Metropolis' rule.
+        adjust: Whether ends are accepted or rejected by the Metropolis test.
         mass: Mass of each coordinate; in Python also a tensor that broadcasts against `(B, *shape)`.
         temperature: Temperature T of the target exp(-E/T).
 
@@ -70,7 +70,7 @@ class HMC(Sampler):
         )
 
     def chain(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Iterator[State]:
-        """Yield the state after each proposal was kept or rejected."""
+        """Yield the state after each proposal was accepted or rejected."""
         scale = (self.mass * self.temperature) ** 0.5
         value, gradient = value_and_grad(energy, x)
         movable = value.isfinite()
@@ -82,7 +82,7 @@ class HMC(Sampler):
             if self.adjust:
                 change = value_end + self.kinetic(momentum_end) - value - self.kinetic(momentum)
                 uniform = torch.rand(value.shape, generator=rng, dtype=change.dtype, device=x.device)
-                # A comparison with NaN is false, and a chain that starts at an infinite energy stays there.
+                # A comparison with NaN is false; a chain that starts at an infinite energy stays there.
                 keep = finite & (change < -self.temperature * uniform.log()) & movable
             info = {"energy": value, "gradient": gradient, "accepted": keep, "nonfinite": ~finite}
             kept = per_example(x, keep)
@@ -93,7 +93,7 @@ class HMC(Sampler):
     def leapfrogs(
         self, energy: EnergyFn, x: Tensor, momentum: Tensor, gradient: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Follow the dynamics from `x`, whose gradient is known; give the end's x, momentum, energy and gradient."""
+        """The end of the trajectory from `x`, whose gradient is known: x, momentum, energy and gradient."""
         momentum = torch.sub(momentum, gradient, alpha=self.step_size / 2)
         for left in reversed(range(self.leapfrog)):
             if isinstance(self.mass, Tensor):
@@ -101,7 +101,7 @@ class HMC(Sampler):
             else:
                 x = torch.add(x, momentum, alpha=self.step_size / self.mass)
             value, gradient = value_and_grad(energy, x)
-            # Between two leapfrogs, the half kick that closes the one and that which opens the other are one.
+            # Between two leapfrogs, the last half kick of one and the first of the next are one kick.
             momentum = torch.sub(momentum, gradient, alpha=self.step_size if left else self.step_size / 2)
         return x, momentum, value, gradient
 
@@ -112,5 +112,5 @@ class HMC(Sampler):
 
 
 def _zeros(x: Tensor) -> Tensor:
-    """0 for each example whose numbers are all finite, and NaN for the others, `(B,)`."""
+    """0 for each example whose values are all finite, and NaN for the others, `(B,)`."""
     return (x - x).flatten(1).sum(1)

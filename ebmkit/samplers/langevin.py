@@ -1,4 +1,4 @@
-"""Langevin dynamics: the paper's sampler."""
+"""Langevin dynamics, the sampler of the paper."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,20 +11,20 @@ from ebmkit.interfaces import EnergyFn, Promises, Sampler, State, noise_like, pe
 
 @dataclass(frozen=True, kw_only=True)
 class Langevin(Sampler):
-    """Langevin dynamics whose drift and noise are set apart, as in the paper's code.
+    """Langevin dynamics with drift and noise set independently, as in the code of the paper.
 
-    One step is `x' = x - step_size * dE/dx(x) + noise * N(0, I)`. It is the Langevin equation
-    `x' = x - (s²/2) dU/dx + s N(0, I)` of the density `exp(-U)` with `s = noise` and `U = E / temperature`.
+    One step is `x' = x - step_size * dE/dx(x) + noise * N(0, I)`. This is the discretised Langevin equation
+    `x' = x - (s²/2) dU/dx + s N(0, I)` of the density `exp(-U)` with `s = noise` and `U = E / implied_temperature`.
 
-    Source: Nijkamp, Hill, Zhu, Wu, NeurIPS 2019, equation 4; the values are those of its released code.
+    Source: Nijkamp, Hill, Zhu, Wu, NeurIPS 2019, equation 4; the default values are those of its released code.
 
     Args:
         steps: How many steps one chain takes: the paper's K.
         step_size: Coefficient of the gradient in one step.
         noise: Standard deviation of the noise that one step adds.
-        clip: Bound on the size of each element of a step's drift; none leaves it free.
-        clip_norm: Bound on the Euclidean norm of each example's drift in a step; none leaves it free.
-        clamp: Range that examples are kept in after each step; none leaves them free, as the paper does.
+        clip: Bound on the magnitude of each element of the drift of a step; none leaves it unbounded.
+        clip_norm: Bound on the Euclidean norm of the drift of each example in a step; none leaves it unbounded.
+        clamp: Range that examples are clamped to after each step; none leaves them unbounded, as in the paper.
 
     Raises:
         UsageError: if a setting is outside its range.
@@ -50,12 +50,12 @@ class Langevin(Sampler):
 
     @property
     def implied_temperature(self) -> float:
-        """The temperature T of exp(-E/T) that this drift and this noise discretise: noise² / (2 step_size)."""
+        """T of the density exp(-E/T) whose Langevin equation a step discretises: noise² / (2 step_size)."""
         return self.noise**2 / (2 * self.step_size)
 
     @property
     def promises(self) -> Promises:
-        """K gradients. There is no exact invariant distribution: nothing corrects the discretisation."""
+        """K gradients, and no exact invariant distribution: nothing corrects the discretisation."""
         return Promises(
             gradients=self.steps, stochastic=self.noise > 0, homogeneous=True, translates=self.clamp is None
         )
@@ -66,7 +66,7 @@ class Langevin(Sampler):
         return replace(self, noise=0.0)
 
     def chain(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Iterator[State]:
-        """Yield the state after each step; K gradients in all."""
+        """Yield the state after each step; a chain takes K gradients."""
         for _ in range(self.steps):
             value, gradient = value_and_grad(energy, x)
             x = x - self.drift(gradient)
@@ -77,7 +77,7 @@ class Langevin(Sampler):
             yield State(x, {"energy": value, "gradient": gradient})
 
     def drift(self, gradient: Tensor) -> Tensor:
-        """What one step subtracts for a gradient `(B, *shape)`: scaled, then bounded per element and per example."""
+        """The drift of one step for a gradient `(B, *shape)`: scaled, then bounded per element and per example."""
         drift = self.step_size * gradient
         if self.clip is not None:
             drift = drift.clamp(-self.clip, self.clip)

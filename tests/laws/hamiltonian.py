@@ -9,14 +9,14 @@ from scipy import special
 from torch import Generator, Tensor
 
 from ebmkit.evaluation.diagnostics import effective_sample_size
-from ebmkit.energies.analytic import DoubleWell, Gaussian
+from ebmkit.energies.analytic import DoubleWell, GaussianEnergy
 from ebmkit.interfaces import value_and_grad
 from ebmkit.samplers.hmc import HMC
 from laws.law import Law, ks_z, mean_z, normal, rng, variance_z
 from laws.mutants import Euler, Friction, NoLastKick, Undivided, WrongSign
 
 N = 50_000
-UNEVEN = Gaussian((10,), precision=torch.logspace(-1, 1, 10, dtype=torch.float64))
+UNEVEN = GaussianEnergy((10,), precision=torch.logspace(-1, 1, 10, dtype=torch.float64))
 
 
 class LogGamma:
@@ -46,7 +46,7 @@ def creutz(*, kind: type[HMC] = HMC, heat: float = 1.0) -> float:
 
 
 def exchange(
-    energy: Gaussian | DoubleWell, step: float, leapfrog: int, *, kind: type[HMC] = HMC, **wrong: Any
+    energy: GaussianEnergy | DoubleWell, step: float, leapfrog: int, *, kind: type[HMC] = HMC, **wrong: Any
 ) -> float:
     """x³x' - x x'³ of exact draws and one step, element by element."""
     generator = rng(32)
@@ -68,7 +68,7 @@ def invariance(target: str, *, kind: type[HMC] = HMC, **wrong: Any) -> float:
 def temperature(target: float, *, theory: float = 1.0, **wrong: Any) -> float:
     """Chains that start at a point end with the variance T of exp(-x²/(2T))."""
     sampler = HMC(**{"steps": 20, "step_size": 0.9, "leapfrog": 2, "temperature": target, **wrong})
-    end = sampler.sample(Gaussian((1,)), torch.zeros(N, 1, dtype=torch.float64), rng(int(10 * target)))
+    end = sampler.sample(GaussianEnergy((1,)), torch.zeros(N, 1, dtype=torch.float64), rng(int(10 * target)))
     return variance_z(end, 0.0, theory * target)
 
 
@@ -78,7 +78,7 @@ def stationary(step: float, *, exact: bool = False, kind: type[HMC] = HMC, **wro
     variance = 1.0 if exact else 1 / (1 - step**2 / 4)
     x = math.sqrt(variance) * normal(generator, N, 1)
     sampler = kind(**{"steps": 5, "step_size": step, "leapfrog": 3, "adjust": False, **wrong})
-    return variance_z(sampler.sample(Gaussian((1,)), x, generator), 0.0, variance)
+    return variance_z(sampler.sample(GaussianEnergy((1,)), x, generator), 0.0, variance)
 
 
 def standard_errors(*, independent: bool = False, **wrong: Any) -> float:
@@ -90,7 +90,7 @@ def standard_errors(*, independent: bool = False, **wrong: Any) -> float:
     groups, chains, steps, generator = 100, 4, 500, rng(37)
     covariance = torch.tensor([[1.0, 1.5], [1.5, 4.0]], dtype=torch.float64)
     mean = torch.tensor([0.0, 3.0], dtype=torch.float64)
-    energy = Gaussian((2,), mean=mean, precision=covariance.inverse())
+    energy = GaussianEnergy((2,), mean=mean, precision=covariance.inverse())
     sampler = HMC(**{"steps": steps, "step_size": 0.8, "leapfrog": 1, **wrong})
     x = energy.draw(chains * groups, generator)
     path = torch.stack([state.x for state in sampler.chain(energy, x, generator)]).view(steps, chains, groups, 2)
@@ -105,7 +105,7 @@ def standard_errors(*, independent: bool = False, **wrong: Any) -> float:
     )
 
 
-WELLS: list[tuple[str, Gaussian | DoubleWell, float, int]] = [
+WELLS: list[tuple[str, GaussianEnergy | DoubleWell, float, int]] = [
     ("a 10-d Gaussian", UNEVEN, 0.5, 2),
     ("a double well", DoubleWell((2,), height=2.0), 0.5, 1),
 ]

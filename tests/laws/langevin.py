@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from ebmkit.energies.analytic import Gaussian
+from ebmkit.energies.analytic import GaussianEnergy
 from ebmkit.inits.gaussian import Gaussian as GaussianStart
 from ebmkit.inits.uniform import Uniform
 from ebmkit.interfaces import EnergyFn, State, noise_like, value_and_grad
@@ -69,7 +69,7 @@ def finite_k(start: str, d: int, steps: int, *, kind: type[Langevin] = Langevin,
     for _ in range(steps):
         mean, covariance = keep @ mean, keep @ covariance @ keep.T + NOISE**2 * eye
     sampler = kind(**{"steps": steps + extra, "step_size": STEP, "noise": NOISE, **wrong})
-    return moments_z(sampler.sample(Gaussian((d,), precision=precision(d)), x, generator), mean, covariance)
+    return moments_z(sampler.sample(GaussianEnergy((d,), precision=precision(d)), x, generator), mean, covariance)
 
 
 MUTANTS: dict[str, dict[str, Any]] = {
@@ -90,7 +90,7 @@ def stationary(step: float, *, exact: bool = False, kind: type[Langevin] = Lange
     honest = Langevin(steps=10, step_size=step, noise=0.5)
     variance = honest.temperature / (1 if exact else 1 - step / 2)
     x = math.sqrt(variance) * normal(generator, 2 * N, 1)
-    end = kind(steps=10, step_size=step, noise=0.5 * heat).sample(Gaussian((1,)), x, generator)
+    end = kind(steps=10, step_size=step, noise=0.5 * heat).sample(GaussianEnergy((1,)), x, generator)
     return variance_z(end, 0.0, variance)
 
 
@@ -99,7 +99,7 @@ def temperature(target: float, *, theory: float = 1.0, factor: float = math.sqrt
     step, steps, curvature = 0.01, 300, 2.0
     sampler = Langevin(steps=steps, step_size=step, noise=heat * factor * math.sqrt(step * target))
     start, generator = torch.ones(N // 2, 1, dtype=torch.float64), rng(int(10 * target))
-    end = sampler.sample(Gaussian((1,), precision=curvature), start, generator)
+    end = sampler.sample(GaussianEnergy((1,), precision=curvature), start, generator)
     keep = 1 - step * curvature
     variance = theory * target / curvature / (1 - step * curvature / 2) * (1 - keep ** (2 * steps))
     return variance_z(end, keep**steps, variance)

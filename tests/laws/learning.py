@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
-from ebmkit.energies.analytic import Gaussian
+from ebmkit.energies.analytic import GaussianEnergy
 from ebmkit.interfaces import EnergyFn, InitDistribution, Sampler, State
 from ebmkit.samplers.langevin import Langevin
 from ebmkit.methods.maximum_likelihood import Trainer
@@ -30,7 +30,7 @@ class Exact(Sampler):
     """One step that is an exact draw of exp(-E), E Gaussian."""
 
     def chain(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Iterator[State]:
-        assert isinstance(energy, Gaussian)
+        assert isinstance(energy, GaussianEnergy)
         yield State(energy.draw(len(x), rng), {})
 
 
@@ -67,7 +67,7 @@ def train(
 
 def gradient(*, sign: float = 1.0, weight: float = 0.0) -> float:
     """How far the gradient of one update is from mean(fake) - mean(batch), in units of 2e-7: 5 of them are 1e-6."""
-    energy = Gaussian((3,), mean=torch.full((3,), 0.3, dtype=torch.float64))
+    energy = GaussianEnergy((3,), mean=torch.full((3,), 0.3, dtype=torch.float64))
     optimizer = torch.optim.SGD(energy.parameters(), lr=0.1)
     trainer = Trainer(energy, Langevin(steps=5), Cloud(3, START), optimizer, rng(62), energy_l2=weight)
     batch = CENTRE + normal(rng(63), BATCH, 3)
@@ -78,7 +78,7 @@ def gradient(*, sign: float = 1.0, weight: float = 0.0) -> float:
 
 def mean_exact(*, shift: float = 0.0, **wrong: Any) -> float:
     """Where the mean of |x - mean|²/2 ends with exact negatives, against the mean of all data seen."""
-    energy, generator, seen = Gaussian((3,), mean=torch.full((3,), 5.0, dtype=torch.float64)), rng(64), []
+    energy, generator, seen = GaussianEnergy((3,), mean=torch.full((3,), 5.0, dtype=torch.float64)), rng(64), []
 
     def batch() -> Tensor:
         seen.append(CENTRE + normal(generator, BATCH, 3))
@@ -92,7 +92,7 @@ def mean_exact(*, shift: float = 0.0, **wrong: Any) -> float:
 
 def mean_short(steps: int, *, extra: int = 0, mle: bool = False, **wrong: Any) -> float:
     """Where the mean ends with K-step negatives: (1-s)^K START + (1 - (1-s)^K) mean = mean(data)."""
-    energy, generator = Gaussian((3,), mean=torch.full((3,), 5.0, dtype=torch.float64)), rng(65)
+    energy, generator = GaussianEnergy((3,), mean=torch.full((3,), 5.0, dtype=torch.float64)), rng(65)
     kept = (1 - RATE) ** steps
     sampler = Langevin(steps=steps, step_size=RATE, noise=NOISE)
     train(energy, sampler, Cloud(3, START), lambda: CENTRE + normal(generator, BATCH, 3), 1 / (1 - kept), **wrong)

@@ -9,7 +9,7 @@ from scipy import stats
 from torch import Generator, Tensor
 
 from ebmkit.inits.gaussian import Gaussian
-from ebmkit.inits.replay import Replay
+from ebmkit.inits.replay import ReplayBuffer
 from ebmkit.inits.uniform import Uniform
 from ebmkit.interfaces import InitDistribution
 from laws.law import Law, ks_z, mean_z, moments_z, rng
@@ -28,11 +28,11 @@ class Births(InitDistribution):
         return torch.arange(self.born - n, self.born, dtype=torch.float32).unsqueeze(1)
 
 
-class FixedShare(Replay):
+class FixedShare(ReplayBuffer):
     """Starts the same number anew in every draw."""
 
     def sample(self, n: int, rng: Generator) -> Tensor:
-        x = Replay.sample(self, n, rng)
+        x = ReplayBuffer.sample(self, n, rng)
         count = round(self.share * n)
         x[:count] = self._base().sample(count, rng)
         return x
@@ -41,29 +41,29 @@ class FixedShare(Replay):
         self.share, self.restart = self.restart, 0.0
 
 
-class AllOrNone(Replay):
+class AllOrNone(ReplayBuffer):
     """Starts all anew, or none."""
 
     def sample(self, n: int, rng: Generator) -> Tensor:
-        x = Replay.sample(self, n, rng)
+        x = ReplayBuffer.sample(self, n, rng)
         return self._base().sample(n, rng) if torch.rand((), generator=rng) < self.share else x
 
     def __post_init__(self) -> None:
         self.share, self.restart = self.restart, 0.0
 
 
-class Uneven(Replay):
+class Uneven(ReplayBuffer):
     """Draws early slots a little more often than late ones."""
 
     def sample(self, n: int, rng: Generator) -> Tensor:
-        Replay.sample(self, n, rng)
+        ReplayBuffer.sample(self, n, rng)
         assert self._bank is not None
         weights = torch.linspace(1.5, 0.5, self.size)
         self._slots = torch.multinomial(weights, n, generator=rng)
         return self._bank[self._slots]
 
 
-class WrongSlots(Replay):
+class WrongSlots(ReplayBuffer):
     """Writes chains back one slot beside their own."""
 
     def remember(self, x: Tensor) -> None:
@@ -84,7 +84,7 @@ def noise(name: str, low: float, high: float, /, **wrong: Any) -> float:
     return max(moments_z(x, mean, variance * eye), mean_z(neighbours), ks_z(x, law.cdf))
 
 
-def restarts(restart: float, *, kind: type[Replay] = Replay, real: float | None = None) -> float:
+def restarts(restart: float, *, kind: type[ReplayBuffer] = ReplayBuffer, real: float | None = None) -> float:
     """How many of a draw are new, against Binomial(batch, restart): its mean and its variance."""
     replay = kind((1,), size=SIZE, restart=restart if real is None else real, base=Births())
     generator = rng(52)
@@ -96,7 +96,7 @@ def restarts(restart: float, *, kind: type[Replay] = Replay, real: float | None 
     return float(torch.maximum(z.abs(), spread.abs()))
 
 
-def slots(*, kind: type[Replay] = Replay) -> float:
+def slots(*, kind: type[ReplayBuffer] = ReplayBuffer) -> float:
     """How often each slot is drawn, and how often two are drawn together, against chance without replacement."""
     replay, generator = kind((1,), size=10, restart=0.0, base=Births()), rng(53)
     drawn = torch.stack([replay.sample(4, generator).flatten().long() for _ in range(5 * DRAWS)])
@@ -105,7 +105,7 @@ def slots(*, kind: type[Replay] = Replay) -> float:
     return max(mean_z(there, 4 / 10), mean_z(pairs, 4 * 3 / (10 * 9)))
 
 
-def lineages(*, kind: type[Replay] = Replay, restart: float = 0.0) -> float:
+def lineages(*, kind: type[ReplayBuffer] = ReplayBuffer, restart: float = 0.0) -> float:
     """How many chains that stand still are not in their slots after 200 draws: exactly none."""
     replay, generator = kind((1,), size=SIZE, restart=restart, base=Births()), rng(54)
     for _ in range(200):
