@@ -9,7 +9,7 @@ import torch
 from ebmkit.data.handwritten import digits
 from ebmkit.data.examples import Examples
 from ebmkit.errors import UsageError
-from ebmkit.evaluation.measures import Measure, as_rows, called, evaluate, extract
+from ebmkit.evaluation.measures import Measure, as_rows, measure_name, evaluate, extract_features
 from ebmkit.features.digits import Digits
 from ebmkit.features.pixels import Pixels
 from ebmkit.evaluation.frechet import frechet_distance
@@ -94,7 +94,7 @@ def test_only_the_inception_features_give_an_fid(data):
     assert {"FID", "KID", "Inception score", "Precision (features=inception)"} <= names
     assert not {"FID", "KID", "Inception score"} & set(measured(data))
     for features in ("torchscript inception", "torchscript inception.pt", "digits", "Inception"):
-        assert called("Fréchet distance", features) == f"Fréchet distance (features={features})"
+        assert measure_name("Fréchet distance", features) == f"Fréchet distance (features={features})"
 
 
 def test_the_seed_chooses_the_halves_and_the_same_seed_the_same(data):
@@ -114,11 +114,11 @@ def test_n_out_of_range_is_refused_with_what_is_possible(data, n):
 
     with pytest.raises(UsageError) as refused:
         measured(data, sample=never, n=n)
-    assert str(refused.value) == f"n must be from 20 to 125, half of the data's 250 examples, not {n}"
+    assert str(refused.value) == f"n must be from 20 to 125, half of the 250 examples, not {n}"
 
 
 def test_too_little_data_is_refused():
-    with pytest.raises(UsageError, match=r"^the data has 39 examples: an evaluation needs at least 40$"):
+    with pytest.raises(UsageError, match=r"^the data have 39 examples, but an evaluation needs at least 40$"):
         measured(Examples(points(39, 0)), n=20)
     assert measured(Examples(points(40, 0)), n=20)
 
@@ -128,7 +128,7 @@ def test_too_few_for_a_frechet_distance_are_said_to_be_and_the_rest_is_measured(
     found = measured(data, Pixels(data), wide_points, wide_points, n=40)
     frechet = found["Fréchet distance (features=pixels)"]
     assert (frechet.value, frechet.real_against_real, frechet.noise_against_real) == (None, None, None)
-    assert frechet.note == "n=40 is too few for 40 features: take n of at least 41, or features of fewer numbers"
+    assert frechet.note == "n=40 is too few for 40 features; use n of at least 41, or features of fewer dimensions"
     assert all(one.value is not None for one in found.values() if one is not frechet)
 
 
@@ -146,7 +146,7 @@ def test_samples_that_are_not_finite_are_refused_and_counted(data, which):
         x[3:5] = math.nan
         return x
 
-    with pytest.raises(UsageError, match=rf"^2 of 100 in the {which}s? hold NaN or infinity"):
+    with pytest.raises(UsageError, match=rf"^2 of 100 in the {which}s? contain NaN or infinity"):
         measured(data, **{which: broken})
 
 
@@ -157,10 +157,10 @@ def test_samples_of_another_shape_are_refused(data):
 
 def test_features_are_found_in_chunks_and_their_width_is_checked():
     features, x = Doubled(), points(150, 0)
-    assert torch.equal(extract(features, x), 2 * x)
+    assert torch.equal(extract_features(features, x), 2 * x)
     assert features.sizes == [64, 64, 22]
-    with pytest.raises(ValueError, match=r"^features doubled gave \(150, 3\), expected \(150, 4\)$"):
-        extract(Doubled(d=4), x)
+    with pytest.raises(ValueError, match=r"^features doubled returned \(150, 3\), expected \(150, 4\)$"):
+        extract_features(Doubled(d=4), x)
 
 
 def test_graphs_of_samples_are_not_followed(data):

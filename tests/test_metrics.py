@@ -10,9 +10,9 @@ from torch import nn
 from ebmkit.data.handwritten import digits
 from ebmkit.data.examples import Examples
 from ebmkit.errors import UsageError
-from ebmkit.metrics import kernels
-from ebmkit.metrics import rows as rows_module
-from ebmkit.evaluation.frechet import Moments, frechet_distance, frechet_note
+from ebmkit.evaluation import kernels
+from ebmkit.evaluation import rows as rows_module
+from ebmkit.evaluation.frechet import MeanAndCovariance, frechet_distance, frechet_note
 from ebmkit.evaluation.kernels import diversity, energy_distance, kernel_distance, mmd
 from ebmkit.evaluation.neighbours import precision_recall
 from ebmkit.evaluation.rows import mean_over_pairs
@@ -54,10 +54,10 @@ class Identity(nn.Module):
 
 def test_moments_in_pieces_are_those_of_the_whole():
     x = 3 + normal(60, 5) * torch.arange(1.0, 6.0)
-    pieces = Moments(5)
+    pieces = MeanAndCovariance(5)
     for piece in x.tensor_split([1, 1, 20]):
-        pieces.merge(Moments.of(piece)) if len(piece) else pieces.merge(Moments(5))
-    updated = Moments(5)
+        pieces.merge(MeanAndCovariance.of(piece)) if len(piece) else pieces.merge(MeanAndCovariance(5))
+    updated = MeanAndCovariance(5)
     updated.update(x[:13])
     updated.update(x[13:])
     for moments in (pieces, updated):
@@ -68,7 +68,7 @@ def test_moments_in_pieces_are_those_of_the_whole():
 
 def test_moments_far_from_the_origin_keep_their_digits():
     x = normal(200, 3)
-    far = Moments(3)
+    far = MeanAndCovariance(3)
     for piece in (x + 1e6).split(20):
         far.update(piece)
     torch.testing.assert_close(far.covariance, torch.cov(x.T), rtol=1e-8, atol=1e-8)
@@ -85,7 +85,7 @@ def test_the_frechet_distance_is_symmetric_and_that_of_a_set_from_itself_is_noth
     x, y = normal(50, 6), normal(70, 6, 1) @ normal(6, 6, 2)
     assert frechet_distance(x, y) == pytest.approx(frechet_distance(y, x), rel=1e-9)
     assert 0 <= frechet_distance(x, x) < 1e-10
-    assert frechet_distance(Moments.of(x), Moments.of(y)) == frechet_distance(x, y)
+    assert frechet_distance(MeanAndCovariance.of(x), MeanAndCovariance.of(y)) == frechet_distance(x, y)
 
 
 def test_the_frechet_distance_is_that_of_the_matrix_root():
@@ -113,7 +113,7 @@ def test_too_few_rows_for_a_covariance_are_refused_and_one_more_is_not():
 def test_few_rows_have_a_note_and_many_have_none():
     assert frechet_note(24, 6) == ""
     assert (
-        frechet_note(23, 6) == "n=23 is near the number of features, 6: strongly biased upwards; take n of at least 24"
+        frechet_note(23, 6) == "n=23 is close to the number of features, 6: strongly biased upwards; use n of at least 24"
     )
 
 
@@ -265,7 +265,7 @@ def test_the_inception_score_is_the_number_of_classes_at_best_and_1_at_worst():
 
 @pytest.mark.parametrize("bad", [torch.full((4, 3), 0.5), torch.tensor([[1.5, -0.5]])], ids=["sum", "negative"])
 def test_what_is_no_probability_is_refused(bad):
-    with pytest.raises(UsageError, match=r"^probabilities must not be negative, and each row must add up to 1"):
+    with pytest.raises(UsageError, match=r"^probabilities must not be negative and each row must sum to 1; pass softmax"):
         inception_score(bad)
 
 
@@ -275,7 +275,7 @@ def test_the_reconstruction_error_is_the_mean_square_of_a_pixel():
     y[0, 0, 0, 0] = 2
     assert reconstruction_error(x, y) == 0.5
     assert reconstruction_error(x, x) == 0
-    with pytest.raises(UsageError, match=r"^x is of shape \(2, 1, 2, 2\) and its reconstruction \(2, 4\)$"):
+    with pytest.raises(UsageError, match=r"^x has shape \(2, 1, 2, 2\) and its reconstruction \(2, 4\); expected the same$"):
         reconstruction_error(x, y.flatten(1))
 
 
@@ -294,24 +294,24 @@ def test_diversity_is_1_for_the_data_and_scales_with_the_samples():
 def test_numbers_that_are_not_finite_are_refused_and_counted(metric, hole):
     x = normal(40)
     x[3, 0] = x[3, 1] = x[8, 2] = hole
-    with pytest.raises(UsageError, match=r"^2 of 40 in fake hold NaN or infinity: expected finite numbers$"):
+    with pytest.raises(UsageError, match=r"^2 of 40 in fake contain NaN or infinity; expected finite values$"):
         metric(normal(40), x)
-    with pytest.raises(UsageError, match=r"^2 of 40 in real hold"):
+    with pytest.raises(UsageError, match=r"^2 of 40 in real contain"):
         metric(x, normal(40))
 
 
 def test_scores_refuse_numbers_that_are_not_finite():
     x = torch.full((4, 2), 0.5)
     x[1, 1] = math.nan
-    with pytest.raises(UsageError, match=r"^1 of 4 in probabilities hold NaN"):
+    with pytest.raises(UsageError, match=r"^1 of 4 in probabilities contain NaN"):
         inception_score(x)
-    with pytest.raises(UsageError, match=r"^1 of 4 in reconstruction hold NaN"):
+    with pytest.raises(UsageError, match=r"^1 of 4 in reconstruction contain NaN"):
         reconstruction_error(torch.zeros(4, 2), x)
 
 
 @every_pair
 def test_sets_of_two_widths_are_refused(metric):
-    with pytest.raises(UsageError, match=r"^real has 4 .* and fake 3: expected the same$"):
+    with pytest.raises(UsageError, match=r"^real has 4 .* and fake 3; expected the same number$"):
         metric(normal(40), normal(40, 3))
 
 

@@ -16,20 +16,18 @@ import torch
 from PIL import Image
 from torch import Generator
 
-from ebmkit.watchers import watch
+from ebmkit.watchers import write_metrics, write_report
 from ebmkit.acceleration.accelerated import Accelerated
-from ebmkit.evaluation.analysis import neighbours
+from ebmkit.evaluation.nearest import nearest_examples
 from ebmkit.data.examples import Examples
 from ebmkit.energies.mlp import MLP
 from ebmkit.errors import UsageError
 from ebmkit.inits.replay import Replay
 from ebmkit.inits.uniform import Uniform
 from ebmkit.pictures import grid
-from ebmkit.report import figures, measured
-from ebmkit.watchers import report as watcher
-from ebmkit.report.page import SECTIONS, write
-from ebmkit.report.subject import some
-from ebmkit.watchers.report import report
+from ebmkit.report import figures, value_sections
+from ebmkit.report.context import ReportContext, random_examples
+from ebmkit.report.page import SECTIONS, write_page
 from ebmkit.samplers.langevin import Langevin
 from ebmkit.shortrun import ShortRun
 from ebmkit.testing.kit import Subject
@@ -94,7 +92,7 @@ class Page(HTMLParser):
 
     @property
     def left_out(self):
-        return {title: " ".join(text.split()) for title, text in self.sections.items() if "Left out" in text}
+        return {title: " ".join(text.split()) for title, text in self.sections.items() if "Omitted" in text}
 
     def pictures(self, title):
         """The pictures of a section, with their alternative texts."""
@@ -108,7 +106,7 @@ def prepared(folder, lines=30):
     folder.mkdir(exist_ok=True)
     names = ("gap", "loss", "real_energy", "fake_energy", "gradient_norm", "start_gradient", "end_gradient")
     values = torch.rand(lines, len(names) + 1, generator=rng()).tolist()
-    rows = [{"step": n + 1, **dict(zip((*names, "displacement"), row, strict=True))} for n, row in enumerate(values)]
+    rows = [{"update": n + 1, **dict(zip((*names, "displacement"), row, strict=True))} for n, row in enumerate(values)]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "config.toml").write_text('[energy]\nuse = "mlp"\n')
     (folder / "env.json").write_text(json.dumps({"versions": {"torch": "9.8.7"}, "command": ["here"]}))
@@ -116,7 +114,7 @@ def prepared(folder, lines=30):
 
 
 def page(folder, short=None, data=None, **settings):
-    path = write(short or model(), data or examples(), folder, **SMALL | settings)
+    path = write_page(short or model(), data or examples(), folder, **SMALL | settings)
     return Page(path.read_text(encoding="utf-8"))
 
 
@@ -181,7 +179,7 @@ def test_samples_stand_beside_real_examples(whole):
     short, rng_ = model(), rng()
     expected = torch.cat([short.sampler.sample(short.energy, short.init.sample(4, rng_), rng_) for _ in range(2)])
     assert np.array_equal(fake, np.asarray(grid(expected, 8)))
-    assert np.array_equal(real, np.asarray(grid(some(examples(), 8), 8)))
+    assert np.array_equal(real, np.asarray(grid(random_examples(examples(), 8), 8)))
     assert "Real" in real_alt
     assert "Samples" in alt
 
@@ -197,30 +195,30 @@ def test_the_strip_goes_from_the_start_to_the_end_of_the_same_chains(whole):
 def test_the_nearest_examples_stand_beside_their_samples(whole):
     shown = whole.pictures("Nearest training examples")
     x = model().sample(8, rng(), batch=4)[:3]
-    near = neighbours(x, examples(), count=4)
+    near = nearest_examples(x, examples(), count=4)
     expected = [x, *(examples().fetch(near.indices[:, n]) for n in range(4))]
     assert all(np.array_equal(a[1], np.asarray(grid(b, 1))) for a, b in zip(shown, expected, strict=True))
-    own = neighbours(examples().fetch(torch.arange(50)), examples(), count=2).distance[:, 1]
+    own = nearest_examples(examples().fetch(torch.arange(50)), examples(), count=2).distance[:, 1]
     said = re.search(
-        r"median over the rows: ([\d.]+); .*other: ([\d.]+)\.", whole.sections["Nearest training examples"]
+        r"to the nearest example: ([\d.]+); .*nearest other one: ([\d.]+)\.", whole.sections["Nearest training examples"]
     )
     assert float(said[1]) == pytest.approx(float(near.distance[:, 0].median()), rel=0.01)
     assert own.min() - 0.01 < float(said[2]) < own.max() + 0.01
 
 
 @pytest.mark.usefixtures("no_plots")
-def test_reconstructions_are_of_held_out_examples_where_there_are_some(tmp_path):
+def test_reconstructions_are_of_held_out_examples_where_there_are_random_examples(tmp_path):
     other = examples(seed=3)
     found = page(prepared(tmp_path / "a"), held_out=other)
-    assert np.array_equal(found.pictures("Reconstruction")[0][1], np.asarray(grid(some(other, 3), 1)))
+    assert np.array_equal(found.pictures("Reconstruction")[0][1], np.asarray(grid(random_examples(other, 3), 1)))
     assert "given held-out example" in found.sections["Reconstruction"]
 
 
 def test_reconstructions_go_from_the_first_guess_to_the_last(whole):
     assert [alt.partition(":")[0] for alt, _ in whole.pictures("Reconstruction")] == ["given", "t=0", "t=3"]
-    assert np.array_equal(whole.pictures("Reconstruction")[0][1], np.asarray(grid(some(examples(), 3), 1)))
-    found = model().reconstruct(some(examples(), 3), rng(), updates=3)
-    assert f"after 3 updates: {float(found.error[-1].mean()):.4g}, from" in whole.sections["Reconstruction"]
+    assert np.array_equal(whole.pictures("Reconstruction")[0][1], np.asarray(grid(random_examples(examples(), 3), 1)))
+    found = model().reconstruct(random_examples(examples(), 3), rng(), updates=3)
+    assert f"after 3 updates: {float(found.error[-1].mean()):.4g}, at first" in whole.sections["Reconstruction"]
     assert "given training example" in whole.sections["Reconstruction"]
 
 
@@ -235,7 +233,7 @@ def test_each_row_of_an_interpolation_goes_from_one_start_to_another(whole):
 
 def test_long_chains_are_shown_at_multiples_of_the_length(whole):
     assert [alt.partition(":")[0] for alt, _ in whole.pictures("Long chains")] == ["k=0", "k=8", "k=16", "k=40", "k=80"]
-    assert "The model is the chain at K = 8; here it runs on to 80" in whole.sections["Long chains"]
+    assert "The model is the chain at K = 8; here it continues to 80" in whole.sections["Long chains"]
     assert "split R-hat" in whole.sections["Long chains"]
 
 
@@ -266,9 +264,9 @@ def test_a_folder_without_figures_or_texts_leaves_these_sections_out_with_the_re
     reasons = page(tmp_path).left_out
     assert set(reasons) == {"Measures", "Training", "Configuration", "Provenance"}
     assert "metrics.jsonl: No such file" in reasons["Training"]
-    assert reasons["Configuration"] == "Left out. config.toml cannot be read: No such file or directory."
+    assert reasons["Configuration"] == "Omitted. config.toml cannot be read: No such file or directory."
     assert "env.json" in reasons["Provenance"]
-    assert "No evaluation measures were given" in reasons["Measures"]
+    assert "No evaluation measures were passed" in reasons["Measures"]
 
 
 @pytest.mark.parametrize("text", ["[]", "{", "{}", '{"versions": 3}'])
@@ -304,8 +302,8 @@ def test_cheap_pages_do_not_run_what_takes_long(tmp_path, monkeypatch):
     for name in ("reconstruct", "interpolate", "long_run"):
         monkeypatch.setattr(ShortRun, name, lambda *given, **settings: pytest.fail("this takes long"))
     left = page(prepared(tmp_path / "a"), full=False, scores={"x": 1}).left_out
-    assert set(left) == {section.title for section in SECTIONS if not section.cheap}
-    assert all("while the run goes on" in reason for reason in left.values())
+    assert set(left) == {section.title for section in SECTIONS if not section.fast}
+    assert all("while the run is in progress" in reason for reason in left.values())
 
 
 @pytest.mark.usefixtures("no_plots")
@@ -324,7 +322,7 @@ def test_a_model_that_has_diverged_still_has_a_page(tmp_path):
     with torch.no_grad():
         short.energy.layers[0].weight.fill_(math.nan)
     place = prepared(tmp_path / "a")
-    (place / "metrics.jsonl").write_text('{"step": 1, "gap": 1}\n{"step": 2, "gap": null, "real_energy": null}\n')
+    (place / "metrics.jsonl").write_text('{"update": 1, "gap": 1}\n{"update": 2, "gap": null, "real_energy": null}\n')
     left = page(place, short, scores={"x": 1}).left_out
     assert "has diverged" in left["Energies"]
     assert "Training" not in left
@@ -355,9 +353,9 @@ def test_a_report_changes_nothing_and_is_the_same_twice(tmp_path):
 def test_a_page_goes_where_it_is_asked_to_and_leaves_nothing_beside(tmp_path):
     place = prepared(tmp_path / "a")
     there = sorted(file.name for file in place.iterdir())
-    assert write(model(), examples(), place, path=tmp_path / "b.html", full=False, **SMALL) == tmp_path / "b.html"
+    assert write_page(model(), examples(), place, path=tmp_path / "b.html", full=False, **SMALL) == tmp_path / "b.html"
     assert sorted(file.name for file in place.iterdir()) == there
-    assert write(model(), examples(), place, full=False, **SMALL) == place / "report.html"
+    assert write_page(model(), examples(), place, full=False, **SMALL) == place / "report.html"
     assert sorted(file.name for file in place.iterdir()) == sorted([*there, "report.html"])
 
 
@@ -379,8 +377,8 @@ def test_numbers_out_of_range_are_refused(tmp_path, given, message):
 
 @pytest.mark.usefixtures("no_plots")
 def test_a_file_that_cannot_be_written_is_refused_in_one_line(tmp_path):
-    with pytest.raises(UsageError, match=r"^cannot write .*absent/r\.html: No such file or directory"):
-        page(tmp_path, path=tmp_path / "absent" / "r.html", full=False)
+    with pytest.raises(UsageError, match=r"^cannot write .*absent/deep/r\.html: No such file or directory"):
+        page(tmp_path, path=tmp_path / "absent" / "deep" / "r.html", full=False)
 
 
 def test_a_long_curve_is_thinned_to_means_within_a_band_and_a_short_one_is_not():
@@ -412,22 +410,20 @@ def test_a_loss_that_is_the_gap_is_drawn_once(tmp_path):
 
 def drawn_names(folder, past):
     """What the legend of the curves of a history names."""
-    rows = [{"step": n, **{key: float(values[n]) for key, values in past.items()}} for n in range(5)]
+    rows = [{"update": n, **{key: float(values[n]) for key, values in past.items()}} for n in range(5)]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    html = measured.training(subject(folder))
+    html = value_sections.training(context(folder))
     return {name for name in ("gap", "loss") if f">{name}</text>" in html}
 
 
-def subject(folder):
-    from ebmkit.report.subject import Subject as About
-
-    return About(model(), examples(), None, folder, torch.device("cpu"))
+def context(folder):
+    return ReportContext(model(), examples(), None, folder, torch.device("cpu"))
 
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
 @pytest.mark.usefixtures("no_plots")
 def test_the_watcher_conforms(check):
-    check(Subject("watcher", report, {"every": 3, "count": 4, "chains": 2, "updates": 2}))
+    check(Subject("watcher", write_report, {"every": 3, "count": 4, "chains": 2, "reconstruction_updates": 2}))
 
 
 def trainer():
@@ -436,16 +432,13 @@ def trainer():
     return Trainer(short.energy, short.sampler, short.init, optimizer, rng(), average=0.5)
 
 
-def watched(folder, iterations, **settings):
+def watched(folder, training, iterations, **settings):
     """A run of some updates with its figures and its reports."""
-    training, data = trainer(), examples()
-    updates = (training.step(data.fetch(torch.arange(6))) for _ in range(iterations))
-    logged = watch.metrics(updates, training, folder)
-    settings = {"count": 4, "chains": 2, "updates": 1} | settings
-    assert len(list(report(logged, training, folder, data, iterations, **settings))) == iterations
-    return training
-
-
+    data = examples()
+    updates = (training.update(data.fetch(torch.arange(6))) for _ in range(iterations))
+    logged = write_metrics(updates, training, folder)
+    settings = {"count": 4, "chains": 2, "reconstruction_updates": 1} | settings
+    assert len(list(write_report(logged, training, folder, data, iterations, **settings))) == iterations
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
@@ -460,13 +453,17 @@ def watched(folder, iterations, **settings):
 )
 def test_the_watcher_writes_at_each_nth_update_and_all_at_the_end(tmp_path, monkeypatch, settings, expected):
     written = []
-    monkeypatch.setattr(watcher, "page", lambda trainer, *given: written.append((trainer.index, given[3])))
-    watched(tmp_path, **{"iterations": 5} | settings)
+    monkeypatch.setattr(
+        "ebmkit.watchers.report.write_page",
+        lambda *given, full, **_: written.append((training.index, full)),
+    )
+    watched(tmp_path, training := trainer(), **{"iterations": 5} | settings)
     assert written == expected
 
 
 def test_the_watcher_shows_the_averaged_model_and_the_last_figures(tmp_path):
-    training = watched(tmp_path, 4, every=4, full="never")
+    training = trainer()
+    watched(tmp_path, training, 4, every=4, full="never")
     found = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert "Training" not in found.left_out
     short = ShortRun(training.model, training.sampler, training.init)
@@ -476,6 +473,6 @@ def test_the_watcher_shows_the_averaged_model_and_the_last_figures(tmp_path):
 
 
 def test_the_watcher_refuses_settings_at_once(tmp_path):
-    for given in ({"every": -1}, {"count": 1}, {"chains": 0}, {"chains": 65}, {"updates": 0}):
+    for given in ({"every": -1}, {"count": 1}, {"chains": 0}, {"chains": 65}, {"reconstruction_updates": 0}):
         with pytest.raises(UsageError, match=next(iter(given))):
-            report(iter(()), trainer(), tmp_path, examples(), 5, **given)
+            write_report(iter(()), trainer(), tmp_path, examples(), 5, **given)

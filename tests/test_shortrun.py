@@ -106,7 +106,7 @@ def test_a_trajectory_holds_the_steps_asked_for_and_the_start():
 
 
 def test_a_step_that_the_chain_does_not_have_is_refused():
-    with pytest.raises(UsageError, match=r"^the chain has 6 steps and no step 7; ask for 0 to 6$"):
+    with pytest.raises(UsageError, match=r"^the chain has 6 steps and no step 7; use steps from 0 to 6$"):
         model().trajectory(3, rng(), at=(0, 7))
 
 

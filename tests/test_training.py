@@ -16,10 +16,12 @@ from ebmkit.errors import UsageError
 from ebmkit.inits.replay import Replay
 from ebmkit.inits.uniform import Uniform
 from ebmkit.interfaces import EnergyFn, InitDistribution, Sampler, State
-from ebmkit.config.train_settings import Train
+from ebmkit.config.train_settings import TrainSettings
 from ebmkit.samplers.hmc import HMC
 from ebmkit.samplers.langevin import Langevin
-from ebmkit.methods.maximum_likelihood import Update, Trainer, follow, linear, norms
+from ebmkit.methods.chains import follow, norms
+from ebmkit.methods.maximum_likelihood import Trainer, Update
+from ebmkit.methods.schedules import linear
 
 SHAPE = (3,)
 CENTRE = torch.tensor([0.7, -1.2, 0.4], dtype=torch.float64)
@@ -84,7 +86,7 @@ def real(index: int, n: int = 8) -> Tensor:
 
 def test_the_parameter_gradient_is_the_difference_of_the_means():
     training, batch = trainer(well(0.3)), data(50)
-    step = training.step(batch)
+    step = training.update(batch)
     expected = step.fake.mean(0) - batch.mean(0)
     gradient = training.energy.mean.grad
     torch.testing.assert_close(gradient, expected, rtol=0, atol=1e-6)
@@ -95,7 +97,7 @@ def test_the_parameter_gradient_is_the_difference_of_the_means():
 def test_a_step_reports_what_it_saw_before_the_update():
     training, batch = trainer(well(0.3)), data(50)
     before = copy.deepcopy(training.energy)
-    step = training.step(batch)
+    step = training.update(batch)
     torch.testing.assert_close(step.real_energy, before(batch).detach())
     torch.testing.assert_close(step.fake_energy, before(step.fake).detach())
     torch.testing.assert_close(step.loss, step.real_energy.mean() - step.fake_energy.mean())
@@ -108,14 +110,14 @@ def test_a_plain_module_that_gives_a_column_trains_as_one_that_gives_a_vector():
     column = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1)).double()
     vector = nn.Sequential(*copy.deepcopy(column), nn.Flatten(0))
     sampler = Langevin(steps=3, step_size=0.1, noise=0.1)
-    one, other = trainer(column, sampler).step(data(9)), trainer(vector, sampler).step(data(9))
+    one, other = trainer(column, sampler).update(data(9)), trainer(vector, sampler).update(data(9))
     assert one.real_energy.shape == (9,)
     assert torch.equal(one.loss, other.loss)
     assert all(torch.equal(a, b) for a, b in zip(column.parameters(), vector.parameters(), strict=True))
 
 
 def test_the_energy_penalty_is_its_weight_times_the_mean_squares():
-    step = trainer(well(), energy_l2=0.25).step(data(20))
+    step = trainer(well(), energy_l2=0.25).update(data(20))
     gap = step.real_energy.mean() - step.fake_energy.mean()
     penalty = (step.real_energy**2 + step.fake_energy**2).mean()
     torch.testing.assert_close(step.loss, gap + 0.25 * penalty)
@@ -124,8 +126,8 @@ def test_the_energy_penalty_is_its_weight_times_the_mean_squares():
 def test_the_energy_penalty_pulls_on_the_parameters():
     plain, penalised = trainer(well(3.0)), trainer(well(3.0), energy_l2=0.25)
     batch = data(20)
-    fake = plain.step(batch).fake
-    penalised.step(batch)
+    fake = plain.update(batch).fake
+    penalised.update(batch)
     mean = torch.full(SHAPE, 3.0, dtype=torch.float64, requires_grad=True)
     energies = [((x - mean) ** 2).sum(1) / 2 for x in (batch, fake)]
     (extra,) = torch.autograd.grad(0.25 * sum((e**2).mean() for e in energies), mean)
@@ -135,17 +137,17 @@ def test_the_energy_penalty_pulls_on_the_parameters():
 def test_the_gradient_is_clipped_but_its_norm_reported_as_it_was():
     free, bounded = trainer(well(8.0)), trainer(well(8.0), gradient_clip=0.5)
     batch = data(20)
-    norm = free.step(batch).gradient_norm
+    norm = free.update(batch).gradient_norm
     assert norm > 5
-    assert torch.equal(bounded.step(batch).gradient_norm, norm)
+    assert torch.equal(bounded.update(batch).gradient_norm, norm)
     torch.testing.assert_close(bounded.energy.mean.grad.norm().item(), 0.5, rtol=1e-5, atol=0)
     torch.testing.assert_close((bounded.energy.mean.detach() - 8.0).norm().item(), 0.05, rtol=1e-5, atol=0)
 
 
 def test_a_small_gradient_is_not_clipped():
     free, bounded = trainer(well(8.0)), trainer(well(8.0), gradient_clip=1e3)
-    free.step(data(20))
-    bounded.step(data(20))
+    free.update(data(20))
+    bounded.update(data(20))
     assert torch.equal(free.energy.mean, bounded.energy.mean)
 
 
@@ -153,7 +155,7 @@ def test_the_average_is_the_moving_average_of_the_weights():
     training = small(average=0.8)
     expected: list[Tensor] = []
     for index in range(5):
-        training.step(real(index))
+        training.update(real(index))
         now = [parameter.detach().clone() for parameter in training.energy.parameters()]
         expected = [0.8 * a + 0.2 * b for a, b in zip(expected, now, strict=True)] if index else now
     averaged = list(training.model.parameters())
@@ -170,7 +172,7 @@ def test_without_an_average_the_model_is_the_energy_itself():
 def test_an_average_changes_nothing_in_training():
     plain, averaged = small(), small(average=0.9)
     for index in range(3):
-        assert torch.equal(plain.step(real(index)).loss, averaged.step(real(index)).loss)
+        assert torch.equal(plain.update(real(index)).loss, averaged.update(real(index)).loss)
 
 
 def test_the_linear_schedule_is_flat_then_falls_to_zero_after_the_last_update():
@@ -185,18 +187,18 @@ def test_a_run_that_ends_before_the_schedule_falls_stays_at_full_height():
 
 @pytest.mark.parametrize(("kind", "factors"), [("constant", [1, 1, 1, 1]), ("linear", [1, 1, 2 / 3, 1 / 3])])
 def test_the_schedule_scales_the_learning_rate_by_the_updates_index(kind, factors):
-    schedule = Train(iterations=4, schedule_from=2).schedule(kind)
+    schedule = TrainSettings(iterations=4, schedule_from=2).schedule(kind)
     training = trainer(well(4.0), lr=0.1, schedule=schedule)
     for index, factor in enumerate(factors):
         before = training.energy.mean.detach().clone()
-        training.step(data(20, seed=index))
+        training.update(data(20, seed=index))
         moved = before - 0.1 * factor * training.energy.mean.grad
         torch.testing.assert_close(training.energy.mean.detach(), moved)
 
 
 def test_the_init_is_told_where_the_chains_ended():
     training = trainer(well())
-    steps = [training.step(data(6, seed=index)) for index in range(3)]
+    steps = [training.update(data(6, seed=index)) for index in range(3)]
     assert [end.shape for end in training.init.ends] == [(6, 3)] * 3
     assert all(end is step.fake for end, step in zip(training.init.ends, steps, strict=True))
 
@@ -220,7 +222,7 @@ class Mixed(nn.Module):
 
 def test_chains_see_evaluation_mode_and_the_update_training_mode():
     energy = Mixed()
-    trainer(energy, Langevin(steps=3)).step(data(4))
+    trainer(energy, Langevin(steps=3)).update(data(4))
     assert energy.modes == [False] * 3 + [True] * 2
     assert all(module.training for module in energy.modules())
     assert energy.layers[1].num_batches_tracked == 2
@@ -229,7 +231,7 @@ def test_chains_see_evaluation_mode_and_the_update_training_mode():
 def test_frozen_parameters_stay_frozen_and_unchanged():
     energy = Mixed()
     before = copy.deepcopy(energy.layers[0])
-    trainer(energy, Langevin(steps=3)).step(data(4))
+    trainer(energy, Langevin(steps=3)).update(data(4))
     assert [parameter.requires_grad for parameter in energy.parameters()] == [False] * 2 + [True] * 4
     assert energy.layers[0].weight.grad is None
     assert torch.equal(energy.layers[0].weight, before.weight)
@@ -243,7 +245,7 @@ def test_an_energy_that_raises_in_mid_chain_leaves_everything_as_it_was():
     before = copy.deepcopy(energy.state_dict())
     training = trainer(energy, Langevin(steps=3))
     with pytest.raises(RuntimeError, match="on purpose"):
-        training.step(data(4))
+        training.update(data(4))
     assert [module.training for module in energy.modules()] == modes
     assert all(torch.equal(value, before[key]) for key, value in energy.state_dict().items())
     assert training.index == 0
@@ -255,7 +257,7 @@ def test_chains_leave_no_gradient_on_the_parameters_and_the_batch_alone():
     training.chains(8)
     assert all(parameter.grad is None for parameter in training.energy.parameters())
     kept = batch.clone()
-    training.step(batch)
+    training.update(batch)
     assert torch.equal(batch, kept)
     assert not batch.requires_grad
 
@@ -358,15 +360,15 @@ def test_a_trainer_taken_up_from_its_state_goes_on_bitwise():
     schedule = linear(10, 2)
     straight = small(average=0.9, schedule=schedule)
     for index in range(4):
-        straight.step(real(index))
+        straight.update(real(index))
     state = copied(straight.state_dict())
     assert set(state) == {"index", "energy", "average", "optimizer", "init", "rng"}
     resumed = small(average=0.9, schedule=schedule)
-    resumed.step(real(50))
+    resumed.update(real(50))
     resumed.load_state_dict(state)
     assert same(resumed.state_dict(), straight.state_dict())
     for index in range(4, 7):
-        assert same_steps(straight.step(real(index)), resumed.step(real(index)))
+        assert same_steps(straight.update(real(index)), resumed.update(real(index)))
     assert same(resumed.state_dict(), straight.state_dict())
 
 
@@ -374,13 +376,13 @@ def test_a_trainer_taken_up_from_its_state_goes_on_bitwise():
 def test_every_part_of_the_state_is_needed(left_out):
     straight = small(average=0.9)
     for index in range(3):
-        straight.step(real(index))
+        straight.update(real(index))
     resumed = small(average=0.9)
-    resumed.step(real(50))
+    resumed.update(real(50))
     resumed.load_state_dict(copied({**straight.state_dict(), left_out: resumed.state_dict()[left_out]}))
     for index in range(3, 5):
-        straight.step(real(index))
-        resumed.step(real(index))
+        straight.update(real(index))
+        resumed.update(real(index))
     assert not same(resumed.state_dict(), straight.state_dict())
 
 
@@ -398,7 +400,7 @@ def test_settings_out_of_range_are_refused(wrong):
 )
 def test_settings_of_the_loop_out_of_range_are_refused(wrong):
     with pytest.raises(UsageError, match=next(iter(wrong))):
-        Train(**wrong)
+        TrainSettings(**wrong)
 
 
 def test_the_chains_see_what_accelerate_makes_of_the_energy():
@@ -410,7 +412,7 @@ def test_the_chains_see_what_accelerate_makes_of_the_energy():
 
     sampler = Langevin(steps=1, step_size=0.25, noise=0)
     plain, doubled = trainer(well(), sampler), trainer(well(), sampler, accelerate=accelerate)
-    slow, fast = plain.step(data(4)), doubled.step(data(4))
+    slow, fast = plain.update(data(4)), doubled.update(data(4))
     assert seen == [doubled.energy]
     torch.testing.assert_close(fast.fake / 0.5, slow.fake / 0.75)
     torch.testing.assert_close(fast.real_energy, slow.real_energy)
@@ -420,4 +422,4 @@ def test_uniform_starts_are_drawn_from_the_trainers_own_stream():
     energy = network()
     sampler = Langevin(steps=1, step_size=1e-12, noise=0)
     training = Trainer(energy, sampler, Uniform(SHAPE), torch.optim.SGD(energy.parameters(), lr=0.1), rng(3))
-    torch.testing.assert_close(training.step(real(0)).fake, Uniform(SHAPE).sample(8, rng(3)))
+    torch.testing.assert_close(training.update(real(0)).fake, Uniform(SHAPE).sample(8, rng(3)))

@@ -12,12 +12,16 @@ import torch
 from PIL import Image
 from torch import Generator, nn
 
-from ebmkit.watchers import watch
+from ebmkit.files import replacing
+from ebmkit.pictures import beside, grid
+from ebmkit.shortrun import ShortRun
+from ebmkit.watchers import draw_pictures, scalars_of, stop_if_diverged, write_checkpoints, write_metrics
 from ebmkit.data.examples import Examples
 from ebmkit.energies.mlp import MLP
 from ebmkit.errors import Diverged, UsageError
-from ebmkit.runs.isolation import guarded
+from ebmkit.runs.isolation import isolated
 from ebmkit.inits.replay import Replay
+from ebmkit.inits.uniform import Uniform
 from ebmkit.samplers.hmc import HMC
 from ebmkit.samplers.langevin import Langevin
 from ebmkit.methods.maximum_likelihood import Update, Trainer
@@ -43,7 +47,7 @@ def examples(shape: tuple[int, ...] = SHAPE) -> Examples:
 def updates(training: Trainer, count: int, shape: tuple[int, ...] = SHAPE) -> Iterator[Update]:
     source = examples(shape)
     for index in range(training.index, training.index + count):
-        yield training.step(source.fetch(torch.arange(index, index + 8)))
+        yield training.update(source.fetch(torch.arange(index, index + 8)))
 
 
 def made_up(index: int, **changes: Any) -> Update:
@@ -69,18 +73,24 @@ def saved(folder: Path) -> dict[str, Any]:
     return state
 
 
+def store(folder: Path, state: Any) -> None:
+    """Write a checkpoint as a run does."""
+    with replacing(folder / "checkpoint.pt") as new:
+        torch.save(state, new)
+
+
 def keeping(steps: Iterator[Update], training: Trainer, folder: Path, **settings: Any) -> Iterator[Update]:
-    return watch.checkpoints(steps, training, folder, training.state_dict, **settings)
+    return write_checkpoints(steps, training, lambda: store(folder, training.state_dict()), **settings)
 
 
 WATCHERS: dict[str, Callable[[Iterator[Update], Trainer, Path], Iterator[Update]]] = {
-    "divergence": lambda steps, _, __: watch.divergence(steps),
-    "metrics": watch.metrics,
+    "divergence": lambda steps, _, __: stop_if_diverged(steps),
+    "metrics": write_metrics,
     "checkpoints": lambda steps, training, folder: keeping(steps, training, folder, every=2),
-    "pictures": lambda steps, training, folder: watch.pictures(
+    "pictures": lambda steps, training, folder: draw_pictures(
         steps, training, folder, examples(), 5, every=2, count=4, chains=2
     ),
-    "guarded": lambda steps, _, __: guarded(lambda inner: (step for step in inner), steps, pytest.fail),
+    "isolated": lambda steps, _, __: isolated(lambda inner: (step for step in inner), steps, pytest.fail),
 }
 
 
@@ -104,7 +114,7 @@ def test_a_watcher_asks_for_no_step_before_it_is_asked(name, tmp_path):
 
 
 def test_measures_are_means_by_name():
-    assert watch.measures(made_up(1)) == {
+    assert scalars_of(made_up(1)) == {
         "loss": 0.5,
         "gap": 1.5,
         "real_energy": 2.0,
@@ -116,39 +126,39 @@ def test_measures_are_means_by_name():
 
 def test_metrics_are_a_line_for_each_step(tmp_path):
     training = trainer()
-    steps = list(watch.metrics(updates(training, 3), training, tmp_path))
+    steps = list(write_metrics(updates(training, 3), training, tmp_path))
     for line, step in zip(lines(tmp_path), steps, strict=True):
-        assert line["step"] == step.index
-        assert {key: line[key] for key in watch.scalars(step)} == watch.scalars(step)
+        assert line["update"] == step.index
+        assert {key: line[key] for key in scalars_of(step)} == scalars_of(step)
         assert line["noise_size"] == pytest.approx(0.01 * math.sqrt(64))
-        assert line["seconds_per_step"] > 0
+        assert line["seconds_per_update"] > 0
         assert {"gap", "start_gradient", "end_gradient", "displacement", "gradient_norm"} <= set(line)
 
 
 def test_metrics_of_hmc_hold_the_acceptance(tmp_path):
     training = trainer(HMC(steps=2, leapfrog=2))
-    list(watch.metrics(updates(training, 2), training, tmp_path))
+    list(write_metrics(updates(training, 2), training, tmp_path))
     assert all(0 <= line["accepted"] <= 1 and line["nonfinite"] == 0 for line in lines(tmp_path))
     assert "noise_size" not in lines(tmp_path)[0]
 
 
 @pytest.mark.parametrize(("every", "indices"), [(0, []), (1, [1, 2, 3, 4, 5]), (2, [2, 4])])
 def test_metrics_are_written_at_each_nth_step(every, indices, tmp_path):
-    list(watch.metrics(map(made_up, range(1, 6)), trainer(), tmp_path, every=every))
-    assert [line["step"] for line in lines(tmp_path)] == indices
+    list(write_metrics(map(made_up, range(1, 6)), trainer(), tmp_path, every=every))
+    assert [line["update"] for line in lines(tmp_path)] == indices
 
 
 def test_metrics_are_on_disk_as_soon_as_their_step_is_out(tmp_path):
-    steps = watch.metrics(map(made_up, range(1, 6)), trainer(), tmp_path)
+    steps = write_metrics(map(made_up, range(1, 6)), trainer(), tmp_path)
     for index in (1, 2):
         next(steps)
         assert len(lines(tmp_path)) == index
 
 
 def test_metrics_are_appended(tmp_path):
-    list(watch.metrics(map(made_up, [1, 2]), trainer(), tmp_path))
-    list(watch.metrics(map(made_up, [3]), trainer(), tmp_path))
-    assert [line["step"] for line in lines(tmp_path)] == [1, 2, 3]
+    list(write_metrics(map(made_up, [1, 2]), trainer(), tmp_path))
+    list(write_metrics(map(made_up, [3]), trainer(), tmp_path))
+    assert [line["update"] for line in lines(tmp_path)] == [1, 2, 3]
 
 
 BROKEN = [
@@ -163,12 +173,12 @@ BROKEN = [
 @pytest.mark.parametrize("change", BROKEN, ids=lambda change: next(iter(change)))
 def test_divergence_stops_at_its_step_and_says_what_to_try(change):
     seen = []
-    steps = watch.divergence(made_up(index, **(change if index == 3 else {})) for index in range(1, 6))
+    steps = stop_if_diverged(made_up(index, **(change if index == 3 else {})) for index in range(1, 6))
     with pytest.raises(Diverged) as raised:
         seen.extend(step.index for step in steps)
     assert seen == [1, 2]
     message = str(raised.value)
-    assert "diverged at step 3" in message
+    assert "diverged at update 3" in message
     name, values = next(iter(change.items()))
     assert (next(iter(values)) if name == "chain" else name) in message or "gap" in message
     for remedy in ("optimizer.lr", "sampler.steps", "train.data_noise", "train.energy_l2"):
@@ -178,13 +188,13 @@ def test_divergence_stops_at_its_step_and_says_what_to_try(change):
 
 def test_large_figures_that_are_no_energies_pass():
     step = made_up(1, gradient_norm=torch.tensor(1e12), loss=torch.tensor(-1e12))
-    assert list(watch.divergence(iter([step]))) == [step]
+    assert list(stop_if_diverged(iter([step]))) == [step]
 
 
 @pytest.mark.parametrize(("every", "seen"), [(0, 5), (2, 3), (3, 2), (5, 4)])
 def test_divergence_looks_at_each_nth_step(every, seen):
     out = []
-    steps = watch.divergence(
+    steps = stop_if_diverged(
         (made_up(index, loss=torch.tensor(math.nan)) if index > 2 else made_up(index) for index in range(1, 6)),
         every=every,
     )
@@ -197,9 +207,9 @@ def test_divergence_looks_at_each_nth_step(every, seen):
 
 
 def test_the_limit_of_divergence_can_be_set():
-    assert list(watch.divergence(iter([made_up(1)]), limit=3.0))
+    assert list(stop_if_diverged(iter([made_up(1)]), limit=3.0))
     with pytest.raises(Diverged, match="real_energy is 2"):
-        list(watch.divergence(iter([made_up(1)]), limit=1.9))
+        list(stop_if_diverged(iter([made_up(1)]), limit=1.9))
 
 
 def test_a_checkpoint_is_written_at_the_first_step_at_each_nth_and_at_the_end(tmp_path):
@@ -234,7 +244,7 @@ def test_an_exception_in_the_loop_does_not_save(tmp_path):
 
     def failing() -> Iterator[Update]:
         yield from updates(training, 2)
-        training.step(examples().fetch(torch.arange(8)))
+        training.update(examples().fetch(torch.arange(8)))
         raise RuntimeError("on purpose")
 
     with pytest.raises(RuntimeError, match="on purpose"):
@@ -264,16 +274,16 @@ def test_weights_that_are_not_finite_are_never_written_over_a_checkpoint(tmp_pat
 
 
 def test_a_failed_write_keeps_the_old_checkpoint_and_leaves_no_litter(tmp_path):
-    watch.write_checkpoint(tmp_path / "checkpoint.pt", {"index": 1})
+    store(tmp_path, {"index": 1})
     with pytest.raises(TypeError, match="pickle"):
-        watch.write_checkpoint(tmp_path / "checkpoint.pt", {"index": iter_nothing()})
+        store(tmp_path, {"index": iter_nothing()})
     assert saved(tmp_path) == {"index": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 
 def draw(training: Trainer, folder: Path, iterations: int, **settings: Any) -> list[int]:
     steps = map(made_up, range(1, iterations + 1))
-    assert len(list(watch.pictures(steps, training, folder, examples(), iterations, **settings))) == iterations
+    assert len(list(draw_pictures(steps, training, folder, examples(), iterations, **settings))) == iterations
     return sorted(int(path.stem) for path in (folder / "samples").glob("*.png"))
 
 
@@ -295,36 +305,41 @@ def test_pictures_show_real_examples_samples_and_the_chain(tmp_path):
 
 
 def test_the_strip_shows_five_even_steps_of_the_chain():
-    training = trainer(Langevin(steps=20))
-    start = training.init.sample(6, rng(1))
-    end, trajectory = watch.trace(training, start, rng(2), rows=4)
+    short = ShortRun(trainer().energy, Langevin(steps=20), Uniform(SHAPE))
+    end, trajectory = short.trace(6, rng(2), rows=4)
+    draws = rng(2)
+    start = short.init.sample(6, draws)
     assert list(trajectory) == [0, 5, 10, 15, 20]
     assert torch.equal(trajectory[0], start[:4])
     assert torch.equal(trajectory[20], end[:4])
-    expected = training.sampler.sample(training.energy, start, rng(2))
-    assert torch.equal(end, expected)
+    assert torch.equal(end, short.sampler.sample(short.energy, start, draws))
 
 
-def test_pictures_are_of_the_averaged_model():
+def test_pictures_are_of_the_averaged_model(tmp_path):
     training = trainer(average=0.5)
-    list(updates(training, 3))
-    start = training.init.sample(6, rng(1))
-    end, _ = watch.trace(training, start, rng(2), rows=4)
-    assert torch.equal(end, training.sampler.sample(training.model, start, rng(2)))
-    assert not torch.equal(end, training.sampler.sample(training.energy, start, rng(2)))
+    list(draw_pictures(updates(training, 3), training, tmp_path, examples(), 3, every=3, count=4, chains=2))
+    real = examples().fetch(torch.randint(50, (4,), generator=rng()))
+
+    def sheet(energy: nn.Module) -> Image.Image:
+        samples, _ = ShortRun(energy, training.sampler, training.init).trace(4, rng(), rows=2)
+        return beside({"real": grid(real, 2), "samples, update 3": grid(samples, 2)})
+
+    with Image.open(tmp_path / "samples" / "000003.png") as drawn:
+        assert drawn.convert("RGB") == sheet(training.model)
+        assert drawn.convert("RGB") != sheet(training.energy)
 
 
 def test_pictures_of_points_are_clouds(tmp_path):
     training = trainer(shape=(2,))
     points = Examples(torch.randn(80, 2, generator=rng(1)))
-    list(watch.pictures(updates(training, 1, (2,)), training, tmp_path, points, 1, count=1, chains=1))
+    list(draw_pictures(updates(training, 1, (2,)), training, tmp_path, points, 1, count=1, chains=1))
     with Image.open(tmp_path / "samples" / "000001.png") as sheet:
         assert sheet.size == (2 * 288 + 3 * 16, 18 + 288 + 16)
 
 
 def test_examples_that_cannot_be_drawn_are_left_alone(tmp_path):
     training = trainer(shape=(5,))
-    steps = watch.pictures(updates(training, 2, (5,)), training, tmp_path, examples((5,)), 2, every=1)
+    steps = draw_pictures(updates(training, 2, (5,)), training, tmp_path, examples((5,)), 2, every=1)
     assert len(list(steps)) == 2
     assert list(tmp_path.iterdir()) == []
 
@@ -334,8 +349,8 @@ def test_pictures_change_nothing_in_training(settings, tmp_path):
     figures, ends = [], []
     for every in (0, 1):
         training = trainer(**settings)
-        steps = watch.pictures(updates(training, 4), training, tmp_path, examples(), 4, every=every, count=4, chains=2)
-        figures.append([watch.scalars(step) for step in steps])
+        steps = draw_pictures(updates(training, 4), training, tmp_path, examples(), 4, every=every, count=4, chains=2)
+        figures.append([scalars_of(step) for step in steps])
         ends.append(training.state_dict())
     assert len(list(tmp_path.glob("*/*.png"))) == 8
     assert figures[0] == figures[1]
@@ -347,13 +362,13 @@ def test_pictures_change_nothing_in_training(settings, tmp_path):
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda: watch.divergence(iter([]), every=-1),
-        lambda: watch.divergence(iter([]), limit=0.0),
-        lambda: watch.metrics(iter([]), trainer(), Path(), every=-1),
+        lambda: stop_if_diverged(iter([]), every=-1),
+        lambda: stop_if_diverged(iter([]), limit=0.0),
+        lambda: write_metrics(iter([]), trainer(), Path(), every=-1),
         lambda: keeping(iter([]), trainer(), Path(), every=-1),
-        lambda: watch.pictures(iter([]), trainer(), Path(), examples(), 1, every=-1),
-        lambda: watch.pictures(iter([]), trainer(), Path(), examples(), 1, count=0),
-        lambda: watch.pictures(iter([]), trainer(), Path(), examples(), 1, count=4, chains=5),
+        lambda: draw_pictures(iter([]), trainer(), Path(), examples(), 1, every=-1),
+        lambda: draw_pictures(iter([]), trainer(), Path(), examples(), 1, count=0),
+        lambda: draw_pictures(iter([]), trainer(), Path(), examples(), 1, count=4, chains=5),
     ],
 )
 def test_settings_out_of_range_are_refused_at_the_call(wrong):
@@ -365,7 +380,7 @@ def fenced(watcher: Any, count: int = 5) -> tuple[list[int], list[str]]:
     """The steps that come out of a fence around `watcher`, and what it warned of."""
     warnings: list[str] = []
     steps = [made_up(index) for index in range(1, count + 1)]
-    out = list(guarded(watcher, iter(steps), warnings.append))
+    out = list(isolated(watcher, iter(steps), warnings.append))
     assert all(step is steps[step.index - 1] for step in out)
     return [step.index for step in out], warnings
 
@@ -418,7 +433,7 @@ def test_a_watcher_can_neither_lose_nor_repeat_nor_change_a_step(watcher):
 
 def failing_loop() -> Iterator[Update]:
     yield made_up(1)
-    raise Diverged("diverged at step 2")
+    raise Diverged("diverged at update 2")
 
 
 def wrapping(steps):
@@ -437,9 +452,9 @@ def swallowing(steps):
 
 @pytest.mark.parametrize("watcher", [lambda steps: (step for step in steps), wrapping, swallowing])
 def test_what_the_loop_raises_passes_through_whatever_the_watcher_makes_of_it(watcher):
-    steps = guarded(watcher, failing_loop(), pytest.fail)
+    steps = isolated(watcher, failing_loop(), pytest.fail)
     assert next(steps).index == 1
-    with pytest.raises(Diverged, match="step 2"):
+    with pytest.raises(Diverged, match="update 2"):
         next(steps)
 
 
@@ -449,7 +464,7 @@ def test_what_the_loop_raises_after_the_watcher_was_switched_off_passes_through(
         yield from steps
 
     warnings: list[str] = []
-    steps = guarded(watcher, failing_loop(), warnings.append)
+    steps = isolated(watcher, failing_loop(), warnings.append)
     assert next(steps).index == 1
     with pytest.raises(Diverged):
         next(steps)
@@ -471,9 +486,9 @@ def test_the_clean_up_of_a_watcher_runs(how):
     log: list[str] = []
     if how == "error":
         with pytest.raises(Diverged):
-            list(guarded(tidy(log), failing_loop(), pytest.fail))
+            list(isolated(tidy(log), failing_loop(), pytest.fail))
     else:
-        steps = guarded(tidy(log), map(made_up, range(1, 4)), pytest.fail)
+        steps = isolated(tidy(log), map(made_up, range(1, 4)), pytest.fail)
         next(steps)
         steps.close() if how == "close" else list(steps)
     assert log == ["tidied"]
@@ -487,7 +502,7 @@ def test_a_watcher_that_raises_in_its_clean_up_does_not_disturb_the_end_of_a_run
             raise OSError("disk full")
 
     warnings: list[str] = []
-    steps = guarded(watcher, map(made_up, range(1, 4)), warnings.append)
+    steps = isolated(watcher, map(made_up, range(1, 4)), warnings.append)
     next(steps)
     steps.close()
     assert warnings == ["switched off: OSError: disk full"]
@@ -502,7 +517,7 @@ def test_a_watcher_that_will_not_leave_is_reported():
                 yield step
 
     warnings: list[str] = []
-    steps = guarded(watcher, map(made_up, range(1, 4)), warnings.append)
+    steps = isolated(watcher, map(made_up, range(1, 4)), warnings.append)
     next(steps)
     steps.close()
     assert len(warnings) == 1
@@ -515,4 +530,4 @@ def test_ctrl_c_inside_a_watcher_ends_the_run():
             yield
 
     with pytest.raises(KeyboardInterrupt):
-        list(guarded(watcher, map(made_up, range(1, 4)), pytest.fail))
+        list(isolated(watcher, map(made_up, range(1, 4)), pytest.fail))
