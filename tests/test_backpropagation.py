@@ -5,34 +5,16 @@ from typing import Any
 
 import pytest
 import torch
+from chain_gradients import SAMPLERS, network, rng
 from torch import Generator, Tensor, nn
 
-from ebmkit.energies.mlp import MLP
 from ebmkit.inits.uniform import Uniform
 from ebmkit.interfaces import Promises, Sampler
 from ebmkit.reconstruction import cut, pull_back
-from ebmkit.samplers.hmc import HMC
 from ebmkit.samplers.langevin import Langevin
 from ebmkit.shortrun import ShortRun
 
-SAMPLERS: dict[str, Sampler] = {
-    "langevin": Langevin(steps=11, step_size=0.3),
-    "clipped": Langevin(steps=11, step_size=0.3, clip=0.05),
-    "hmc": HMC(steps=5, step_size=0.2, leapfrog=3),
-}
 every_sampler = pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
-
-
-def rng(seed: int = 0) -> Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def network(activation: Any, strength: float = 3.0) -> nn.Module:
-    torch.manual_seed(0)
-    energy = MLP((6,), width=16, depth=2, activation=activation).double()
-    for parameter in energy.parameters():
-        parameter.data *= strength
-    return energy.requires_grad_(False)
 
 
 def gradient_by_z(sampler: Sampler, energy: nn.Module, z: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,11 +1,10 @@
 """Energies of many examples, and along chains."""
 
-import pytest
 import torch
+from refusing import refused
 from torch import Generator
 
 from ebmkit.energies.resnet import ResNet
-from ebmkit.errors import UsageError
 from ebmkit.evaluation.energy import energies, energy_along
 from ebmkit.inits.gaussian import Gaussian
 from ebmkit.samplers.langevin import Langevin
@@ -14,12 +13,6 @@ from ebmkit.shortrun import ShortRun
 
 def rng(seed=0):
     return Generator().manual_seed(seed)
-
-
-def refused(match, what, *given, **settings):
-    with pytest.raises(UsageError, match=match) as error:
-        what(*given, **settings)
-    assert "\n" not in str(error.value)
 
 
 def test_energies_do_not_depend_on_the_batch_size():

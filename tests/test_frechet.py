@@ -4,17 +4,10 @@ import math
 
 import pytest
 import torch
+from random_sets import normal
 
 from ebmkit.errors import UsageError
 from ebmkit.evaluation.frechet import MeanAndCovariance, frechet_distance, frechet_note
-
-
-def rng(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(n, d=4, seed=0):
-    return torch.randn(n, d, generator=rng(seed), dtype=torch.float64)
 
 
 def test_chunks_have_the_mean_and_covariance_of_the_whole():

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from random_sets import kid, normal, rng
 
 from ebmkit.data.examples import Examples
 from ebmkit.data.handwritten import digits
@@ -11,18 +12,6 @@ from ebmkit.errors import UsageError
 from ebmkit.evaluation import kernels
 from ebmkit.evaluation.kernels import diversity, energy_distance, kernel_distance, mmd
 from ebmkit.evaluation.rows import mean_over_pairs
-
-
-def rng(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(n, d=4, seed=0):
-    return torch.randn(n, d, generator=rng(seed), dtype=torch.float64)
-
-
-def kid(real, fake):
-    return kernel_distance(real, fake, rng())
 
 
 def halves():

@@ -4,26 +4,13 @@ import math
 
 import pytest
 import torch
+from random_sets import kid, normal
 
 from ebmkit.errors import UsageError
-from ebmkit.evaluation import kernels
-from ebmkit.evaluation import rows as rows_module
+from ebmkit.evaluation import kernels, rows
 from ebmkit.evaluation.frechet import frechet_distance
-from ebmkit.evaluation.kernels import diversity, energy_distance, kernel_distance, mmd
+from ebmkit.evaluation.kernels import diversity, energy_distance, mmd
 from ebmkit.evaluation.neighbours import precision_recall
-
-
-def rng(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(n, d=4, seed=0):
-    return torch.randn(n, d, generator=rng(seed), dtype=torch.float64)
-
-
-def kid(real, fake):
-    return kernel_distance(real, fake, rng())
-
 
 PAIRED = [frechet_distance, kid, mmd, energy_distance, diversity, precision_recall]
 every_pair = pytest.mark.parametrize("metric", PAIRED, ids=lambda metric: metric.__name__)
@@ -35,7 +22,7 @@ every_pair = pytest.mark.parametrize("metric", PAIRED, ids=lambda metric: metric
 def test_the_chunk_size_does_not_matter(metric, monkeypatch):
     real, fake = normal(40), normal(50, seed=1)
     whole = metric(real, fake)
-    for module in (rows_module, kernels):
+    for module in (rows, kernels):
         monkeypatch.setattr(module, "CHUNK", 7)
     assert metric(real, fake) == pytest.approx(whole, rel=1e-9)
 

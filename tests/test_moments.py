@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from refusing import refused
 from torch import Generator, nn
 
 from ebmkit.energies.convnet import ConvNet
 from ebmkit.energies.mlp import MLP
 from ebmkit.energies.resnet import ResNet
-from ebmkit.errors import UsageError
 from ebmkit.evaluation.moments import FeatureMeans, feature_means, hidden_features
 
 Z = 5
@@ -18,12 +18,6 @@ Z = 5
 
 def rng(seed=0):
     return Generator().manual_seed(seed)
-
-
-def refused(match, what, *given, **settings):
-    with pytest.raises(UsageError, match=match) as error:
-        what(*given, **settings)
-    assert "\n" not in str(error.value)
 
 
 def bowl(x):

@@ -2,21 +2,15 @@
 
 import pytest
 import torch
+from refusing import refused
 from torch import Generator
 
 from ebmkit.data.examples import Examples
-from ebmkit.errors import UsageError
 from ebmkit.evaluation.nearest import nearest_examples, pca_reconstruction
 
 
 def rng(seed=0):
     return Generator().manual_seed(seed)
-
-
-def refused(match, what, *given, **settings):
-    with pytest.raises(UsageError, match=match) as error:
-        what(*given, **settings)
-    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("batch", [1, 7, 100])

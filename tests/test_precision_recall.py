@@ -1,17 +1,9 @@
 """Precision and recall: against their definition, and for sets with known values."""
 
 import pytest
-import torch
+from random_sets import normal
 
 from ebmkit.evaluation.neighbours import precision_recall
-
-
-def rng(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(n, d=4, seed=0):
-    return torch.randn(n, d, generator=rng(seed), dtype=torch.float64)
 
 
 def test_precision_and_recall_equal_their_definition():

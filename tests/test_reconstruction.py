@@ -6,34 +6,14 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Generator, Tensor, nn
+from chain_gradients import SAMPLERS, network, rng
+from torch import Generator, Tensor
 
 from ebmkit.energies.convnet import ConvNet
-from ebmkit.energies.mlp import MLP
 from ebmkit.errors import UsageError
 from ebmkit.inits.uniform import Uniform
-from ebmkit.interfaces import Sampler
-from ebmkit.samplers.hmc import HMC
 from ebmkit.samplers.langevin import Langevin
 from ebmkit.shortrun import ShortRun
-
-SAMPLERS: dict[str, Sampler] = {
-    "langevin": Langevin(steps=11, step_size=0.3),
-    "clipped": Langevin(steps=11, step_size=0.3, clip=0.05),
-    "hmc": HMC(steps=5, step_size=0.2, leapfrog=3),
-}
-
-
-def rng(seed: int = 0) -> Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def network(activation: Any, strength: float = 3.0) -> nn.Module:
-    torch.manual_seed(0)
-    energy = MLP((6,), width=16, depth=2, activation=activation).double()
-    for parameter in energy.parameters():
-        parameter.data *= strength
-    return energy.requires_grad_(False)
 
 
 def double_uniform(shape: tuple[int, ...]) -> Any:

@@ -4,19 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from random_sets import normal, rng
 from torch import nn
 
 from ebmkit.evaluation.frechet import frechet_distance
 from ebmkit.evaluation.kernels import kernel_distance
 from ebmkit.evaluation.scores import inception_score
-
-
-def rng(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(n, d=4, seed=0):
-    return torch.randn(n, d, generator=rng(seed), dtype=torch.float64)
 
 
 class Identity(nn.Module):

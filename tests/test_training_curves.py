@@ -5,9 +5,9 @@ import math
 
 import pytest
 import torch
+from refusing import refused
 from torch import Generator
 
-from ebmkit.errors import UsageError
 from ebmkit.evaluation.training_curves import correlations, cross_correlation, read_metrics
 
 Z = 5
@@ -24,12 +24,6 @@ def written(folder, text):
 
 def lines(*rows):
     return "".join(json.dumps(row) + "\n" for row in rows)
-
-
-def refused(match, what, *given, **settings):
-    with pytest.raises(UsageError, match=match) as error:
-        what(*given, **settings)
-    assert "\n" not in str(error.value)
 
 
 def test_every_value_of_every_line_is_read(tmp_path):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ebmkit.errors import UsageError
-from ebmkit.evaluation.rows import rows
+from ebmkit.evaluation.rows import finite_rows
 
 # With fewer rows per feature than this, the distance is mostly bias. The usual FID has 10,000 rows of 2048 features.
 NEAR = 4
@@ -35,7 +35,7 @@ class MeanAndCovariance:
         Raises:
             UsageError: if some are not finite.
         """
-        x = rows(name, x)
+        x = finite_rows(name, x)
         found = cls(x.shape[1], x.device)
         found.n = len(x)
         found.mean = x.mean(0)

@@ -17,7 +17,7 @@ from ebmkit.errors import UsageError, check
 from ebmkit.evaluation.frechet import frechet_distance, frechet_note, too_few
 from ebmkit.evaluation.kernels import diversity, energy_distance, kernel_distance, mmd
 from ebmkit.evaluation.neighbours import precision_recall
-from ebmkit.evaluation.rows import rows
+from ebmkit.evaluation.rows import finite_rows
 from ebmkit.evaluation.scores import inception_score
 from ebmkit.features.protocols import Classifier, Features
 from ebmkit.shortrun import ShortRun
@@ -205,5 +205,5 @@ def _in_chunks(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 def _checked(name: str, x: Tensor, n: int, examples: Examples) -> Tensor:
     if tuple(x.shape) != (n, *examples.shape):
         raise UsageError(f"{name} have shape {tuple(x.shape)}, expected {(n, *examples.shape)} like the data")
-    rows(name, x)
+    finite_rows(name, x)
     return x.detach().float()

@@ -14,7 +14,7 @@ CHUNK = 1024
 ROUNDING = 1e-12
 
 
-def rows(name: str, x: Tensor, at_least: int = 1) -> Tensor:
+def finite_rows(name: str, x: Tensor, at_least: int = 1) -> Tensor:
     """Examples `(n, *shape)` as rows `(n, d)` in double precision, detached.
 
     Raises:
@@ -34,9 +34,9 @@ def pair(real: Tensor, fake: Tensor, at_least: int = 1) -> tuple[Tensor, Tensor]
     """Rows of both, `(n, d)` and `(m, d)`.
 
     Raises:
-        UsageError: as `rows` does, or if the two differ in d.
+        UsageError: as `finite_rows` does, or if the two differ in d.
     """
-    one, two = rows("real", real, at_least), rows("fake", fake, at_least)
+    one, two = finite_rows("real", real, at_least), finite_rows("fake", fake, at_least)
     if one.shape[1] != two.shape[1]:
         raise UsageError(f"real has {one.shape[1]} values per row and fake {two.shape[1]}; expected the same number")
     return one, two

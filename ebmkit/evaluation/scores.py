@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ebmkit.errors import UsageError
-from ebmkit.evaluation.rows import rows
+from ebmkit.evaluation.rows import finite_rows
 
 
 def inception_score(probabilities: Tensor) -> float:
@@ -18,7 +18,7 @@ def inception_score(probabilities: Tensor) -> float:
     Raises:
         UsageError: if a row is not a probability distribution.
     """
-    p = rows("probabilities", probabilities)
+    p = finite_rows("probabilities", probabilities)
     if bool((p < 0).any()) or not torch.allclose(p.sum(1), torch.ones_like(p[:, 0]), atol=1e-3):
         raise UsageError("probabilities must not be negative and each row must sum to 1; pass softmax(logits)")
     marginal = p.mean(0)
@@ -35,4 +35,4 @@ def reconstruction_error(x: Tensor, reconstruction: Tensor) -> float:
         raise UsageError(
             f"x has shape {tuple(x.shape)} and its reconstruction {tuple(reconstruction.shape)}; expected the same"
         )
-    return float((rows("x", x) - rows("reconstruction", reconstruction)).square().mean())
+    return float((finite_rows("x", x) - finite_rows("reconstruction", reconstruction)).square().mean())

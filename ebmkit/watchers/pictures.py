@@ -11,6 +11,7 @@ from ebmkit.errors import check
 from ebmkit.methods.maximum_likelihood import Trainer, Update
 from ebmkit.pictures import beside, drawable, drawn_count, grid, strip
 from ebmkit.shortrun import ShortRun
+from ebmkit.watchers.periods import due_updates
 from ebmkit.watchers.scalars import Updates
 
 
@@ -35,15 +36,13 @@ def draw_pictures(
     Raises:
         UsageError: if a setting is out of range.
     """
-    check("every", every or 0, at_least=0)
+    due = due_updates(every, iterations)
     check("count", count, at_least=1)
     check("chains", chains, at_least=1, at_most=count)
-    period = max(1, iterations // 10) if every is None else every
 
     def watched() -> Updates:
         for update in updates:
-            due = period and (update.index % period == 0 or update.index == iterations)
-            if due and drawable(examples.shape):
+            if due(update.index) and drawable(examples.shape):
                 draw(trainer, folder, examples, update, count, chains)
             yield update
 

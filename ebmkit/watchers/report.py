@@ -8,6 +8,7 @@ from ebmkit.errors import check
 from ebmkit.methods.maximum_likelihood import Trainer
 from ebmkit.report.page import write_page
 from ebmkit.shortrun import ShortRun
+from ebmkit.watchers.periods import due_updates
 from ebmkit.watchers.scalars import Updates
 
 
@@ -36,11 +37,10 @@ def write_report(
     Raises:
         UsageError: if a setting is out of range.
     """
-    check("every", every or 0, at_least=0)
+    due = due_updates(every, iterations)
     check("count", count, at_least=2)
     check("chains", chains, at_least=1, at_most=count)
     check("reconstruction_updates", reconstruction_updates, at_least=1)
-    period = max(1, iterations // 10) if every is None else every
 
     def page(batch: int, complete: bool) -> None:
         write_page(
@@ -57,8 +57,8 @@ def write_report(
 
     def watched() -> Updates:
         for update in updates:
-            last = update.index == iterations
-            if period and (update.index % period == 0 or last):
+            if due(update.index):
+                last = update.index == iterations
                 page(len(update.fake), full == "always" or (full == "end" and last))
             yield update
 
