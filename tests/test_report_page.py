@@ -104,7 +104,7 @@ def test_a_report_changes_nothing_and_is_reproducible(tmp_path):
     before = [short.init.state_dict(), short.energy.state_dict()]
     before = [{key: value.clone() for key, value in state.items()} for state in before]
     styles, state = matplotlib.rcParams.copy(), (torch.get_rng_state(), random.getstate())
-    had_pyplot = "matplotlib.pyplot" in sys.modules  # by a test of this process that went before
+    had_pyplot = "matplotlib.pyplot" in sys.modules  # by an earlier test in this process
     short.energy.train()
     first, second = (re.sub(r"\d+-\d+-\d+ \d+:\d+ UTC", "", page(place, short).text) for _ in range(2))
     assert first == second

@@ -63,7 +63,7 @@ def spoil(energy: nn.Module) -> None:
         next(energy.parameters()).view(-1)[0] = math.inf
 
 
-@pytest.mark.parametrize("leave", ["go on", "close"])
+@pytest.mark.parametrize("leave", ["continue", "close"])
 def test_nonfinite_weights_never_replace_a_checkpoint(tmp_path, leave):
     training = trainer()
     updates = checkpointed(updates_of(training, 5), training, tmp_path, every=2)
