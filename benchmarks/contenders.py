@@ -1,6 +1,6 @@
-"""The loop that everybody writes, and ours: each makes the steps of one rule, so that all end at the same place.
+"""A plain loop and ebmkit: both apply the same sampler, so their chains must end at the same place.
 
-The other libraries' contenders are in `others.py`, so that this file needs nothing but ebmkit.
+The contenders of other libraries are in `others.py`, so that this module needs only ebmkit.
 """
 
 from collections.abc import Callable
@@ -16,9 +16,9 @@ from ebmkit import Accelerated
 from ebmkit.acceleration.precision import Precision, arithmetic
 from ebmkit.inits.uniform import Uniform
 from ebmkit.interfaces import EnergyFn
+from ebmkit.methods.maximum_likelihood import Trainer
 from ebmkit.samplers.hmc import HMC
 from ebmkit.samplers.langevin import Langevin
-from ebmkit.methods.maximum_likelihood import Trainer
 
 Run = Callable[[Tensor, int, Generator], Tensor]
 Make = Callable[[nn.Module, Any], Run]
@@ -29,13 +29,14 @@ PLAIN = "plain loop"
 
 @dataclass(frozen=True)
 class Contender:
-    """Somebody's way to make the steps of a rule.
+    """One implementation of the steps of a sampler.
 
     Attributes:
-        name: What the tables call it.
-        make: `make(energy, rule)` gives `run(x, steps, rng)`, which makes steps from `x` `(B, *shape)` and gives what
-            is compared: for a chain its end. Who cannot draw from `rng` draws from the global state; it has its seed.
-        precision: In what its passes are computed.
+        name: Its name in the tables.
+        make: `make(energy, rule)` returns `run(x, steps, rng)`, which makes `steps` steps from `x` `(B, *shape)` and
+            returns what is compared: for a chain, its end. A contender that cannot use `rng` draws from the global
+            random state, which is seeded alike.
+        precision: The precision of its passes.
     """
 
     name: str
@@ -44,24 +45,24 @@ class Contender:
 
 
 def chains(precisions: tuple[Precision, ...], *, compiled: bool = False) -> list[Contender]:
-    """Langevin: the plain loop, the same in each lower precision, and ours."""
-    return everybody(plain_langevin, ours, precisions, compiled)
+    """Langevin: the plain loop, the same in each lower precision, and ebmkit."""
+    return in_precisions(plain_langevin, ours, precisions, compiled)
 
 
 def trajectories(precisions: tuple[Precision, ...], *, compiled: bool = False) -> list[Contender]:
-    """Hamiltonian Monte Carlo: the plain loop, the same in each lower precision, and ours."""
-    return everybody(plain_hmc, ours, precisions, compiled)
+    """Hamiltonian Monte Carlo: the plain loop, the same in each lower precision, and ebmkit."""
+    return in_precisions(plain_hmc, ours, precisions, compiled)
 
 
 def updates(precisions: tuple[Precision, ...], optimizer: Optimizer, *, compiled: bool = False) -> list[Contender]:
-    """One whole update of training: the plain eager loop, the same in each lower precision, and ours."""
-    return everybody(partial(plain_update, optimizer), partial(our_update, optimizer), precisions, compiled)
+    """One update of training: the plain loop, the same in each lower precision, and ebmkit."""
+    return in_precisions(partial(plain_update, optimizer), partial(our_update, optimizer), precisions, compiled)
 
 
-def everybody(
+def in_precisions(
     plain: Make, kit: Callable[..., Run], precisions: tuple[Precision, ...], compiled: bool
 ) -> list[Contender]:
-    """The plain loop, the same in lower precision as scripts do it, then ours as it is, accelerated and compiled."""
+    """The plain loop, also in lower precisions as scripts do it; then ebmkit plain, accelerated and compiled."""
     return [
         Contender(PLAIN, plain),
         *(Contender(f"{PLAIN}, {one}", partial(lowered, one, plain), one) for one in precisions if one != "fp32"),
@@ -75,9 +76,9 @@ def everybody(
 
 
 class Autocast(nn.Module):
-    """The energy, each pass in bfloat16 as training scripts do it.
+    """The energy with autocast to bfloat16 around each pass, as in training scripts.
 
-    Not the whole chain: the loop writes to x in place, of which autocast would keep the first copy that it made.
+    Autocast does not surround the whole chain: the loop changes x in place, but autocast would reuse its first copy.
     """
 
     def __init__(self, energy: nn.Module) -> None:
@@ -103,7 +104,7 @@ def lowered(precision: Precision, make: Make, energy: nn.Module, rule: Any) -> R
 
 
 def plain_langevin(energy: nn.Module, rule: Langevin) -> Run:
-    """The loop of the paper's released code, graph retained and all."""
+    """The loop of the released code of the paper, including the retained graph."""
 
     def run(x: Tensor, steps: int, rng: Generator) -> Tensor:
         x = x.clone().requires_grad_()
@@ -116,7 +117,7 @@ def plain_langevin(energy: nn.Module, rule: Langevin) -> Run:
 
 
 def plain_hmc(energy: nn.Module, rule: HMC) -> Run:
-    """The textbook's loop: `leapfrog + 1` gradients a proposal, then Metropolis' rule."""
+    """The textbook loop: `leapfrog + 1` gradients per proposal, then a Metropolis step."""
 
     def force(x: Tensor) -> tuple[Tensor, Tensor]:
         x = x.detach().requires_grad_()
@@ -143,38 +144,38 @@ def plain_hmc(energy: nn.Module, rule: HMC) -> Run:
 
 
 def plain_update(optimizer: Optimizer, energy: nn.Module, rule: Langevin) -> Run:
-    """The paper's algorithm 1 as everybody writes it; what is compared are the weights after it, one vector."""
-    step, loop = optimizer(energy.parameters()), plain_langevin(energy, rule)
+    """Algorithm 1 of the paper as a plain loop; the weights after the update, as one vector, are compared."""
+    weights, loop = optimizer(energy.parameters()), plain_langevin(energy, rule)
 
     def run(x: Tensor, steps: int, rng: Generator) -> Tensor:
         fake = loop(torch.rand_like(x) * 2 - 1, steps, rng)
         loss = energy(x).mean() - energy(fake).mean()
-        step.zero_grad()
+        weights.zero_grad()
         loss.backward()
-        step.step()
+        weights.step()
         return parameters_to_vector(energy.parameters()).detach()
 
     return run
 
 
 def ours(kind: tuple[Precision, bool] | None, energy: nn.Module, rule: Langevin | HMC) -> Run:
-    """Our sampler; where the energy is accelerated, taking up its weights is part of every chain."""
+    """The sampler of ebmkit; if the energy is accelerated, copying its weights is part of every chain."""
     refresh = stand_in(kind, energy)
     return lambda x, steps, rng: replace(rule, steps=steps).sample(refresh(energy) if refresh else energy, x, rng)
 
 
 def our_update(optimizer: Optimizer, kind: tuple[Precision, bool] | None, energy: nn.Module, rule: Langevin) -> Run:
     """`Trainer.update`, compared as `plain_update` is."""
-    step, refresh = optimizer(energy.parameters()), stand_in(kind, energy)
+    weights, refresh = optimizer(energy.parameters()), stand_in(kind, energy)
 
     def run(x: Tensor, steps: int, rng: Generator) -> Tensor:
         init, sampler = Uniform(tuple(x.shape[1:])), replace(rule, steps=steps)
-        Trainer(energy, sampler, init, step, rng, accelerate=refresh).step(x)
+        Trainer(energy, sampler, init, weights, rng, accelerate=refresh).update(x)
         return parameters_to_vector(energy.parameters()).detach()
 
     return run
 
 
 def stand_in(kind: tuple[Precision, bool] | None, energy: nn.Module) -> Refresh | None:
-    """What `accelerate` of a trainer takes for a kind: a precision, and whether it is compiled; None for None."""
+    """The argument `accelerate` of a trainer for a precision and whether to compile; None for None."""
     return Accelerated(energy, precision=kind[0], compile=kind[1]).refreshed if kind is not None else None

@@ -1,4 +1,4 @@
-"""The other libraries' samplers as contenders: their own loops, with the step and the noise that ours have."""
+"""Samplers of other libraries as contenders: their own loops, with the step size and noise of ours."""
 
 from importlib.metadata import version
 
@@ -17,7 +17,7 @@ OTHER = f"ebm {ebm.__version__} (ebmkit on PyPI)"
 
 
 class _Model(BaseModel):  # type: ignore[misc]
-    """torchebm samples from its own modules only."""
+    """An energy for torchebm, which samples only from its own modules."""
 
     def __init__(self, energy: nn.Module, shape: torch.Size) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class _Model(BaseModel):  # type: ignore[misc]
 
 
 def torchebm_langevin(energy: nn.Module, rule: Langevin) -> Run:
-    """Its noise has the deviation `noise_scale * sqrt(2 * step_size)`, and no noise at all is refused."""
+    """Its noise has standard deviation `noise_scale * sqrt(2 * step_size)`; it does not accept zero noise."""
     scale = max(rule.noise, 1e-30) / (2 * rule.step_size) ** 0.5
 
     def run(x: Tensor, steps: int, rng: Generator) -> Tensor:
@@ -42,7 +42,7 @@ def torchebm_langevin(energy: nn.Module, rule: Langevin) -> Run:
 
 
 def torchebm_hmc(energy: nn.Module, rule: HMC) -> Run:
-    """Its HMC takes flat examples only."""
+    """Its HMC accepts only flat examples."""
 
     def run(x: Tensor, steps: int, rng: Generator) -> Tensor:
         settings = {"step_size": rule.step_size, "n_leapfrog_steps": rule.leapfrog, "device": x.device}
@@ -54,13 +54,13 @@ def torchebm_hmc(energy: nn.Module, rule: HMC) -> Run:
 
 
 def other_langevin(energy: nn.Module, rule: Langevin) -> Run:
-    """It draws from the global state."""
+    """It draws from the global random state."""
     sampler = ebm.LangevinDynamics(step_size=rule.step_size, noise_scale=rule.noise)
     return lambda x, steps, rng: sampler.sample(energy, x, steps=steps)
 
 
 def other_hmc(energy: nn.Module, rule: HMC) -> Run:
-    """It draws from the global state."""
+    """It draws from the global random state."""
     sampler = ebm.HMC(step_size=rule.step_size, leapfrog_steps=rule.leapfrog)
     return lambda x, steps, rng: sampler.sample(energy, x, steps=steps)
 

@@ -1,4 +1,4 @@
-"""Other libraries' samplers as ours, so that the kit can examine them: thin adapters, one step at a time."""
+"""Samplers of other libraries as ebmkit samplers, for the test kit: thin adapters, one step at a time."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from ebmkit.interfaces import EnergyFn, Promises, Sampler, State
 
 
 class _Model(BaseModel):  # type: ignore[misc]
-    """torchebm samples from its own modules only, and its HMC from flat examples only."""
+    """An energy for torchebm, which samples only from its own modules; its HMC accepts only flat examples."""
 
     def __init__(self, energy: EnergyFn, shape: torch.Size) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class _Model(BaseModel):  # type: ignore[misc]
 
 @dataclass(frozen=True, kw_only=True)
 class TorchEBM(Sampler):
-    """torchebm's HMC, on examples that are flattened for it to `(B, d)`."""
+    """HMC of torchebm, on examples flattened to `(B, d)`."""
 
     steps: int = 20
     step_size: float = 0.1
@@ -34,7 +34,7 @@ class TorchEBM(Sampler):
 
     @property
     def promises(self) -> Promises:
-        """It says that it is adjusted by Metropolis' rule."""
+        """Its documentation says that it has a Metropolis correction."""
         return Promises(temperature=1.0, reversible=True)
 
     def chain(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Iterator[State]:
@@ -48,18 +48,18 @@ class TorchEBM(Sampler):
 
 @dataclass(frozen=True, kw_only=True)
 class OtherEbmkit(Sampler):
-    """A sampler of the library that is called `ebmkit` on PyPI and imports as `ebm`; it draws from the global state."""
+    """A sampler of the library `ebmkit` on PyPI, which is imported as `ebm`; it draws from the global random state."""
 
     make: Callable[[], Any]
     steps: int = 20
 
     @property
     def promises(self) -> Promises:
-        """They say that they are unbiased."""
+        """Its documentation says that it is unbiased."""
         return Promises(temperature=1.0, reversible=True)
 
     def chain(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Iterator[State]:
-        """Yield the state after each proposal; the global state is seeded from `rng` for each, and given back."""
+        """Yield the state after each proposal; the global state is seeded from `rng` each time, and then restored."""
         sampler = self.make()
         for _ in range(self.steps):
             with torch.random.fork_rng(devices=[]):

@@ -1,12 +1,12 @@
-"""Whether chains in bf16 keep the law of chains in fp32, and training with them its quality: Markdown tables, and JSON.
+"""Whether chains in bf16 have the distribution of chains in fp32, and training the same quality: Markdown and JSON.
 
 `python benchmarks/precision.py` trains the demo for each seed in fp32 and in bf16, and draws samples from the models by
-chains in fp32, in bf16 and, as a control that F must tell apart, in float8_e5m2. Where there are units for bf16 the
-kit's own passes are used; elsewhere these are far too slow, and what units do is emulated. What is done is kept in a
-folder, so that a study that was stopped goes on.
+chains in fp32, in bf16 and, as a control that F must detect, in float8_e5m2. With hardware units for bf16 the passes of
+ebmkit are used; without them these are far too slow, and the rounding of such units is emulated. Finished models and
+measures are stored in a folder, from which an interrupted study continues.
 
-t is of a shift that all models share, F of one that each model has of its own. With five seeds and no shift, |t| is
-above 2.8 once in 20 times between chains, above 2.3 between trainings; F above 2.9.
+t tests a shift that all models share, F a shift of each model of its own. For five seeds and no shift, |t| exceeds 2.8
+between chains, 2.3 between trainings, and F exceeds 2.9, with probability 1 in 20.
 """
 
 import copy
@@ -23,37 +23,37 @@ from torch import Tensor, nn
 
 from ebmkit import Accelerated
 from ebmkit.acceleration.precision import supported
-from ebmkit.config.layers import typed
-from ebmkit.evaluation.measures import as_rows, called, evaluate
+from ebmkit.evaluation.measures import as_rows, evaluate, measure_name
 from ebmkit.features.digits import Digits
-from ebmkit.runs.folder import indented, replace
+from ebmkit.files import indented_json, write_text
 from ebmkit.interfaces import EnergyFn, value_and_grad
-from ebmkit.config.resolution import resolve
-from ebmkit.runs.run import Run, prepare
+from ebmkit.runs.checkpoint import NAME, read_checkpoint
+from ebmkit.runs.run import Run
+from ebmkit.runs.training import new_run
 from ebmkit.shortrun import ShortRun
 
-SAMPLES = 800  # of a set; the data has 1797 examples, and an evaluation compares with two halves
-SETS = 4  # of samples of each model and each kind of chain: noise seeds
-CHAINS, STEPS = 64, (1, 2, 5, 10, 20, 50, 100)  # how many are followed side by side, and where they are compared
+SAMPLES = 800  # per set; an evaluation compares with two disjoint sets of as many of the 1797 examples
+SETS = 4  # sets of samples, each with its own noise seed, for every model and kind of chain
+CHAINS, STEPS = 64, (1, 2, 5, 10, 20, 50, 100)  # how many chains are compared step by step, and after which steps
 SHOWN = ("Fréchet distance", "Precision", "Recall", "Classifier score")
-# Models, and the chains that draw from them.
+# The precision of a training, and that of the chains that draw from its model.
 DRAWN = (("fp32", "fp32"), ("fp32", "bf16"), ("fp32", "fp8"), ("bf16", "fp32"), ("bf16", "bf16"))
-# Pairs of them, and whether the models are the same.
+# Pairs of these, and whether the models are the same.
 COMPARED = (
     ("models trained in fp32: chains in bf16 against fp32", DRAWN[0], DRAWN[1], True),
     ("models trained in bf16: chains in bf16 against fp32", DRAWN[3], DRAWN[4], True),
     ("control, models trained in fp32: chains in float8_e5m2 against fp32", DRAWN[0], DRAWN[2], True),
     ("training in bf16 against fp32, each by its own chains", DRAWN[0], DRAWN[4], False),
 )
-Kinds = dict[str, Callable[[nn.Module], EnergyFn]]  # what chains see of an energy, by the kind of chain
-Models = list[list[dict[str, float]]]  # the measures by name of each set of samples of each model
+Kinds = dict[str, Callable[[nn.Module], EnergyFn]]  # the energy that chains of a kind evaluate
+Models = list[list[dict[str, float]]]  # measures by name, for each model and each of its sets of samples
 
 
 class Emulated:
-    """An energy whose passes round as units for short numbers do: sums in fp32, each result rounded once.
+    """An energy whose passes are rounded as by low-precision hardware: sums in fp32, each result rounded once.
 
-    Weights, the input, every layer's output and every gradient that flows back are rounded to `dtype`, and computed
-    with in fp32. For energies that are a row of layers.
+    Weights, the input, the output of every layer and every gradient on its way back are rounded to `dtype`; computation
+    is in fp32. The energy must be a sequence of layers.
     """
 
     def __init__(self, energy: nn.Module, dtype: torch.dtype = torch.bfloat16) -> None:
@@ -63,11 +63,11 @@ class Emulated:
                 layer.register_forward_hook(lambda layer, inputs, output: self.rounded(output))
 
     def rounded(self, x: Tensor) -> Tensor:
-        """`x` to the nearest numbers of `dtype`; autograd rounds the gradient in the same way on its way back."""
+        """`x` rounded to `dtype`; autograd rounds the gradient in the same way."""
         return x.to(self.dtype).to(x.dtype)
 
     def refreshed(self, energy: nn.Module) -> "Emulated":
-        """Take up the weights that `energy` has now, rounded."""
+        """Copy the present weights of `energy`, rounded."""
         with torch.no_grad():
             for mine, theirs in zip(self.twin.parameters(), energy.parameters(), strict=True):
                 mine.copy_(self.rounded(theirs))
@@ -80,11 +80,11 @@ class Emulated:
 
 def demo(seed: int) -> Run:
     """The run of `ebmkit train --precision fp32 --seed SEED`, before its first update."""
-    return prepare(resolve([typed(["train.precision=fp32", f"train.seed={seed}"])]), None)
+    return new_run({"train": {"precision": "fp32", "seed": seed}})
 
 
 def kinds(run: Run) -> Kinds:
-    """What chains see of an energy like that of `run`, by the kind of chain; `native` is the kit's own bf16."""
+    """For each kind of chain, the energy that it evaluates; `native` is bf16 as ebmkit computes it."""
     energy = run.trainer.energy
     emulated, fp8 = (Emulated(energy, dtype).refreshed for dtype in (torch.bfloat16, torch.float8_e5m2))
     native = Accelerated(energy, precision="bf16").refreshed
@@ -92,35 +92,34 @@ def kinds(run: Run) -> Kinds:
     return {"fp32": run.trainer.chain_energy, "bf16": bf16, "fp8": fp8, "emulated": emulated, "native": native}
 
 
-def trained(file: Path, precision: str, seed: int) -> Run:
-    """The demo at the end of its training, taken from the file where it is there."""
+def trained(folder: Path, precision: str, seed: int) -> Run:
+    """The demo at the end of its training, restored from the folder if it is already there."""
     run = demo(seed)
     if precision == "bf16":
         run.trainer.accelerate = kinds(run)["bf16"]
     torch.set_num_threads(run.threads)
-    if file.exists():
-        run.load_state_dict(torch.load(file, weights_only=True))
+    if (folder / NAME).exists():
+        run.restore(read_checkpoint(folder))
     else:
         for _ in run.updates():
             pass
-        torch.save(run.state_dict(), half := file.with_suffix(".half"))
-        half.replace(file)
+        run.checkpoint().write(folder)
     run.trainer.energy.requires_grad_(False)
     return run
 
 
 def measured(file: Path, run: Run, energy: EnergyFn, noise: int, features: Digits) -> dict[str, float]:
-    """The measures of one set of samples by `ebmkit evaluate`, by name; taken from the file where it is there."""
+    """The measures of one set of samples, by name; read from the file if it is already there."""
     if not file.exists():
         short, rng = ShortRun(energy, run.trainer.sampler, run.trainer.init), run.trainer.rng.manual_seed(noise)
         start = short.init.sample
         found = evaluate(lambda n: short.sample(n, rng), lambda n: start(n, rng), run.examples, features, n=SAMPLES)
-        replace(file, indented({row["name"]: row["value"] for row in as_rows(found)}))
+        write_text(file, indented_json({row["name"]: row["value"] for row in as_rows(found)}))
     return json.loads(file.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
 
 
 def parting(run: Run, chains: Kinds) -> Tensor:
-    """A pixel's rms between chains in bf16 and in fp32, and two in fp32 with other noise, at STEPS: `(steps, 2)`."""
+    """Rms per pixel between chains in bf16 and fp32, and between fp32 chains of different noise, `(steps, 2)`."""
     (model, sampler, rng), steps = (run.trainer.energy, run.trainer.sampler, run.trainer.rng), [k - 1 for k in STEPS]
     start = run.trainer.init.sample(CHAINS, rng.manual_seed(0))
     one, same, other = (
@@ -140,9 +139,9 @@ def agreement(run: Run, chains: Kinds) -> dict[str, float]:
 
 
 def compared(name: str, one: Models, other: Models, paired: bool) -> dict[str, float]:
-    """How one measure differs between two rows of models: by the spread over models, each the mean of its sets.
+    """The difference of one measure between two groups of models, each the mean of its sets; spread is over models.
 
-    Paired where the models are the same and only the chains differ, with the same starts and noise; else Welch's t.
+    The t is paired if the models are the same and only the chains differ, with the same starts and noise; else Welch's.
     """
     x, y = (torch.tensor([[s[name] for s in sets] for sets in models], dtype=torch.float64) for models in (one, other))
     levels = torch.stack([x, y, y - x]).mean(2)
@@ -156,7 +155,7 @@ def compared(name: str, one: Models, other: Models, paired: bool) -> dict[str, f
 
 
 def table(title: str, rows: dict[str, dict[str, float]]) -> str:
-    """Rows of figures by name as a Markdown table under a title."""
+    """Rows of values by name as a Markdown table under a title."""
     columns = list(next(iter(rows.values())))
     lines = [f"**{title}**", "", f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     lines += [f"| {name} | {' | '.join(f'{row[key]:.4g}' for key in columns)} |" for name, row in rows.items()]
@@ -165,10 +164,10 @@ def table(title: str, rows: dict[str, dict[str, float]]) -> str:
 
 def main(
     seeds: Annotated[int, typer.Option(min=2, help="How many models of each kind.")] = 5,
-    out: Annotated[Path | None, typer.Option("--json", help="Where the figures go as JSON.")] = None,
-    folder: Annotated[Path, typer.Option(help="Where models and measures are kept.")] = Path("runs/precision"),
+    out: Annotated[Path | None, typer.Option("--json", help="File for the results.")] = None,
+    folder: Annotated[Path, typer.Option(help="Folder of models and measures.")] = Path("runs/precision"),
 ) -> None:
-    """Train, draw, measure, compare; print the tables."""
+    """Train, sample, evaluate and compare; print the tables."""
     first = demo(0)
     passes = "native" if "bf16" in supported(first.trainer.rng.device) else "emulated"
     place, features = folder / passes, Digits(first.examples)
@@ -176,7 +175,7 @@ def main(
     found: dict[tuple[str, str], Models] = {pair: [] for pair in DRAWN}
     paths = []
     for seed in range(seeds):
-        runs, chains = {one: trained(place / f"{one}-{seed}.pt", one, seed) for one in ("fp32", "bf16")}, kinds(first)
+        runs, chains = {one: trained(place / f"{one}-{seed}", one, seed) for one in ("fp32", "bf16")}, kinds(first)
         for model, kind in DRAWN:
             files = [place / f"{model}-{seed}-by-{kind}-{noise}.json" for noise in range(SETS)]
             energy, count = chains[kind](runs[model].trainer.energy), enumerate(files)
@@ -184,15 +183,15 @@ def main(
         paths.append(parting(runs["fp32"], chains))
     tables = {"dE/dx, relative distances": {"": agreement(runs["fp32"], chains)}}
     for title, one, other, paired in COMPARED:
-        names = [called(name, features.name) for name in SHOWN]
+        names = [measure_name(name, features.name) for name in SHOWN]
         tables[title] = {name: compared(name, found[one], found[other], paired) for name in names}
     rows = zip(STEPS, torch.stack(paths).mean(0).tolist(), strict=True)
-    tables["how far chains part"] = {f"{k} steps": {"same noise": x, "another noise": y} for k, (x, y) in rows}
+    tables["distance between chains"] = {f"{k} steps": {"same noise": x, "another noise": y} for k, (x, y) in rows}
     facts = {"torch": torch.__version__, "bf16": passes, "seeds": seeds, "sets": SETS, "samples": SAMPLES}
     print(facts, *(table(title, rows) for title, rows in tables.items()), sep="\n\n")
     if out is not None:
         kept = {f"{model} by {kind}": sets for (model, kind), sets in found.items()}
-        replace(out, indented({**facts, "tables": tables, "measures": kept}))
+        write_text(out, indented_json({**facts, "tables": tables, "measures": kept}))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What is raced: the same network, rule, start and steps for everybody."""
+"""The races: all contenders have the same network, sampler, start and number of steps."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,9 +6,8 @@ from functools import partial
 from typing import Any
 
 import torch
+from conditions import LANGEVIN, Setup, network, noiseless
 from contenders import Contender, chains, trajectories, updates
-from field import LANGEVIN, Field, network, noiseless
-from others import CHAINS, TRAJECTORIES
 from torch import Tensor, nn
 
 from ebmkit.energies.activations import Activation
@@ -17,24 +16,33 @@ from ebmkit.energies.mlp import MLP
 from ebmkit.samplers.hmc import HMC
 
 TRAINING = partial(torch.optim.Adam, lr=1e-4)
+MISSING = ""  # a line if the other libraries are not installed
+CHAINS: list[Contender] = []
+TRAJECTORIES: list[Contender] = []
+try:
+    from others import CHAINS, TRAJECTORIES
+except ModuleNotFoundError as error:
+    if error.name not in ("ebm", "torchebm"):
+        raise
+    MISSING = f"other libraries are left out: no module '{error.name}'; `make bench` installs them in an environment."
 
 
 @dataclass(frozen=True)
 class Race:
-    """A comparison on equal terms.
+    """A comparison under equal conditions.
 
     Attributes:
-        title: What it is of.
-        build: `build(activation)` gives the network: a smooth one for parity, the paper's for the clock.
-        rules: The sampler that says how big steps are, and others by which parity is checked too.
-        x: Where everybody starts `(B, *shape)`; for an update, its batch.
-        steps: Updates in one turn.
-        rounds: How many turns everybody has.
-        contenders: Who runs, the plain loop first.
-        examined: The same with what parity takes, another optimiser; none where it takes nothing else.
+        title: Its title in the tables.
+        build: `build(activation)` returns the network: a smooth one for parity, that of the paper for timing.
+        rules: The sampler that is timed, and further ones for which parity is checked.
+        x: Where all chains start `(B, *shape)`; for an update, its batch.
+        steps: Steps per turn.
+        rounds: Turns of each contender.
+        contenders: The contenders, first the plain loop.
+        examined: The contenders for parity if these differ, as in their optimiser; None if they do not.
         ceiling: Whether achieved FLOP/s are compared with those of matrix products.
-        gradients: Gradients that one step is counted as: an HMC proposal counts as its leapfrogs.
-        lengths: The numbers of steps at which peaks of memory are measured.
+        gradients: The number of gradients that one step counts as: an HMC proposal counts as its leapfrog steps.
+        lengths: The numbers of steps at which peak memory is measured.
     """
 
     title: str
@@ -50,48 +58,48 @@ class Race:
     lengths: tuple[int, ...] = ()
 
 
-def paper(field: Field) -> tuple[Callable[[Activation], nn.Module], Tensor]:
-    """The paper's network at 32x32 with a batch of 64; a small one where it must be quick."""
-    size, width, batch = (16, 16, 16) if field.quick else (32, 64, 64)
+def paper(setup: Setup) -> tuple[Callable[[Activation], nn.Module], Tensor]:
+    """The network of the paper at 32x32 with a batch of 64; a small one in a quick run."""
+    size, width, batch = (16, 16, 16) if setup.quick else (32, 64, 64)
     shape = (3, size, size)
-    build = partial(network, partial(ConvNet, shape, width=width), field.device)
-    return build, field.start(batch, *shape)
+    build = partial(network, partial(ConvNet, shape, width=width), setup.device)
+    return build, setup.start(batch, *shape)
 
 
-def langevin(field: Field) -> list[Race]:
-    """The paper's chain on the paper's network."""
-    build, x = paper(field)
-    contenders = chains(field.precisions, compiled=field.compiled) + CHAINS
-    lengths = () if field.quick else (10, 1000) if field.device.type == "cuda" else (10,)
+def langevin(setup: Setup) -> list[Race]:
+    """The chain of the paper on its network."""
+    build, x = paper(setup)
+    contenders = chains(setup.precisions, compiled=setup.compiled) + CHAINS
+    lengths = () if setup.quick else (10, 1000) if setup.device.type == "cuda" else (10,)
     title = "Chains: Langevin on the paper's network"
     rules = (LANGEVIN, noiseless(LANGEVIN))
     return [Race(title, build, rules, x, 20, 5, contenders, ceiling=True, lengths=lengths)]
 
 
-def hamiltonian(field: Field) -> list[Race]:
-    """HMC, five leapfrogs a proposal, on the paper's network."""
-    build, x = paper(field)
-    contenders = trajectories(field.precisions, compiled=field.compiled) + TRAJECTORIES
+def hamiltonian(setup: Setup) -> list[Race]:
+    """HMC with five leapfrog steps per proposal, on the network of the paper."""
+    build, x = paper(setup)
+    contenders = trajectories(setup.precisions, compiled=setup.compiled) + TRAJECTORIES
     rules = (HMC(step_size=0.02, leapfrog=5),)
-    return [Race("HMC per leapfrog, on the paper's network", build, rules, x, 2, 5, contenders, gradients=5)]
+    return [Race("HMC per leapfrog step, on the paper's network", build, rules, x, 2, 5, contenders, gradients=5)]
 
 
-def toys(field: Field) -> list[Race]:
-    """Points in the plane and a small network, where calls cost more than numbers."""
-    build = partial(network, partial(MLP, (2,), width=64, depth=2), field.device)
-    contenders = chains(field.precisions, compiled=field.compiled) + CHAINS
+def toys(setup: Setup) -> list[Race]:
+    """Points in the plane and a small network, where the overhead of calls dominates."""
+    build = partial(network, partial(MLP, (2,), width=64, depth=2), setup.device)
+    contenders = chains(setup.precisions, compiled=setup.compiled) + CHAINS
     rules = (LANGEVIN, noiseless(LANGEVIN))
     return [
-        Race("Toys: Langevin on an MLP 64-64 in the plane", build, rules, field.start(n, 2), 500, 15, contenders)
+        Race("Toys: Langevin on an MLP 64-64 in the plane", build, rules, setup.start(n, 2), 500, 15, contenders)
         for n in (64, 1000)
     ]
 
 
-def training(field: Field) -> list[Race]:
-    """One update of training with chains of K = 100; parity looks at its gradient, as plain descent shows it."""
-    build, x = paper(field)
-    contenders = updates(field.precisions, TRAINING, compiled=field.compiled)
-    examined = updates(field.precisions, partial(torch.optim.SGD, lr=1.0), compiled=field.compiled)
+def training(setup: Setup) -> list[Race]:
+    """One update of training with K = 100; parity uses gradient descent, whose weights show the gradient."""
+    build, x = paper(setup)
+    contenders = updates(setup.precisions, TRAINING, compiled=setup.compiled)
+    examined = updates(setup.precisions, partial(torch.optim.SGD, lr=1.0), compiled=setup.compiled)
     title = "Training: one update, on the paper's network"
     return [Race(title, build, (LANGEVIN, noiseless(LANGEVIN)), x, 100, 3, contenders, examined=examined)]
 

@@ -1,4 +1,4 @@
-"""The figures as tables, for a terminal and for a document."""
+"""The results as tables, for a terminal and for a document."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ import rich.table
 
 @dataclass(frozen=True)
 class Table:
-    """A table with a title, and lines below it."""
+    """A table with a title, and notes below it."""
 
     title: str
     columns: Sequence[str]
@@ -17,7 +17,7 @@ class Table:
     notes: Sequence[str] = field(default_factory=list)
 
     def rich(self) -> rich.table.Table:
-        """For a terminal."""
+        """The table for a terminal."""
         table = rich.table.Table(
             *self.columns, title=self.title, caption="\n".join(self.notes), title_justify="left", caption_justify="left"
         )
@@ -26,7 +26,7 @@ class Table:
         return table
 
     def markdown(self) -> str:
-        """For a document."""
+        """The table in Markdown."""
         lines = [
             f"### {self.title}",
             "",
@@ -40,7 +40,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def race_table(result: dict[str, Any], *, absolute: bool) -> Table:
-    """A race; times only where the machine is not shared and holds its clock, on a GPU."""
+    """The results of a race; absolute times only on a GPU, whose clock is stable and which is not shared."""
     columns: dict[str, Any] = {
         "speed": lambda name: f"{result['speed'][name][0]:.2f}",
         "quartiles": lambda name: f"{result['speed'][name][1]:.2f} to {result['speed'][name][2]:.2f}",
@@ -52,11 +52,11 @@ def race_table(result: dict[str, Any], *, absolute: bool) -> Table:
     for steps in lengths:
         columns[f"memory, K = {steps}"] = lambda name, steps=steps: _mebibytes(result["peak"][name][steps])
     if absolute:
-        columns["ms a step"] = lambda name: f"{1e3 * result['seconds a step'][name]:.3f}"
+        columns["ms per step"] = lambda name: f"{1e3 * result['seconds per step'][name]:.3f}"
     if "share" in result and absolute:
-        columns["TFLOP/s"] = lambda name: f"{result['flops of a step'] / result['seconds a step'][name] / 1e12:.1f}"
+        columns["TFLOP/s"] = lambda name: f"{result['flops per step'] / result['seconds per step'][name] / 1e12:.1f}"
     if "launches" in result:
-        columns["launches a step"] = lambda name: f"{result['launches'][name]:.1f}"
+        columns["launches per step"] = lambda name: f"{result['launches'][name]:.1f}"
         columns["waits"] = lambda name: "yes" if result["waits"][name] else "no"
     rows = [[name, *(cell(name) for cell in columns.values())] for name in result["speed"]]
     notes = [f"Not timed: {name}: {why}." for name, why in result["refused"].items()]
@@ -69,7 +69,7 @@ def _mebibytes(count: int | None) -> str:
 
 
 def growth_table(result: dict[str, Any]) -> Table:
-    """Fitted exponents, and beside them that of the operations counted."""
+    """The fitted exponents, beside those of the counted operations."""
     fits: dict[str, dict[str, Any]] = result["exponents"]
     rows = [
         [axis, ", ".join(map(str, result["grids"][axis])), f"{result['work'][axis][0]:.2f}"]
@@ -77,7 +77,7 @@ def growth_table(result: dict[str, Any]) -> Table:
         for axis in result["grids"]
     ]
     base = ", ".join(f"{name} {value}" for name, value in result["base"].items())
-    notes = [f"Where they do not grow: {base}."] + [f"Not timed: {n}: {why}." for n, why in result["refused"].items()]
+    notes = [f"The others meanwhile: {base}."] + [f"Not timed: {n}: {why}." for n, why in result["refused"].items()]
     return Table(
-        "How cost grows: the exponent p of cost ∝ value**p", ["grows", "values", "operations", *fits], rows, notes
+        "Growth of cost: the exponent p of cost ∝ value**p", ["axis", "values", "operations", *fits], rows, notes
     )

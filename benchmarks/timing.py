@@ -1,6 +1,6 @@
-"""Seconds that can be compared: contenders take turns, and only ratios within a round count.
+"""Comparable times: contenders take turns, and only ratios within a round are used.
 
-A machine's speed drifts by more than most contenders differ. Within a round it hardly does.
+The speed of a machine drifts by more than most contenders differ, but hardly within a round.
 """
 
 import copy
@@ -19,7 +19,7 @@ Turn = Callable[[int], object]
 
 
 class Spread(NamedTuple):
-    """The median of what rounds gave, and the quartiles."""
+    """Median and quartiles over rounds."""
 
     median: float
     low: float
@@ -30,23 +30,23 @@ class Spread(NamedTuple):
         return Spread(self.median * factor, self.low * factor, self.high * factor)
 
 
-def take_turns(turns: Mapping[str, Turn], steps: int, rounds: int, *, warm_up: int = 2) -> dict[str, list[float]]:
-    """Seconds that `turn(steps)` took in each round, A B C A B C, after a short turn of each that does not count."""
+def time_in_turns(turns: Mapping[str, Turn], steps: int, rounds: int, *, warm_up: int = 2) -> dict[str, list[float]]:
+    """Seconds of `turn(steps)` in each round, in the order A B C A B C, after an untimed warm-up of each."""
     seconds: dict[str, list[float]] = {name: [] for name in turns}
     for turn in turns.values():
         turn(warm_up)
     for _ in range(rounds):
         for name, turn in turns.items():
-            settle()
+            synchronize()
             began = time.perf_counter()
             turn(steps)
-            settle()
+            synchronize()
             seconds[name].append(time.perf_counter() - began)
     return seconds
 
 
-def settle() -> None:
-    """Wait for the GPU, if there is one: its work is only queued when a call returns."""
+def synchronize() -> None:
+    """Wait for the GPU if there is one: when a call returns, its work has only been queued."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
@@ -58,12 +58,12 @@ def spread(values: list[float]) -> Spread:
 
 
 def ratio(above: list[float], below: list[float]) -> Spread:
-    """Median and quartiles of the ratios of the rounds: not the ratio of the medians, which drift apart."""
+    """Median and quartiles of the ratios within rounds; a ratio of medians would suffer from drift."""
     return spread([one / other for one, other in zip(above, below, strict=True)])
 
 
 def product(size: int, precision: Precision, device: torch.device) -> Turn:
-    """A turn that multiplies square matrices: what it makes of the machine is the ceiling for networks."""
+    """A turn of square matrix products, whose FLOP/s are the ceiling for networks on this machine."""
     a, b = torch.randn(2, size, size, device=device).to(torch.bfloat16 if precision == "bf16" else torch.float32)
     out = torch.empty_like(a)
 
@@ -76,23 +76,23 @@ def product(size: int, precision: Precision, device: torch.device) -> Turn:
 
 
 def work(energy: nn.Module, x: Tensor) -> int:
-    """Floating-point operations of E and dE/dx at `x` `(B, *shape)`, those of products and convolutions.
+    """Floating-point operations of the products and convolutions of E and dE/dx at `x` `(B, *shape)`.
 
-    Whatever a contender computes beyond that, as the same gradient twice, is not work that was asked for.
+    What a contender computes beyond that, such as the same gradient twice, does not count as work.
     """
     frozen, leaf = copy.deepcopy(energy).requires_grad_(False), x.clone().requires_grad_()
     with FlopCounterMode(display=False) as counter:
-        # Not autograd.grad: the counter's hooks cannot stand it.
+        # The hooks of the counter do not work with autograd.grad.
         frozen(leaf).sum().backward()
     return int(counter.get_total_flops())
 
 
 def launches(turn: Turn, steps: int) -> float:
-    """Kernels, or whole recorded graphs of them, that the CPU sends to the GPU in a step."""
+    """Launches of kernels, or of recorded graphs of kernels, per step."""
     turn(steps)
     activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
     with torch.profiler.profile(activities=activities) as profile:
         turn(steps)
-        settle()
+        synchronize()
     sent = [event for event in profile.key_averages() if "LaunchKernel" in event.key or "GraphLaunch" in event.key]
     return float(sum(event.count for event in sent)) / steps

@@ -1,4 +1,4 @@
-"""An energy whose passes are counted."""
+"""An energy that counts its passes."""
 
 from collections.abc import Callable
 
@@ -8,11 +8,11 @@ from ebmkit.interfaces import EnergyFn, energy_values, eval_mode, value_and_grad
 
 
 class CountedEnergy:
-    """An energy that reports every pass through it.
+    """An energy that calls a function at every pass.
 
     Args:
         energy: The energy.
-        on_pass: Called before every evaluation of E, with its gradient or without.
+        on_pass: Called before every evaluation of E, with or without its gradient.
     """
 
     def __init__(self, energy: EnergyFn, on_pass: Callable[[], None]) -> None:

@@ -7,9 +7,9 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 GUTTER = 2  # pixels between tiles
-TILE = 48  # tiles smaller than this are enlarged, so that a person sees them
+TILE = 48  # smaller tiles are enlarged
 CAPTION = 18  # height of a line of text
-CLOUD = 64  # a cloud of points needs this many times the examples of a grid
+CLOUD = 64  # points in a cloud for every image in a grid
 INK, PAPER = (40, 40, 40), (245, 245, 245)
 
 
@@ -19,14 +19,14 @@ def drawable(shape: tuple[int, ...]) -> bool:
 
 
 def drawn_count(shape: tuple[int, ...], images: int) -> int:
-    """How many examples of this shape to draw where `images` images would do: points in the plane make a cloud."""
+    """How many examples of this shape to draw in place of `images` images: 64 times as many points in the plane."""
     return images * CLOUD if shape == (2,) else images
 
 
 def grid(x: Tensor, columns: int) -> Image.Image:
     """Examples `(n, *shape)` as one picture: a grid of tiles row by row, or a cloud of points in the plane.
 
-    Images are shown on the range [-1, 1], values outside it cut off; values that are not finite are drawn red.
+    Images are shown in the range [-1, 1], and values outside it are clipped; pixels that are not finite are red.
     """
     if x.ndim == 2:
         return cloud(x)
@@ -42,7 +42,7 @@ def grid(x: Tensor, columns: int) -> Image.Image:
 
 
 def pixels(x: Tensor) -> np.ndarray:
-    """Images `(n, channels, h, w)` on [-1, 1] as bytes `(n, h, w, 3)`."""
+    """Images `(n, channels, h, w)` in [-1, 1] as bytes `(n, h, w, 3)`; pixels that are not finite are red."""
     x = x.detach().float().cpu()
     if x.shape[1] == 1:
         x = x.expand(-1, 3, -1, -1)
@@ -52,12 +52,12 @@ def pixels(x: Tensor) -> np.ndarray:
 
 
 def cloud(x: Tensor, bins: int = 96, extent: float = 1.8) -> Image.Image:
-    """Points `(n, 2)` as a density on [-extent, extent]², dark where many are."""
+    """Points `(n, 2)` as a density on [-extent, extent]², dark where there are many."""
     points = x.detach().float().cpu()
     edges = torch.linspace(-extent, extent, bins + 1)
     counts, _ = torch.histogramdd(points[points.isfinite().all(1)], bins=[edges, edges])
     density = (counts / counts.max().clamp(min=1)).sqrt()
-    # The histogram's first axis is x to the right, its second y upwards; a picture's rows go down.
+    # The axes of the histogram are x, to the right, and y, upwards; the rows of a picture go down.
     shade = rearrange(255 - 215 * density, "x y -> y x").flip(0).byte().numpy()
     return Image.fromarray(shade).resize((3 * bins, 3 * bins), Image.Resampling.NEAREST).convert("RGB")
 
@@ -77,5 +77,5 @@ def beside(panels: dict[str, Image.Image]) -> Image.Image:
 
 
 def strip(trajectory: dict[int, Tensor]) -> Image.Image:
-    """Noise to image: a row for each chain, a column for each step of the chain, examples `(rows, *shape)`."""
+    """Chains from start to end: a row for each chain, a column for each step, examples `(rows, *shape)` each."""
     return beside({f"k={step}": grid(x, columns=1) for step, x in trajectory.items()})

@@ -1,27 +1,30 @@
-"""Inference of where a chain started: descent on |M(z) - x|², and the gradient through the chain in little memory."""
+"""Inference of the start of a chain: descent on |M(z) - x|², and backpropagation through the chain in little memory."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Generator, Tensor
 
-from ebmkit.errors import UsageError
+from ebmkit.errors import UsageError, check, nearest
 from ebmkit.interfaces import EnergyFn, Sampler, per_example
+
+Method = Literal["descent", "adam"]
+Gradient = Literal["auto", "translation", "full"]
 
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """What was found for examples x `(B, *shape)`.
+    """Reconstructions of examples x `(B, *shape)`.
 
     Attributes:
-        z: The best start of each `(B, *shape)`.
-        x: Its image M(z), `(B, *shape)`; NaN where no chain stayed finite.
-        error: Mean squared error per element of the best so far: at the start and after each update,
+        z: The best start for each example, `(B, *shape)`.
+        x: The image M(z) of that start, `(B, *shape)`; NaN where no chain stayed finite.
+        error: Mean squared error per element of the best image so far: at first and after each update,
             `(updates + 1, B)`.
-        kept: The best image so far after each of the updates that were asked for, and that there were.
+        kept: The best images so far after each requested update that was made.
     """
 
     z: Tensor
@@ -30,25 +33,42 @@ class Reconstruction:
     kept: dict[int, Tensor]
 
 
+def check_settings(x: Tensor, updates: int, lr: float, method: str, gradient: str, exact: bool) -> None:
+    """Refuse a reconstruction that cannot be done; `exact` says whether M is a translation here.
+
+    Raises:
+        UsageError: for a setting out of range, examples that are not finite, or a translation that is not exact.
+    """
+    for name, word, words in (("method", method, get_args(Method)), ("gradient", gradient, get_args(Gradient))):
+        if word not in words:
+            raise UsageError(f"{name} must be {' or '.join(words)}, not '{word}'.{nearest(word, words)}")
+    if not bool(x.isfinite().all()):
+        raise UsageError("x contains NaN or infinity; expected finite values")
+    check("updates", updates, at_least=0)
+    check("lr", lr, above=0)
+    if gradient == "translation" and not exact:
+        raise UsageError("gradient='translation' is exact only for piecewise linear energies; write 'full' or 'auto'")
+
+
 def descend(
     model: Callable[[Tensor], tuple[Tensor, Tensor]],
     z: Tensor,
     x: Tensor,
     updates: int,
     lr: float,
-    method: Literal["descent", "adam"],
+    method: Method,
     at: Sequence[int],
 ) -> Reconstruction:
-    """Update z against the gradient of |M(z) - x|², and keep the best of each example.
+    """Minimise |M(z) - x|² over z, and keep the best z of each example.
 
     Args:
-        model: Gives M(z) and that gradient, each `(B, *shape)`.
+        model: Returns M(z) and the gradient of |M(z) - x|² by z, each `(B, *shape)`.
         z: The first z; it is not written to.
-        x: What M(z) shall be.
-        updates: How many updates.
+        x: The target of M(z), `(B, *shape)`.
+        updates: The number of updates.
         lr: Learning rate.
         method: Gradient descent, or Adam.
-        at: The updates after which the best image is kept.
+        at: The updates after which the best images so far are kept.
     """
     z = z.clone()
     optimizer = (torch.optim.Adam if method == "adam" else torch.optim.SGD)([z], lr=lr)
@@ -65,7 +85,7 @@ def descend(
         errors.append(best)
         if update in at:
             kept[update] = best_x
-        z.grad = gradient.nan_to_num(0.0, 0.0, 0.0)  # an example whose chain left the numbers keeps its best and rests
+        z.grad = gradient.nan_to_num(0.0, 0.0, 0.0)  # an example whose chain diverged keeps its best z
         optimizer.step()
     return Reconstruction(best_z, best_x, torch.stack(errors), kept)
 
@@ -73,10 +93,10 @@ def descend(
 def pull_back(
     sampler: Sampler, energy: EnergyFn, z: Tensor, rng: Generator
 ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """The chain's end `(B, *shape)` and the map that carries a gradient by the end back to one by z.
+    """The end of the chain `(B, *shape)`, and a function that maps a gradient by the end to the gradient by z.
 
-    A chain of a homogeneous sampler is cut into about sqrt(K) pieces. Only their starts are kept; the graph of one
-    piece at a time is made again on the way back. So memory grows with the square root of K, for one more chain.
+    The chain of a homogeneous sampler is cut into about sqrt(K) pieces. Only their starts are stored, and the backward
+    pass recomputes one piece at a time. So memory grows with the square root of K, at the cost of one more chain.
     """
     pieces = cut(sampler)
     starts: list[tuple[Sampler, Tensor, Tensor]] = []
@@ -99,7 +119,10 @@ def pull_back(
 
 
 def cut(sampler: Sampler) -> list[Sampler]:
-    """A chain as pieces of about sqrt(K) steps, which follow each other; one piece where it cannot be cut."""
+    """Samplers whose chains, one after the other, make that of `sampler`, about sqrt(K) steps each.
+
+    A sampler that cannot be cut is returned as it is.
+    """
     steps = sampler.steps
     if steps is None or not sampler.promises.homogeneous:
         return [sampler]

@@ -3,40 +3,30 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
 
 import torch
 from torch import Generator, Tensor
 
-from ebmkit.errors import UsageError, check, nearest
+from ebmkit.errors import UsageError, check
 from ebmkit.interfaces import EnergyFn, InitDistribution, Sampler, eval_mode
-from ebmkit.reconstruction import Reconstruction, descend, pull_back
-
-METHODS, GRADIENTS = ("descent", "adam"), ("auto", "translation", "full")
-
-
-class Point(NamedTuple):
-    """Where long chains are after `step` steps: examples `(n, *shape)`, and the energy `(n,)` before that step."""
-
-    step: int
-    x: Tensor
-    energy: Tensor | None
+from ebmkit.reconstruction import Gradient, Method, Reconstruction, check_settings, descend, pull_back
+from ebmkit.trajectories import Point, joined, repeated_chain, states_at
 
 
 @dataclass(frozen=True)
 class ShortRun:
-    """The K-step chain as a model x = M(z, u): z is where the chain starts, u all the randomness on its way.
+    """The K-step chain as a model x = M(z, u): z is the start of the chain, u all the randomness of its steps.
 
-    z ~ p_0 is the latent, and the K steps are a residual network of K layers that takes noise in each. The chain does
-    not mix, so x depends on z and z can be inferred from x.
+    z ~ p_0 is the latent variable, and the K steps are a residual network of K layers with noise in each. The chain
+    does not mix, so x depends on z and z can be inferred from x.
 
     Source: Nijkamp, Hill, Zhu, Wu, NeurIPS 2019, section 3.4.
 
     Attributes:
         energy: The trained energy.
-        sampler: What makes the chain.
+        sampler: Makes the chain.
         init: p_0.
-        seed: Seed of u where it is held and the sampler's noise cannot be switched off.
+        seed: Seed of u where u is fixed and the noise of the sampler cannot be switched off.
     """
 
     energy: EnergyFn
@@ -44,51 +34,61 @@ class ShortRun:
     init: InitDistribution
     seed: int = 0
 
+    def starts(self, n: int, rng: Generator, *, batch: int = 64) -> Tensor:
+        """Starts of n chains `(n, *shape)`, drawn at most `batch` at a time."""
+        return torch.cat(list(self.init.in_batches(n, rng, batch)))
+
     def samples(self, n: int, rng: Generator, *, batch: int = 64) -> Iterator[Tensor]:
-        """Samples in chunks of at most `batch` `(b, *shape)`, so that memory does not grow with n or K.
+        """Samples in batches of at most `batch` `(b, *shape)`, so that memory grows neither with n nor with K.
 
         Raises:
             UsageError: unless n and `batch` are at least 1.
         """
         check("n", n, at_least=1)
         check("batch", batch, at_least=1)
-        return (self._end(z, rng) for z in self.init.in_batches(n, rng, batch))
+        return (self._end(z, rng, self.sampler) for z in self.init.in_batches(n, rng, batch))
 
     def sample(self, n: int, rng: Generator, *, batch: int = 64) -> Tensor:
-        """Samples `(n, *shape)`: the ends of n chains."""
+        """Samples `(n, *shape)`: the ends of n chains, at most `batch` of which run at once."""
         return torch.cat(list(self.samples(n, rng, batch=batch)))
 
-    def trajectory(self, n: int, rng: Generator, *, at: Sequence[int]) -> dict[int, Tensor]:
-        """Where n chains are after each of the steps `at`, `(n, *shape)` each; 0 is where they start.
+    def trajectory(self, n: int, rng: Generator, *, at: Sequence[int], batch: int | None = None) -> dict[int, Tensor]:
+        """Where n chains are after each of the steps `at`, `(n, *shape)` each; step 0 is the start.
+
+        Args:
+            n: How many chains.
+            rng: Randomness of the starts and of the chains.
+            at: The steps to keep.
+            batch: How many chains run at once; None runs all of them.
 
         Raises:
-            UsageError: for a step that the chain does not have.
+            UsageError: for a step that the chain does not have, or a number below 1.
         """
         check("n", n, at_least=1)
-        x = self.init.sample(n, rng)
-        kept, step = {0: x} if 0 in at else {}, 0
-        with eval_mode(self.energy):
-            for step, state in enumerate(self.sampler.chain(self.energy, x, rng), start=1):
-                if step in at:
-                    kept[step] = state.x
-        if missing := [wanted for wanted in at if wanted not in kept]:
-            raise UsageError(f"the chain has {step} steps and no step {missing[0]}; ask for 0 to {step}")
-        return kept
+        batch = n if batch is None else batch
+        check("batch", batch, at_least=1)
+        parts = [states_at(self.sampler, self.energy, z, rng, at) for z in self.init.in_batches(n, rng, batch)]
+        return {step: torch.cat([part[step] for part in parts]) for step in at}
 
     def trace(
         self, n: int, rng: Generator, *, rows: int, looks: int = 5, batch: int = 64
     ) -> tuple[Tensor, dict[int, Tensor]]:
-        """The ends of n chains `(n, *shape)`, and the first `rows` of them at evenly spaced steps, both ends included.
+        """The ends of n chains `(n, *shape)`, and the first `rows` chains at evenly spaced steps, both ends included.
+
+        Unlike `trajectory` it need not know the length of the chain.
 
         Args:
-            n: How many chains run at once.
-            rng: Their randomness.
-            rows: How many chains are kept along the way.
-            looks: How many steps are kept.
+            n: How many chains; all of them run at once.
+            rng: Randomness of the starts and of the chains.
+            rows: How many chains are kept on the way.
+            looks: At how many steps they are kept.
             batch: How many starts are drawn at once.
+
+        Raises:
+            UsageError: unless `looks` is at least 2.
         """
         check("looks", looks, at_least=2)
-        x = torch.cat(list(self.init.in_batches(n, rng, batch)))
+        x = self.starts(n, rng, batch=batch)
         kept = [x[:rows].clone()]
         with eval_mode(self.energy):
             for state in self.sampler.chain(self.energy, x, rng):
@@ -98,18 +98,19 @@ class ShortRun:
         return x, {step: kept[step] for step in steps}
 
     def generate(self, z: Tensor) -> Tensor:
-        """M(z) `(B, *shape)`, u held: without noise where the sampler can do without, else with that of `seed`."""
-        return self._end(z, Generator(z.device).manual_seed(self.seed), self.held)
+        """M(z) `(B, *shape)` for fixed u: without noise where the sampler allows it, else with the noise of `seed`."""
+        return self._end(z, self._fixed_rng(z), self.fixed_sampler)
 
     @property
-    def held(self) -> Sampler:
-        """The sampler of M(z): the noiseless one where there is one."""
+    def fixed_sampler(self) -> Sampler:
+        """The sampler of M(z): the noiseless one if there is one."""
         return self.sampler.noiseless or self.sampler
 
     def interpolate(self, z1: Tensor, z2: Tensor, n: int) -> Tensor:
-        """M along the way from z1 to z2 `(B, *shape)`, both ends included: `(n, B, *shape)`.
+        """M on the path from z1 to z2 `(B, *shape)`, both ends included: `(n, B, *shape)`.
 
-        z_rho = rho z1 + sqrt(1 - rho²) z2 for n even values of rho from 1 to 0, which keeps the variance of z.
+        z_rho = rho z1 + sqrt(1 - rho²) z2 for n equally spaced values of rho from 1 to 0, which preserves the variance
+        of z.
 
         Source: Nijkamp, Hill, Zhu, Wu, NeurIPS 2019, section 3.4.
 
@@ -127,44 +128,37 @@ class ShortRun:
         *,
         updates: int = 200,
         lr: float = 0.05,
-        method: Literal["descent", "adam"] = "descent",
-        gradient: Literal["auto", "translation", "full"] = "auto",
+        method: Method = "descent",
+        gradient: Gradient = "auto",
         at: Sequence[int] = (0, 10, 50, 200),
     ) -> Reconstruction:
-        """Find z with M(z) near x `(B, *shape)`, by descending |M(z) - x|² from z ~ p_0.
+        """Find z with M(z) near x `(B, *shape)`, by gradient descent on |M(z) - x|² from z ~ p_0.
 
-        Between kinks of a piecewise linear energy M is a translation, so that the gradient is 2 (M(z) - x) and no graph
-        is needed. Elsewhere it is carried back through the chain.
+        Between kinks of a piecewise linear energy M is a translation, so the gradient is 2 (M(z) - x) and needs no
+        graph. Elsewhere it is backpropagated through the chain.
 
         Source: Nijkamp, Hill, Zhu, Wu, NeurIPS 2019, section 3.4.
 
         Args:
             x: What to reconstruct.
             rng: Draws the first z.
-            updates: How many updates z gets.
-            lr: Learning rate: the coefficient of the gradient, or that of Adam.
+            updates: The number of updates of z.
+            lr: Learning rate: the factor of the gradient in plain descent, or the learning rate of Adam.
             method: Gradient descent, or Adam.
-            gradient: 2 (M(z) - x), or that through the chain; auto takes the former where it is exact.
+            gradient: `translation` is 2 (M(z) - x), `full` is backpropagated; `auto` is the former where it is exact.
             at: The updates after which the best image so far is kept.
 
         Raises:
-            UsageError: for settings out of range, or a translation that is not exact here.
+            UsageError: for a setting out of range, for `translation` where it is not exact, or if x is not finite or
+                has another shape than the samples of the model.
         """
-        for name, word, words in (("method", method, METHODS), ("gradient", gradient, GRADIENTS)):
-            if word not in words:
-                raise UsageError(f"{name} must be {' or '.join(words)}, not '{word}'.{nearest(word, words)}")
-        if not bool(x.isfinite().all()):
-            raise UsageError("x holds numbers that are not finite: there is nothing to reconstruct")
-        check("updates", updates, at_least=0)
-        check("lr", lr, above=0)
         exact = self.translates
-        if gradient == "translation" and not exact:
-            raise UsageError(
-                "gradient='translation' is exact for piecewise linear energies alone; write 'full' or 'auto'"
-            )
+        check_settings(x, updates, lr, method, gradient, exact)
         z = self.init.sample(len(x), rng)
         if z.shape != x.shape:
-            raise UsageError(f"this model makes examples {tuple(z.shape[1:])}, not {tuple(x.shape[1:])}")
+            raise UsageError(
+                f"the samples of this model have shape {tuple(z.shape[1:])}, but x has {tuple(x.shape[1:])}"
+            )
         x = x.to(z)
         full = gradient == "full" or not exact
 
@@ -173,7 +167,7 @@ class ShortRun:
                 end = self.generate(z)
                 return end, 2 * (end - x)
             with eval_mode(self.energy):
-                end, back = pull_back(self.held, self.energy, z, Generator(z.device).manual_seed(self.seed))
+                end, back = pull_back(self.fixed_sampler, self.energy, z, self._fixed_rng(z))
             return end, back(2 * (end - x))
 
         return descend(model, z, x, updates, lr, method, at)
@@ -181,16 +175,21 @@ class ShortRun:
     @property
     def translates(self) -> bool:
         """Whether M is a translation between kinks."""
-        return self.held.promises.translates and bool(getattr(self.energy, "piecewise_linear", False))
+        return self.fixed_sampler.promises.translates and bool(getattr(self.energy, "piecewise_linear", False))
 
-    def long_run(self, n: int, rng: Generator, *, times: int = 10, every: int | None = None) -> Iterator[Point]:
-        """Chains of `times` times K steps, the sampler beginning anew where it ended: they show that K is not enough.
+    def long_run(
+        self, n: int, rng: Generator, *, times: int = 10, every: int | None = None, batch: int | None = None
+    ) -> Iterator[Point]:
+        """Chains of `times` times K steps, which show whether chains of K steps have converged.
+
+        The sampler is run for K steps, then again from where it ended, and so on.
 
         Args:
             n: How many chains.
-            rng: Their randomness.
+            rng: Randomness of the starts and of the chains.
             times: How many chains of K steps follow each other.
-            every: Yield each N-th step; none yields at the end of each K steps. The start always is yielded.
+            every: Yield every N-th step; None yields the end of each K steps. The start is always yielded.
+            batch: How many chains run at once; None runs all of them. It must not change the number of steps.
 
         Raises:
             UsageError: for numbers below 1.
@@ -199,20 +198,15 @@ class ShortRun:
         check("times", times, at_least=1)
         if every is not None:
             check("every", every, at_least=1)
-        return self._long(self.init.sample(n, rng), rng, times, every)
+        batch = n if batch is None else batch
+        check("batch", batch, at_least=1)
+        starts = self.init.in_batches(n, rng, batch)
+        runs = [repeated_chain(self.sampler, self.energy, z, rng, times, every) for z in starts]
+        return map(joined, zip(*runs, strict=True))
 
-    def _long(self, x: Tensor, rng: Generator, times: int, every: int | None) -> Iterator[Point]:
-        yield Point(0, x, None)
-        step = 0
-        for _ in range(times):
-            energy = None
-            for state in self.sampler.chain(self.energy, x, rng):
-                step, x, energy = step + 1, state.x, state.info.get("energy")
-                if every and step % every == 0:
-                    yield Point(step, x, energy)
-            if every is None:
-                yield Point(step, x, energy)
+    def _fixed_rng(self, z: Tensor) -> Generator:
+        return Generator(z.device).manual_seed(self.seed)
 
-    def _end(self, z: Tensor, rng: Generator, sampler: Sampler | None = None) -> Tensor:
+    def _end(self, z: Tensor, rng: Generator, sampler: Sampler) -> Tensor:
         with eval_mode(self.energy):
-            return (sampler or self.sampler).sample(self.energy, z.detach(), rng)
+            return sampler.sample(self.energy, z.detach(), rng)

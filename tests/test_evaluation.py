@@ -1,4 +1,4 @@
-"""Evaluation: every figure beside its scale, under the right name, of the right examples."""
+"""Evaluation: every value with its scale, under the right name, of the right examples."""
 
 import json
 import math
@@ -6,16 +6,16 @@ import math
 import pytest
 import torch
 
-from ebmkit.data.handwritten import digits
 from ebmkit.data.examples import Examples
+from ebmkit.data.handwritten import digits
 from ebmkit.errors import UsageError
-from ebmkit.evaluation.measures import Measure, as_rows, called, evaluate, extract
-from ebmkit.features.digits import Digits
-from ebmkit.features.pixels import Pixels
 from ebmkit.evaluation.frechet import frechet_distance
 from ebmkit.evaluation.kernels import diversity, energy_distance, kernel_distance, mmd
+from ebmkit.evaluation.measures import Measure, as_rows, evaluate, extract_features, measure_name
 from ebmkit.evaluation.neighbours import precision_recall
 from ebmkit.evaluation.scores import inception_score
+from ebmkit.features.digits import Digits
+from ebmkit.features.pixels import Pixels
 
 N = 100
 
@@ -33,7 +33,7 @@ def wide_points(n):
 
 
 class Doubled:
-    """Features with an opinion, that count what they are given."""
+    """Features of a classifier, which record the sizes of their inputs."""
 
     def __init__(self, name="doubled", d=3):
         self.name, self.d, self.preprocessing = name, d, "twice"
@@ -57,7 +57,7 @@ def measured(data, features=None, sample=lambda n: 0.5 * points(n, 1), noise=lam
     return {measure.name: measure for measure in found}
 
 
-def test_every_figure_is_that_of_its_metric_and_has_its_scale(data):
+def test_every_value_is_that_of_its_metric_and_has_a_scale(data):
     found = measured(data)
     order = torch.randperm(250, generator=rng(4))
     reference, real = data.fetch(order[:N]), data.fetch(order[N : 2 * N])
@@ -84,7 +84,7 @@ def test_every_figure_is_that_of_its_metric_and_has_its_scale(data):
     assert found["Kernel distance (features=doubled)"].error == pytest.approx(expected)
 
 
-def test_features_without_an_opinion_have_no_classifier_score(data):
+def test_only_classifiers_have_a_classifier_score(data):
     assert "Classifier score (features=pixels)" not in measured(data, Pixels(data))
     assert len(measured(data, Pixels(data))) == 7
 
@@ -94,10 +94,10 @@ def test_only_the_inception_features_give_an_fid(data):
     assert {"FID", "KID", "Inception score", "Precision (features=inception)"} <= names
     assert not {"FID", "KID", "Inception score"} & set(measured(data))
     for features in ("torchscript inception", "torchscript inception.pt", "digits", "Inception"):
-        assert called("Fréchet distance", features) == f"Fréchet distance (features={features})"
+        assert measure_name("Fréchet distance", features) == f"Fréchet distance (features={features})"
 
 
-def test_the_seed_chooses_the_halves_and_the_same_seed_the_same(data):
+def test_the_seed_chooses_the_halves_of_the_data(data):
     assert measured(data) == measured(data)
     one, other = (measured(data, seed=seed)["Energy distance (features=pixels)"] for seed in (0, 1))
     assert one.real_against_real != other.real_against_real
@@ -108,31 +108,31 @@ def test_all_of_the_data_can_be_used(data):
 
 
 @pytest.mark.parametrize("n", [0, -1, 19, 126])
-def test_n_out_of_range_is_refused_with_what_is_possible(data, n):
+def test_n_out_of_range_is_refused_with_the_range(data, n):
     def never(_):
         raise AssertionError("samples were drawn before n was checked")
 
     with pytest.raises(UsageError) as refused:
         measured(data, sample=never, n=n)
-    assert str(refused.value) == f"n must be from 20 to 125, half of the data's 250 examples, not {n}"
+    assert str(refused.value) == f"n must be from 20 to 125, half of the 250 examples, not {n}"
 
 
 def test_too_little_data_is_refused():
-    with pytest.raises(UsageError, match=r"^the data has 39 examples: an evaluation needs at least 40$"):
+    with pytest.raises(UsageError, match=r"^the data have 39 examples, but an evaluation needs at least 40$"):
         measured(Examples(points(39, 0)), n=20)
     assert measured(Examples(points(40, 0)), n=20)
 
 
-def test_too_few_for_a_frechet_distance_are_said_to_be_and_the_rest_is_measured():
+def test_without_a_frechet_distance_the_rest_is_measured():
     data = Examples(wide_points(80))
     found = measured(data, Pixels(data), wide_points, wide_points, n=40)
     frechet = found["Fréchet distance (features=pixels)"]
     assert (frechet.value, frechet.real_against_real, frechet.noise_against_real) == (None, None, None)
-    assert frechet.note == "n=40 is too few for 40 features: take n of at least 41, or features of fewer numbers"
+    assert frechet.note == "n=40 is too few for 40 features; use n of at least 41, or features of fewer dimensions"
     assert all(one.value is not None for one in found.values() if one is not frechet)
 
 
-def test_few_for_a_frechet_distance_have_a_note(data):
+def test_a_biased_frechet_distance_has_a_note(data):
     assert measured(data)["Fréchet distance (features=doubled)"].note == ""
     wide = Examples(wide_points(200))
     found = measured(wide, Pixels(wide), wide_points, wide_points)
@@ -140,13 +140,13 @@ def test_few_for_a_frechet_distance_have_a_note(data):
 
 
 @pytest.mark.parametrize("which", ["sample", "noise"])
-def test_samples_that_are_not_finite_are_refused_and_counted(data, which):
+def test_nonfinite_samples_are_refused_and_counted(data, which):
     def broken(n):
         x = points(n, 1)
         x[3:5] = math.nan
         return x
 
-    with pytest.raises(UsageError, match=rf"^2 of 100 in the {which}s? hold NaN or infinity"):
+    with pytest.raises(UsageError, match=rf"^2 of 100 in the {which}s? contain NaN or infinity"):
         measured(data, **{which: broken})
 
 
@@ -155,12 +155,12 @@ def test_samples_of_another_shape_are_refused(data):
         measured(data, sample=lambda n: points(n - 1, 1))
 
 
-def test_features_are_found_in_chunks_and_their_width_is_checked():
+def test_features_are_computed_in_chunks_and_checked():
     features, x = Doubled(), points(150, 0)
-    assert torch.equal(extract(features, x), 2 * x)
+    assert torch.equal(extract_features(features, x), 2 * x)
     assert features.sizes == [64, 64, 22]
-    with pytest.raises(ValueError, match=r"^features doubled gave \(150, 3\), expected \(150, 4\)$"):
-        extract(Doubled(d=4), x)
+    with pytest.raises(ValueError, match=r"^features doubled returned \(150, 3\), expected \(150, 4\)$"):
+        extract_features(Doubled(d=4), x)
 
 
 def test_graphs_of_samples_are_not_followed(data):
@@ -178,7 +178,7 @@ def test_measures_become_rows_of_json(data):
     assert (row["value"], row["real_against_real"], row["noise_against_real"]) == (None, None, 1.0)
 
 
-def test_digits_are_told_from_noise_by_every_measure_of_distance():
+def test_every_distance_separates_digits_from_noise():
     data = Examples(digits())
     found = evaluate(
         lambda n: data.fetch(torch.randint(len(data), (n,), generator=rng(1))),

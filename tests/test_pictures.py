@@ -1,4 +1,4 @@
-"""Pictures: where tiles stand, what colours mean, which way is up."""
+"""Pictures: the places of tiles, the meaning of colours, the orientation of clouds."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def test_images_and_points_in_the_plane_can_be_drawn(shape, expected):
     assert drawable(shape) is expected
 
 
-def test_tiles_stand_row_by_row_with_a_gutter_between():
+def test_tiles_are_placed_row_by_row_with_gutters():
     sheet = array(grid(shades(-1.0, 0.0, 1.0), columns=2))
     step = TILE + GUTTER
     assert sheet.shape == (2 * TILE + GUTTER, 2 * TILE + GUTTER, 3)
@@ -51,14 +51,14 @@ def test_images_need_not_be_square():
     assert array(grid(torch.zeros(1, 1, 12, 24), columns=1)).shape == (24, 48, 3)
 
 
-def test_the_range_runs_from_black_to_white_and_is_cut_off_beyond():
+def test_values_go_from_black_to_white_and_are_clipped():
     shown = pixels(shades(-3.0, -1.0, 0.0, 1.0, 7.0, size=1))
     assert shown[:, 0, 0, 0].tolist() == [0, 0, 128, 255, 255]
     assert shown.dtype == np.uint8
     assert (shown == shown[..., :1]).all()
 
 
-def test_colours_keep_their_channels_and_places():
+def test_colours_keep_their_channels_and_positions():
     x = torch.full((1, 3, 2, 2), -1.0)
     x[0, 0, 0, 1] = x[0, 1, 1, 0] = x[0, 2, 1, 1] = 1.0
     assert pixels(x)[0].tolist() == [[[0, 0, 0], [255, 0, 0]], [[0, 255, 0], [0, 0, 255]]]
@@ -66,7 +66,7 @@ def test_colours_keep_their_channels_and_places():
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_what_is_not_finite_is_red(channels, value):
+def test_pixels_that_are_not_finite_are_red(channels, value):
     x = shades(0.5, size=2, channels=channels)
     x[0, -1, 0, 1] = value
     shown = pixels(x)[0]
@@ -74,7 +74,7 @@ def test_what_is_not_finite_is_red(channels, value):
     assert (shown[1] == 191).all()
 
 
-def test_drawing_leaves_the_examples_as_they_are():
+def test_drawing_does_not_change_the_examples():
     x = shades(5.0, float("nan")).requires_grad_()
     kept = x.detach().clone()
     grid(x, columns=2)
@@ -99,7 +99,7 @@ def test_a_cloud_is_darkest_where_most_points_are():
 
 
 @pytest.mark.parametrize("points", [torch.full((5, 2), float("nan")), torch.full((5, 2), 99.0), torch.empty(0, 2)])
-def test_a_cloud_of_points_that_are_nowhere_is_blank(points):
+def test_a_cloud_without_points_in_range_is_blank(points):
     assert (array(cloud(points)) == 255).all()
 
 
@@ -108,7 +108,7 @@ def test_points_in_the_plane_are_drawn_as_a_cloud():
     assert grid(x, columns=9) == cloud(x)
 
 
-def test_panels_stand_side_by_side_under_their_captions():
+def test_panels_are_side_by_side_under_their_captions():
     panel = grid(shades(-1.0), columns=1)
     sheet = array(beside({"left": panel, "right": grid(shades(1.0), columns=1)}))
     gap = 8 * GUTTER
@@ -127,7 +127,7 @@ def test_a_wide_caption_makes_room_for_itself():
     assert beside({caption: panel}).width > 8 * len(caption) > panel.width
 
 
-def test_a_strip_has_a_column_for_each_step_and_a_row_for_each_chain():
+def test_a_strip_has_a_row_per_chain_and_a_column_per_step():
     trajectory = {0: shades(-1.0, 1.0), 50: shades(0.0, 0.0), 100: shades(1.0, -1.0)}
     sheet = array(strip(trajectory))
     gap = 8 * GUTTER

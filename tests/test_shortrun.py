@@ -1,4 +1,4 @@
-"""The chain as a generator: samples in chunks, M(z) with its randomness held, interpolation, long runs."""
+"""The chain as a generator: samples in batches, M(z) for fixed randomness, interpolation, trajectories, long runs."""
 
 import gc
 import math
@@ -39,7 +39,7 @@ def test_samples_are_the_ends_of_chains_from_the_init():
     assert torch.equal(model().sample(5, rng(1)), expected)
 
 
-def test_samples_come_in_chunks_one_at_a_time():
+def test_samples_are_drawn_one_batch_at_a_time():
     drawn: list[int] = []
 
     class Counted(Uniform):
@@ -56,7 +56,7 @@ def test_samples_come_in_chunks_one_at_a_time():
 
 
 @pytest.mark.parametrize("wrong", [{"n": 0}, {"n": -1}, {"n": 3, "batch": 0}], ids=str)
-def test_numbers_of_samples_below_one_are_refused(wrong: dict[str, int]):
+def test_numbers_of_samples_below_1_are_refused(wrong: dict[str, int]):
     n = wrong.pop("n")
     with pytest.raises(UsageError, match=r"must be at least 1"):
         model().sample(n, rng(), **wrong)
@@ -71,7 +71,7 @@ def most_alive(sampler: Langevin | HMC) -> int:
         most = max(most, sum(type(one) is Tensor and one.shape == (4, 7) for one in gc.get_objects()))
         return square(x)
 
-    gc.freeze()  # what was there before is not looked through at each call
+    gc.freeze()  # objects from before are not searched at each call
     try:
         ShortRun(counted, sampler, Uniform((7,))).sample(4, rng())
     finally:
@@ -92,11 +92,11 @@ class Hoarder(Langevin):
         return list(self.chain(energy, x, rng))[-1].x
 
 
-def test_the_count_sees_a_sampler_that_keeps_its_states():
+def test_the_count_detects_a_sampler_that_keeps_its_states():
     assert most_alive(Hoarder(steps=30)) > most_alive(Hoarder(steps=6)) + 20
 
 
-def test_a_trajectory_holds_the_steps_asked_for_and_the_start():
+def test_a_trajectory_contains_the_requested_steps():
     found = model().trajectory(3, rng(2), at=(0, 2, 6))
     start = Uniform((2, 3)).sample(3, rng(2))
     assert sorted(found) == [0, 2, 6]
@@ -106,16 +106,16 @@ def test_a_trajectory_holds_the_steps_asked_for_and_the_start():
 
 
 def test_a_step_that_the_chain_does_not_have_is_refused():
-    with pytest.raises(UsageError, match=r"^the chain has 6 steps and no step 7; ask for 0 to 6$"):
+    with pytest.raises(UsageError, match=r"^the chain has 6 steps and no step 7; use steps from 0 to 6$"):
         model().trajectory(3, rng(), at=(0, 7))
 
 
-def test_the_noise_of_langevin_is_switched_off_to_generate():
+def test_generate_switches_the_noise_of_langevin_off():
     z = torch.randn(4, 2, 3, generator=rng())
     torch.testing.assert_close(model().generate(z), z * 0.9**6)
 
 
-def test_the_randomness_of_other_samplers_is_held_by_the_seed():
+def test_the_seed_fixes_the_randomness_of_other_samplers():
     z = torch.randn(4, 2, 3, generator=rng())
     one = ShortRun(square, HMC(steps=3), Gaussian((2, 3)))
     assert torch.equal(one.generate(z), one.generate(z))
@@ -123,14 +123,14 @@ def test_the_randomness_of_other_samplers_is_held_by_the_seed():
     assert not torch.equal(one.generate(z), replace(one, seed=1).generate(z))
 
 
-def test_generated_examples_hold_no_graph_and_leave_the_energy_as_it_was():
+def test_generate_builds_no_graph_and_restores_the_mode():
     energy = MLP((3,), width=8).train()
     z = torch.randn(4, 3, generator=rng(), requires_grad=True)
     assert not ShortRun(energy, Langevin(steps=2), Uniform((3,))).generate(z).requires_grad
     assert energy.training
 
 
-def test_interpolation_goes_from_the_one_end_to_the_other_and_keeps_the_variance():
+def test_interpolation_keeps_the_variance_of_z():
     z1, z2 = torch.randn(2, 4, 2, 3, generator=rng(3))
     found = model().interpolate(z1, z2, 5)
     assert found.shape == (5, 4, 2, 3)
@@ -140,7 +140,7 @@ def test_interpolation_goes_from_the_one_end_to_the_other_and_keeps_the_variance
         model().interpolate(z1, z2, 1)
 
 
-def test_a_long_run_goes_on_from_where_the_chain_ended():
+def test_a_long_run_continues_where_the_chain_ended():
     points = list(model().long_run(3, rng(4), times=3))
     assert [point.step for point in points] == [0, 6, 12, 18]
     long = replace(model().sampler, steps=18)
@@ -150,7 +150,7 @@ def test_a_long_run_goes_on_from_where_the_chain_ended():
     torch.testing.assert_close(points[-1].x, long.sample(square, start, generator))
 
 
-def test_a_long_run_is_thinned_and_tells_the_energy_before_each_step():
+def test_a_long_run_is_thinned_and_reports_energies():
     every = list(model().long_run(3, rng(4), times=2, every=1))
     assert [point.step for point in every] == list(range(13))
     for before, after in pairwise(every):
@@ -163,7 +163,7 @@ def test_a_long_run_is_thinned_and_tells_the_energy_before_each_step():
 @pytest.mark.parametrize(
     "wrong", [{"n": 0}, {"n": 2, "times": 0}, {"n": 2, "every": -1}, {"n": 2, "every": 0}], ids=str
 )
-def test_long_runs_of_no_length_are_refused(wrong: dict[str, int]):
+def test_long_runs_without_length_are_refused(wrong: dict[str, int]):
     n = wrong.pop("n")
     with pytest.raises(UsageError, match="must be at least 1"):
         model().long_run(n, rng(), **wrong)
@@ -171,12 +171,62 @@ def test_long_runs_of_no_length_are_refused(wrong: dict[str, int]):
 
 @dataclass(frozen=True, kw_only=True)
 class Mute:
-    """A sampler that says nothing of energies."""
+    """A sampler that does not report energies."""
 
     def chain(self, energy: object, x: Tensor, rng: Generator) -> Iterator[State]:
         yield State(x + 1, {})
 
 
-def test_a_sampler_that_tells_no_energy_has_none_in_its_long_runs():
+def test_long_runs_without_reported_energies_have_none():
     points = list(ShortRun(square, Mute(), Uniform((3,))).long_run(2, rng(), times=2))
     assert [point.energy for point in points] == [None, None, None]
+
+
+def sizes_drawn(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of starts in every draw from a uniform init, recorded."""
+    sizes: list[int] = []
+    sample = Uniform.sample
+
+    def recorded(self: Uniform, n: int, rng: Generator) -> Tensor:
+        sizes.append(n)
+        return sample(self, n, rng)
+
+    monkeypatch.setattr(Uniform, "sample", recorded)
+    return sizes
+
+
+def test_starts_are_drawn_in_batches(monkeypatch: pytest.MonkeyPatch):
+    sizes = sizes_drawn(monkeypatch)
+    starts = model().starts(5, rng(1), batch=2)
+    assert sizes == [2, 2, 1]
+    assert starts.shape == (5, 2, 3)
+
+
+def test_a_trajectory_in_batches_is_that_of_each_batch(monkeypatch: pytest.MonkeyPatch):
+    draws, sizes = rng(2), sizes_drawn(monkeypatch)
+    parts = [model().trajectory(n, draws, at=(0, 4)) for n in (2, 2, 1)]
+    sizes.clear()
+    found = model().trajectory(5, rng(2), at=(0, 4), batch=2)
+    assert sizes == [2, 2, 1]
+    assert all(torch.equal(found[step], torch.cat([part[step] for part in parts])) for step in (0, 4))
+
+
+def test_a_long_run_in_batches_joins_the_points_of_each(monkeypatch: pytest.MonkeyPatch):
+    draws, sizes = rng(4), sizes_drawn(monkeypatch)
+    start = torch.cat([Uniform((2, 3)).sample(n, draws) for n in (2, 2, 1)])
+    sizes.clear()
+    points = list(model(noise=0).long_run(5, rng(4), times=2, every=3, batch=2))
+    assert sizes == [2, 2, 1]
+    assert [point.step for point in points] == [0, 3, 6, 9, 12]
+    for point in points:
+        torch.testing.assert_close(point.x, start * 0.9**point.step)
+    assert points[0].energy is None
+    for point in points[1:]:
+        torch.testing.assert_close(point.energy, square(start * 0.9 ** (point.step - 1)))
+
+
+@pytest.mark.parametrize("call", ["trajectory", "long_run"])
+def test_batches_below_1_are_refused(call: str):
+    settings = {"at": (0,)} if call == "trajectory" else {}
+    with pytest.raises(UsageError, match=r"^batch must be at least 1, not 0$"):
+        getattr(model(), call)(3, rng(), batch=0, **settings)

@@ -113,7 +113,7 @@ def report(
     """
     with errors():
         from ebmkit.cli import opening, outputs
-        from ebmkit.report.page import write
+        from ebmkit.report.page import write_page
 
         refuse_unknown(weights=weights)
         if run.is_file():
@@ -124,7 +124,7 @@ def report(
             path = outputs.destination(path, path, force, (".html", ".htm"))
         listed = scores(run / "evaluation.json")
         model, _ = opening.opened(run, weights, device, 0)
-        made = write(
+        made = write_page(
             model.short,
             opening.examples_of(model, data, settings or []),
             run,

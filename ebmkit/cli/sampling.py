@@ -136,7 +136,7 @@ def long_run(
     """
     with errors():
         from ebmkit.cli import opening, outputs
-        from ebmkit.evaluation.analysis import energies
+        from ebmkit.evaluation.energy import energies
         from ebmkit.files import json_line
         from ebmkit.pictures import strip
 

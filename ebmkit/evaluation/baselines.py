@@ -1,4 +1,4 @@
-"""What guesses that know no model achieve: the scale of a reconstruction error."""
+"""Reconstruction errors without a model: the scale on which the error of a model is read."""
 
 import math
 
@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 from ebmkit.data.examples import Examples
-from ebmkit.evaluation.analysis import neighbours, projected
+from ebmkit.evaluation.nearest import nearest_examples, pca_reconstruction
 
 
 def reconstruction_baselines(x: Tensor, examples: Examples, *, batch: int = 1024) -> dict[str, float]:
-    """Mean squared error per element of three guesses for examples x `(n, *shape)`.
+    """Mean squared error per element of three reconstructions of examples x `(n, *shape)` that use no model.
 
     Args:
-        x: What is reconstructed.
+        x: The examples to reconstruct.
         examples: The data.
         batch: How many examples are in memory at once.
 
@@ -23,12 +23,12 @@ def reconstruction_baselines(x: Tensor, examples: Examples, *, batch: int = 1024
     """
     chunks = torch.split(torch.arange(len(examples)), batch)
     mean = torch.stack([examples.fetch(chunk).double().sum(0) for chunk in chunks]).sum(0) / len(examples)
-    distance = neighbours(x, examples, count=min(2, len(examples))).distance
-    # Closer than the rounding of a file of bytes, the first one found is the example itself.
+    distance = nearest_examples(x, examples, count=min(2, len(examples))).distance
+    # An example that is closer than the rounding of 8-bit files is x itself.
     found = distance[:, 0] <= math.sqrt(x[0].numel()) / 255
     other = torch.where(found, distance[:, -1], distance[:, 0])
     return {
         "mean of the data": float((x - mean).square().mean()),
         "nearest in the data": float(other.square().mean()) / x[0].numel(),
-        "32 components": float((projected(x, examples) - x).square().mean()),
+        "32 components": float((pca_reconstruction(x, examples) - x).square().mean()),
     }

@@ -1,11 +1,12 @@
-"""How much a set of chains knows: autocorrelation, effective sample size, and whether the chains agree.
+"""Diagnostics of Markov chains: autocorrelation, effective sample size, split R-hat.
 
-`x` is `(steps, chains)`, or `(steps, chains, *shape)` for the answer of each element: `torch.stack` the `state.x` of a
-chain. All is computed and given in double precision. A quantity that does not vary, or that is not finite, has no
-answer: that is NaN.
+`x` is `(steps, chains)`, or `(steps, chains, *shape)` for one value per element: `torch.stack` the `state.x` of a
+chain. Everything is computed and returned in double precision. The diagnostics of a quantity that does not vary, or
+that is not finite, are NaN.
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 from einops import rearrange
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from ebmkit.errors import UsageError
 
-# Four steps leave two to each half of a chain: the fewest that have a variance.
+# Each half of a chain of four steps has two: the fewest that have a variance.
 SHORTEST = 4
 
 
@@ -31,11 +32,11 @@ def autocorrelation(x: Tensor) -> Tensor:
 
 
 def effective_sample_size(x: Tensor) -> Tensor:
-    """How many independent draws know the mean of `x` as well as all its chains together, `(*shape)`.
+    """The number of independent draws that estimate the mean of `x` as precisely as all chains together, `(*shape)`.
 
-    It is `n / (1 + 2 Σ ρ(t))` for n draws in all, with each chain split into halves, ρ joined over the chains, and
-    the sum cut by Geyer's initial monotone sequence. Negative correlation can lift it above n, to `n log10(n)` at most.
-    The standard error of a mean is `sqrt(variance / effective_sample_size)`.
+    It is `n / (1 + 2 Σ ρ(t))` for n draws in total, with each chain split into halves, ρ pooled over the chains, and
+    the sum truncated by Geyer's initial monotone sequence. Negative autocorrelation can make it larger than n, at most
+    `n log10(n)`. The standard error of the mean is `sqrt(variance / effective_sample_size)`.
 
     Source: Vehtari, Gelman, Simpson, Carpenter, Bürkner, Bayesian Analysis 2021, section 3.2; Geyer, 1992.
 
@@ -53,7 +54,7 @@ def effective_sample_size(x: Tensor) -> Tensor:
     even, odd = correlation[:-1:2], correlation[1::2]
     positive = (even + odd > 0).cumprod(0)
     pairs = (even + odd).cummin(0).values * positive
-    # Stan counts the even half of the first pair that is cut: it matters to chains of negative correlation.
+    # Stan also counts the even half of the first pair that is cut, which matters for negative autocorrelation.
     edge = even.clamp(min=0) * torch.diff(positive, dim=0, prepend=torch.ones_like(positive[:1])).abs()
     draws = steps * chains
     time = (2 * pairs.sum(0) - 1 + edge.sum(0)).clamp(min=1 / math.log10(draws))
@@ -61,10 +62,10 @@ def effective_sample_size(x: Tensor) -> Tensor:
 
 
 def split_rhat(x: Tensor) -> Tensor:
-    """How far the chains of `x` are from one law: 1 where they agree, above 1.01 where they do not; `(*shape)`.
+    """Whether the chains of `x` sample one distribution: near 1 if they do, above 1.01 if not; `(*shape)`.
 
-    It is `sqrt(pooled variance / variance within a chain)` over halves of chains, of the ranks of `x` made normal;
-    the larger of that for `x`, which sees the place of a chain, and for `|x - median|`, which sees its scale.
+    It is `sqrt(pooled variance / variance within a chain)` of rank-normalised halves of chains: the larger of the
+    value for `x`, which is sensitive to location, and the value for `|x - median|`, which is sensitive to scale.
 
     Source: Vehtari, Gelman, Simpson, Carpenter, Bürkner, Bayesian Analysis 2021, section 4.
 
@@ -81,6 +82,24 @@ def split_rhat(x: Tensor) -> Tensor:
     return torch.where(_varies(x, (0, 1)), worse, math.nan)
 
 
+class Convergence(NamedTuple):
+    """The worst values over all elements: the largest split R-hat and the smallest effective sample size."""
+
+    rhat: float
+    ess: float
+
+
+def convergence(x: Tensor) -> Convergence:
+    """Split R-hat and effective sample size of chains `(steps, chains, *shape)`; NaN if an element does not vary.
+
+    Source: Vehtari, Gelman, Simpson, Carpenter, Bürkner, Bayesian Analysis 2021.
+
+    Raises:
+        UsageError: if there are fewer than 4 steps, or no axis of chains.
+    """
+    return Convergence(float(split_rhat(x).max()), float(effective_sample_size(x).min()))
+
+
 def _checked(x: Tensor) -> Tensor:
     if x.ndim < 2 or not x.numel():
         raise UsageError(f"x must be of shape (steps, chains, *shape), not {tuple(x.shape)}")
@@ -94,13 +113,13 @@ def _varies(x: Tensor, dims: int | tuple[int, ...]) -> Tensor:
 
 
 def _split(x: Tensor) -> Tensor:
-    """Halves of chains as chains; the middle step of an odd number is left out."""
+    """Halves of chains as chains; of an odd number of steps the middle one is omitted."""
     half = len(x) // 2
     return rearrange(torch.stack([x[:half], x[-half:]]), "half steps chains ... -> steps (half chains) ...")
 
 
 def _autocovariance(x: Tensor) -> Tensor:
-    """By the convolution theorem; the zeros behind the chain keep its end from meeting its beginning."""
+    """Autocovariance by FFT; the zero padding prevents the end of a chain from wrapping around to its beginning."""
     steps = len(x)
     spectrum = torch.fft.rfft(x - x.mean(0), n=2 * steps, dim=0)
     covariance: Tensor = torch.fft.irfft(spectrum.abs().square(), n=2 * steps, dim=0)[:steps] / steps
@@ -108,7 +127,7 @@ def _autocovariance(x: Tensor) -> Tensor:
 
 
 def _normal_ranks(x: Tensor) -> Tensor:
-    """Ranks among all steps and chains, ties at their mean, sent through the normal law's quantiles."""
+    """Normal quantiles of the ranks among all steps and chains; ties get their mean rank."""
     steps = len(x)
     values = rearrange(x, "steps chains ... -> ... (steps chains)").contiguous()
     ordered = values.sort(-1).values

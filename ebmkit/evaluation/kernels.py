@@ -1,4 +1,4 @@
-"""Distances between laws from distances between examples; all unbiased, so they can come out below 0."""
+"""Distances between distributions, estimated from pairs of examples; all unbiased, so they can be negative."""
 
 import math
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from ebmkit.errors import UsageError, check
 from ebmkit.evaluation.rows import CHUNK, mean_over_pairs, pair, squared_distances
 
-# The median of distances is taken among this many examples: nobody needs more of its digits.
+# The median distance is estimated from at most this many examples: its precision is enough for a kernel width.
 MEDIAN_OF = 1000
 
 
@@ -22,22 +22,22 @@ class Estimate(NamedTuple):
 
 
 def kernel_distance(real: Tensor, fake: Tensor, rng: Generator, *, subsets: int = 10) -> Estimate:
-    """The squared MMD of features `(n, d)` for the kernel `(a·b / d + 1)³`: 0 on average where the laws are the same.
+    """The squared MMD of features `(n, d)` for the kernel `(a·b / d + 1)³`: 0 on average for equal distributions.
 
-    Both are shuffled and cut into as many disjoint subsets, which are independent; so the mean of their unbiased
-    estimates has an honest standard error, unlike that of subsets that share rows. The mean does not depend on n. It is
-    called KID with the features of the 2015 Inception network only.
+    Both sets are shuffled and cut into the same number of disjoint subsets. These are independent, so the mean of their
+    unbiased estimates has a valid standard error, unlike that of subsets that share rows. Its expectation does not
+    depend on n. It is called KID only with the features of the 2015 Inception network.
 
     Source: Bińkowski, Sutherland, Arbel, Gretton, ICLR 2018, section 4.
 
     Args:
         real: Features of real examples.
-        fake: Features of samples; there can be more or fewer.
-        rng: A generator on the CPU, for the shuffling.
+        fake: Features of samples; their number may differ.
+        rng: A generator on the CPU that shuffles the rows.
         subsets: How many subsets the rows are cut into.
 
     Raises:
-        UsageError: if there are fewer than two rows for a subset, or some are not finite.
+        UsageError: if there are fewer than two rows per subset, or some are not finite.
     """
     check("subsets", subsets, at_least=2)
     real, fake = pair(real, fake, at_least=2 * subsets)
@@ -49,7 +49,7 @@ def kernel_distance(real: Tensor, fake: Tensor, rng: Generator, *, subsets: int 
 def mmd(real: Tensor, fake: Tensor) -> float:
     """The squared MMD of examples `(n, *shape)` for the kernel `exp(-|a - b|² / (2 s²))`, unbiased.
 
-    The width s is the median distance between real examples, so that it is one number for everything compared to them.
+    The width s is the median distance between real examples, so it is the same for everything compared with them.
 
     Source: Gretton, Borgwardt, Rasch, Schölkopf, Smola, JMLR 2012, equation 3.
 
@@ -96,7 +96,7 @@ def diversity(real: Tensor, fake: Tensor) -> float:
 
 
 def mean_distance(a: Tensor, b: Tensor, diagonal: float | None = None) -> float:
-    """Mean of `|aᵢ - bⱼ|` over rows; with a diagonal, of those pairs that are not one row with itself."""
+    """Mean of `|aᵢ - bⱼ|` over rows; with a diagonal, over pairs of different rows only."""
     return mean_over_pairs((squared.sqrt() for squared in squared_distances(a, b)), len(a), len(b), diagonal)
 
 

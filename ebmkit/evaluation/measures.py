@@ -1,7 +1,7 @@
-"""Samples measured against data. Every figure comes with two others that give it a scale.
+"""Measures of samples against data. Each value comes with two others that give it a scale.
 
-The data is cut into two disjoint halves of n. Each measure compares the first half with the samples, with the second
-half, which is as good as it gets, and with the chain's starting points, which is as bad.
+The data are split into two disjoint halves of n examples. Each measure compares the first half with the samples, with
+the second half, which is the best value to expect, and with the starts of the chains, which is the worst.
 """
 
 import math
@@ -17,33 +17,33 @@ from ebmkit.errors import UsageError, check
 from ebmkit.evaluation.frechet import frechet_distance, frechet_note, too_few
 from ebmkit.evaluation.kernels import diversity, energy_distance, kernel_distance, mmd
 from ebmkit.evaluation.neighbours import precision_recall
-from ebmkit.evaluation.rows import rows
+from ebmkit.evaluation.rows import finite_rows
 from ebmkit.evaluation.scores import inception_score
 from ebmkit.features.protocols import Classifier, Features
 from ebmkit.shortrun import ShortRun
 
-CHUNK = 64  # examples that features are found of at once
-LEAST = 20  # so that each of the ten subsets of the kernel distance has two
+CHUNK = 64  # how many examples the features are computed for at once
+LEAST = 20  # each of the ten subsets of the kernel distance needs two rows
 
-# Names that belong to the features of the 2015 Inception network alone.
+# Names that are used only with the features of the 2015 Inception network.
 OFFICIAL = {"Fréchet distance": "FID", "Kernel distance": "KID", "Classifier score": "Inception score"}
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One figure, its scale, and everything needed to find it again.
+    """One value, its scale, and everything needed to reproduce it.
 
     Attributes:
         name: What was measured, and on which features.
-        value: Of the samples; none where n is too small for it, which `note` says.
-        error: Standard error of the value, where one is known.
-        real_against_real: The same figure for real examples in the place of samples.
-        noise_against_real: The same figure for the chain's starting points in the place of samples.
-        n: How many samples, and how many real examples in either half.
-        features: Name of the features; "pixels" for what is measured on the examples themselves.
+        value: The value for the samples; None if n is too small, as `note` then says.
+        error: Standard error of the value; None if it is unknown.
+        real_against_real: The value for real examples in place of samples.
+        noise_against_real: The value for the starts of the chains in place of samples.
+        n: The number of samples, and of real examples in each half.
+        features: Name of the features; "pixels" if the examples themselves are compared.
         seed: Seed of the choice of real examples.
-        preprocessing: What was done to the examples before the features.
-        note: What a reader must know; empty where nothing.
+        preprocessing: What is done to the examples before the features are computed.
+        note: A warning for the reader; empty if there is none.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Measure:
 
 
 class Compared(NamedTuple):
-    """The four sets of n rows each: the half that all are compared with, the other half, samples, starting points."""
+    """Four sets of n rows: the half that all others are compared with, the other half, the samples, the starts."""
 
     reference: Tensor
     real: Tensor
@@ -76,31 +76,31 @@ def evaluate(
     n: int,
     seed: int = 0,
 ) -> list[Measure]:
-    """Every measure of n samples, on the features first, then on the examples themselves.
+    """Every measure of n samples: first those on the features, then those on the examples themselves.
 
     Args:
-        sample: `n` to samples `(n, *shape)`; everything is computed on their device.
-        noise: `n` to starting points `(n, *shape)` of the chain.
+        sample: Maps n to samples `(n, *shape)`; everything is computed on their device.
+        noise: Maps n to starts of chains `(n, *shape)`.
         examples: The data.
         features: What is compared.
-        n: How many samples; the data must have twice as many examples.
+        n: The number of samples, from 20 to half the number of examples.
         seed: Seed of the choice of real examples, and of the subsets of the kernel distance.
 
     Raises:
-        UsageError: if n is out of range, or samples are not finite.
+        UsageError: if n is out of range, or samples are not finite or have another shape than the data.
     """
     most = len(examples) // 2
     if most < LEAST:
-        raise UsageError(f"the data has {len(examples)} examples: an evaluation needs at least {2 * LEAST}")
+        raise UsageError(f"the data have {len(examples)} examples, but an evaluation needs at least {2 * LEAST}")
     if not LEAST <= n <= most:
-        raise UsageError(f"n must be from {LEAST} to {most}, half of the data's {len(examples)} examples, not {n}")
+        raise UsageError(f"n must be from {LEAST} to {most}, half of the {len(examples)} examples, not {n}")
     check("seed", seed, at_least=0, below=2**63)
     rng = Generator().manual_seed(seed)
     first, second = torch.randperm(len(examples), generator=rng)[: 2 * n].chunk(2)
     fake = _checked("the samples", sample(n), n, examples)
     start = _checked("the noise", noise(n), n, examples).to(fake.device)
     pixels = Compared(examples.fetch(first).to(fake.device), examples.fetch(second).to(fake.device), fake, start)
-    found = Compared(*(extract(features, x) for x in pixels))
+    found = Compared(*(extract_features(features, x) for x in pixels))
     blank = Measure("", None, None, None, None, n, features.name, seed, features.preprocessing)
     measures = [*_of_features(found, blank)]
     if isinstance(features, Classifier):
@@ -121,14 +121,17 @@ def evaluate_model(
         short: The model.
         examples: The data.
         features: What is compared.
-        rng: Randomness of samples and starting points.
-        n: How many samples.
-        seed: Seed of the choice of real examples.
+        rng: Randomness of the samples and of the starts.
+        n: The number of samples, from 20 to half the number of examples.
+        seed: Seed of the choice of real examples, and of the subsets of the kernel distance.
         batch: How many chains run at once.
+
+    Raises:
+        UsageError: if n is out of range, or samples are not finite.
     """
     return evaluate(
         lambda n: short.sample(n, rng, batch=batch),
-        lambda n: torch.cat(list(short.init.in_batches(n, rng, batch))),
+        lambda n: short.starts(n, rng, batch=batch),
         examples,
         features,
         n=n,
@@ -137,15 +140,15 @@ def evaluate_model(
 
 
 def _of_features(x: Compared, blank: Measure) -> Iterator[Measure]:
-    """The measures of four sets of features `(n, d)`."""
+    """The measures on four sets of features `(n, d)`."""
     n, d = x.reference.shape
     if too_few(n, d):
-        note = f"n={n} is too few for {d} features: take n of at least {d + 1}, or features of fewer numbers"
-        yield replace(blank, name=called("Fréchet distance", blank.features), note=note)
+        note = f"n={n} is too few for {d} features; use n of at least {d + 1}, or features of fewer dimensions"
+        yield replace(blank, name=measure_name("Fréchet distance", blank.features), note=note)
     else:
         distances = [frechet_distance(x.reference, other) for other in x[1:]]
         yield replace(_measure(blank, "Fréchet distance", distances), note=frechet_note(n, d))
-    # The same subsets each time, so that the three figures differ by what is compared alone.
+    # The same subsets each time: the three values then differ only by what is compared.
     kernels = [kernel_distance(x.reference, other, Generator().manual_seed(blank.seed)) for other in x[1:]]
     _, of_samples, _ = kernels
     yield replace(_measure(blank, "Kernel distance", [one.value for one in kernels]), error=of_samples.error)
@@ -154,17 +157,17 @@ def _of_features(x: Compared, blank: Measure) -> Iterator[Measure]:
     yield _measure(blank, "Recall", [one.recall for one in pairs])
 
 
-def _measure(blank: Measure, name: str, figures: list[float]) -> Measure:
-    """A measure from its figures for the other half, the samples and the starting points."""
-    real, value, noise = figures
-    name = called(name, blank.features)
+def _measure(blank: Measure, name: str, values: list[float]) -> Measure:
+    """A measure from its values for the other half, the samples and the starts."""
+    real, value, noise = values
+    name = measure_name(name, blank.features)
     return replace(blank, name=name, value=value, real_against_real=real, noise_against_real=noise)
 
 
-def called(name: str, features: str) -> str:
-    """What a measure on these features is called: only those of the 2015 Inception network have names of their own.
+def measure_name(name: str, features: str) -> str:
+    """The name of a measure on these features; only with those of the 2015 Inception network it is FID, KID, ...
 
-    >>> called("Fréchet distance", "inception"), called("Fréchet distance", "digits")
+    >>> measure_name("Fréchet distance", "inception"), measure_name("Fréchet distance", "digits")
     ('FID', 'Fréchet distance (features=digits)')
     """
     if features == "inception" and name in OFFICIAL:
@@ -172,20 +175,20 @@ def called(name: str, features: str) -> str:
     return f"{name} (features={features})"
 
 
-def extract(features: Features, x: Tensor) -> Tensor:
-    """Features `(n, d)` of examples `(n, *shape)`, found in chunks.
+def extract_features(features: Features, x: Tensor) -> Tensor:
+    """Features `(n, d)` of examples `(n, *shape)`, computed in chunks.
 
     Raises:
-        ValueError: if they are of another shape.
+        ValueError: if they have another shape.
     """
     found = _in_chunks(features, x)
     if found.shape != (len(x), features.d):
-        raise ValueError(f"features {features.name} gave {tuple(found.shape)}, expected ({len(x)}, {features.d})")
+        raise ValueError(f"features {features.name} returned {tuple(found.shape)}, expected ({len(x)}, {features.d})")
     return found
 
 
 def as_rows(measures: list[Measure]) -> list[dict[str, Any]]:
-    """The measures as plain dicts that JSON can write: a figure that is not finite becomes none."""
+    """The measures as plain dicts for JSON: values that are not finite become None."""
     return [
         {
             key: None if isinstance(value, float) and not math.isfinite(value) else value
@@ -202,5 +205,5 @@ def _in_chunks(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 def _checked(name: str, x: Tensor, n: int, examples: Examples) -> Tensor:
     if tuple(x.shape) != (n, *examples.shape):
         raise UsageError(f"{name} have shape {tuple(x.shape)}, expected {(n, *examples.shape)} like the data")
-    rows(name, x)
+    finite_rows(name, x)
     return x.detach().float()

@@ -1,4 +1,4 @@
-"""Precision and recall: how much of one set lies among the neighbours of the other."""
+"""Precision and recall: the fraction of one set that lies among the neighbours of the other."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from ebmkit.evaluation.rows import pair, squared_distances
 
 
 class PrecisionRecall(NamedTuple):
-    """The part of samples that look real, and the part of the data that samples reach; both in [0, 1]."""
+    """The fraction of samples that look real, and the fraction of the data that samples reach; both in [0, 1]."""
 
     precision: float
     recall: float
@@ -19,18 +19,19 @@ class PrecisionRecall(NamedTuple):
 def precision_recall(real: Tensor, fake: Tensor, *, neighbours: int = 3) -> PrecisionRecall:
     """Improved precision and recall of features `(n, d)`.
 
-    A set's manifold is the union of balls around its rows, each as wide as the distance to its k-th nearest other row.
-    Precision is the part of samples in the manifold of the data, recall that of the data in the manifold of samples.
+    The manifold of a set is the union of balls around its rows, with the distance to the k-th nearest other row as
+    radius. Precision is the fraction of samples in the manifold of the data, recall the fraction of the data in the
+    manifold of the samples.
 
     Source: Kynkäänniemi, Karras, Laine, Lehtinen, Aila, NeurIPS 2019, equations 1 and 2.
 
     Args:
         real: Features of real examples.
         fake: Features of samples.
-        neighbours: The k of the k-th nearest.
+        neighbours: k.
 
     Raises:
-        UsageError: if there are no more rows than neighbours, or some are not finite.
+        UsageError: if there are k rows or fewer, or some are not finite.
     """
     check("neighbours", neighbours, at_least=1)
     real, fake = pair(real, fake, at_least=neighbours + 1)
@@ -38,8 +39,8 @@ def precision_recall(real: Tensor, fake: Tensor, *, neighbours: int = 3) -> Prec
 
 
 def _covered(centres: Tensor, x: Tensor, neighbours: int) -> float:
-    """The part of the rows `x` that lie in a ball around one of the `centres`."""
-    # The nearest of all is the row itself, at distance 0.
+    """The fraction of the rows `x` that lie in a ball around one of the `centres`."""
+    # The nearest row is the row itself, at distance 0.
     blocks = squared_distances(centres, centres)
     radii = torch.cat([squared.kthvalue(neighbours + 1, dim=1).values for squared in blocks])
     inside = [(squared <= radii).any(1) for squared in squared_distances(x, centres)]

@@ -1,4 +1,4 @@
-"""What every measure is given: rows of finite numbers, in double precision."""
+"""The input of every measure: rows of finite values in double precision, and the distances between them."""
 
 from collections.abc import Iterator
 
@@ -7,26 +7,26 @@ from torch import Tensor
 
 from ebmkit.errors import UsageError, check
 
-# Rows whose distances to all others are held at once.
+# How many rows have their distances to all others in memory at once.
 CHUNK = 1024
 
-# Squared distances are sums of far larger squares: below this part of them nothing is known, and it counts as 0.
+# A squared distance is the difference of far larger squares: below this fraction of them it is rounding, and set to 0.
 ROUNDING = 1e-12
 
 
-def rows(name: str, x: Tensor, at_least: int = 1) -> Tensor:
-    """Examples `(n, *shape)` as rows `(n, d)` in double precision, free of graphs.
+def finite_rows(name: str, x: Tensor, at_least: int = 1) -> Tensor:
+    """Examples `(n, *shape)` as rows `(n, d)` in double precision, detached.
 
     Raises:
-        UsageError: if there are fewer than `at_least`, or some are not finite; it says how many.
+        UsageError: if there are fewer than `at_least`, or some are not finite; the message says how many.
     """
     if x.ndim < 2 or not x[:1].numel():
         raise UsageError(f"{name} must be of shape (n, *shape), not {tuple(x.shape)}")
-    check(f"how many there are in {name}", len(x), at_least=at_least)
+    check(f"the number of rows in {name}", len(x), at_least=at_least)
     flat = x.detach().flatten(1).double()
     broken = int((~flat.isfinite()).any(1).sum())
     if broken:
-        raise UsageError(f"{broken} of {len(flat)} in {name} hold NaN or infinity: expected finite numbers")
+        raise UsageError(f"{broken} of {len(flat)} in {name} contain NaN or infinity; expected finite values")
     return flat
 
 
@@ -34,17 +34,17 @@ def pair(real: Tensor, fake: Tensor, at_least: int = 1) -> tuple[Tensor, Tensor]
     """Rows of both, `(n, d)` and `(m, d)`.
 
     Raises:
-        UsageError: as `rows` does, or if the two are not of one width.
+        UsageError: as `finite_rows` does, or if the two differ in d.
     """
-    one, two = rows("real", real, at_least), rows("fake", fake, at_least)
+    one, two = finite_rows("real", real, at_least), finite_rows("fake", fake, at_least)
     if one.shape[1] != two.shape[1]:
-        raise UsageError(f"real has {one.shape[1]} numbers in a row and fake {two.shape[1]}: expected the same")
+        raise UsageError(f"real has {one.shape[1]} values per row and fake {two.shape[1]}; expected the same number")
     return one, two
 
 
 def squared_distances(a: Tensor, b: Tensor) -> Iterator[Tensor]:
-    """`|aᵢ - bⱼ|²` a block of rows at a time, each `(at most CHUNK, len(b))`."""
-    origin = b.mean(0)  # it takes nothing from distances, and gains digits
+    """`|aᵢ - bⱼ|²` in blocks of at most CHUNK rows of `a`, each `(rows, len(b))`."""
+    origin = b.mean(0)  # shifting both leaves distances as they are, and loses fewer digits
     b = b - origin
     there = b.square().sum(1)
     for block in (a - origin).split(CHUNK):  # type: ignore[no-untyped-call]
@@ -54,7 +54,7 @@ def squared_distances(a: Tensor, b: Tensor) -> Iterator[Tensor]:
 
 
 def mean_over_pairs(blocks: Iterator[Tensor], n: int, m: int, diagonal: float | None = None) -> float:
-    """Mean of an `(n, m)` matrix that comes in blocks; where its diagonal is given, of what is off it (and n is m)."""
+    """Mean of an `(n, m)` matrix given in blocks of rows; with `diagonal`, of its off-diagonal elements (and n = m)."""
     total = sum((block.sum() for block in blocks), torch.zeros((), dtype=torch.float64))
     if diagonal is None:
         return float(total) / (n * m)

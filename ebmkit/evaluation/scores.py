@@ -1,36 +1,38 @@
-"""Measures that need no pair of sets: of a classifier's opinion, and of pictures beside their originals."""
+"""Scores of class probabilities, and of reconstructions beside their originals."""
 
 import torch
 from torch import Tensor
 
 from ebmkit.errors import UsageError
-from ebmkit.evaluation.rows import rows
+from ebmkit.evaluation.rows import finite_rows
 
 
 def inception_score(probabilities: Tensor) -> float:
-    """`exp(E KL(p(y|x) ‖ p(y)))` of class probabilities `(n, classes)`: from 1 to the number of classes, of one split.
+    """`exp(E KL(p(y|x) ‖ p(y)))` of class probabilities `(n, classes)`, in [1, classes], from a single split.
 
-    High where each sample is of a clear class and all classes are there. It is called Inception score with the
-    probabilities of the 2015 Inception network only.
+    It is high if every sample clearly belongs to a class and all classes occur. It is called Inception score only with
+    the probabilities of the 2015 Inception network.
 
     Source: Salimans, Goodfellow, Zaremba, Cheung, Radford, Chen, NeurIPS 2016, section 4.
 
     Raises:
-        UsageError: if these are no probabilities.
+        UsageError: if a row is not a probability distribution.
     """
-    p = rows("probabilities", probabilities)
+    p = finite_rows("probabilities", probabilities)
     if bool((p < 0).any()) or not torch.allclose(p.sum(1), torch.ones_like(p[:, 0]), atol=1e-3):
-        raise UsageError("probabilities must not be negative, and each row must add up to 1: give softmax(logits)")
+        raise UsageError("probabilities must not be negative and each row must sum to 1; pass softmax(logits)")
     marginal = p.mean(0)
     return float((torch.xlogy(p, p) - torch.xlogy(p, marginal)).sum(1).mean().exp())
 
 
 def reconstruction_error(x: Tensor, reconstruction: Tensor) -> float:
-    """Mean squared error of each number of `reconstruction` beside `x`, both `(n, *shape)` on [-1, 1].
+    """Mean squared error per element of `reconstruction` against `x`, both `(n, *shape)` in [-1, 1].
 
     Raises:
-        UsageError: if the two are not of one shape, or some are not finite.
+        UsageError: if the two differ in shape, or some are not finite.
     """
     if x.shape != reconstruction.shape:
-        raise UsageError(f"x is of shape {tuple(x.shape)} and its reconstruction {tuple(reconstruction.shape)}")
-    return float((rows("x", x) - rows("reconstruction", reconstruction)).square().mean())
+        raise UsageError(
+            f"x has shape {tuple(x.shape)} and its reconstruction {tuple(reconstruction.shape)}; expected the same"
+        )
+    return float((finite_rows("x", x) - finite_rows("reconstruction", reconstruction)).square().mean())

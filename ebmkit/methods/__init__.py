@@ -1,16 +1,23 @@
-"""How an energy is trained: the paper's algorithm 1."""
+"""How an energy is trained: maximum likelihood with short-run chains, algorithm 1 of the paper."""
 
 from typing import TYPE_CHECKING
 
 from ebmkit._lazy import exports
 
 if TYPE_CHECKING:
+    from ebmkit.methods.chains import follow
     from ebmkit.methods.maximum_likelihood import Trainer, Update
     from ebmkit.methods.schedules import constant, linear
 
-__all__ = ["Trainer", "Update", "constant", "linear"]
+__all__ = ["Trainer", "Update", "constant", "follow", "linear"]
 
 __getattr__, __dir__ = exports(
     __name__,
-    {"Trainer": "maximum_likelihood", "Update": "maximum_likelihood", "constant": "schedules", "linear": "schedules"},
+    {
+        "Trainer": "maximum_likelihood",
+        "Update": "maximum_likelihood",
+        "constant": "schedules",
+        "follow": "chains",
+        "linear": "schedules",
+    },
 )

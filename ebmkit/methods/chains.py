@@ -1,4 +1,4 @@
-"""A chain run to its end and measured on the way."""
+"""Chains run to their ends, and measured on the way."""
 
 from collections.abc import Iterable
 
@@ -9,14 +9,19 @@ from ebmkit.interfaces import State
 
 
 def follow(start: Tensor, states: Iterable[State]) -> tuple[Tensor, dict[str, Tensor]]:
-    """Run a chain to its end and measure it on the way, without waiting for the device.
+    """Run chains to their ends and measure them on the way, without waiting for the device.
+
+    Args:
+        start: Where the chains start, `(B, *shape)`.
+        states: What `Sampler.chain` yields from there.
 
     Returns:
-        Where it ended `(B, *shape)`, and means over the batch: `start_gradient` and `end_gradient`, the norm of
-        dE/dx at the chain's first and last step; `displacement`, the mean length of a step; and, from samplers
-        that accept or reject, `accepted` and `nonfinite`, the shares of proposals.
+        Where they ended `(B, *shape)`, and means over the batch: `start_gradient` and `end_gradient`, the norm of dE/dx
+        at the first and the last step; `displacement`, the mean length of a step; and, for samplers that accept or
+        reject, `accepted` and `nonfinite`, fractions of the proposals in [0, 1]. What a sampler does not report is
+        absent.
     """
-    # One sum for each example: a mean over the batch at every step would be one operation more.
+    # Sums are per example: the mean over the batch at every step would be one more operation.
     sums: dict[str, Tensor] = {}
     first = last = None
     x, count = start, 0
@@ -34,13 +39,13 @@ def follow(start: Tensor, states: Iterable[State]) -> tuple[Tensor, dict[str, Te
 
 
 def _add(sums: dict[str, Tensor], key: str, value: Tensor) -> None:
-    """Add `value` to the sum of that name, in place; the sum of truths is floating."""
+    """Add `value` to the sum of that name, in place; booleans are summed in float32."""
     if key not in sums:
         sums[key] = torch.zeros_like(value, dtype=value.dtype if value.is_floating_point() else torch.float32)
     sums[key] += value
 
 
 def norms(x: Tensor) -> Tensor:
-    """Euclidean norm of each example of `x` `(B, *shape)`, `(B,)`."""
+    """Euclidean norms `(B,)` of the examples `x` `(B, *shape)`."""
     norm: Tensor = torch.linalg.vector_norm(x.flatten(1), dim=1)
     return norm

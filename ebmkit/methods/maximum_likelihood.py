@@ -1,7 +1,8 @@
-"""Maximum likelihood by short-run chains: `Trainer.update` is the paper's algorithm 1."""
+"""Maximum likelihood with short-run chains: `Trainer.update` is algorithm 1 of the paper."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -15,16 +16,16 @@ from ebmkit.methods.chains import follow
 
 @dataclass(frozen=True, eq=False)
 class Update:
-    """What one update saw, still on its device: whoever prints it pays for the wait.
+    """The values of one update of the weights; tensors stay on their device, so that training need not wait for them.
 
     Attributes:
-        index: How many updates there have been, this one counted.
-        loss: What was minimised, a scalar; its value says nothing about progress.
+        index: The number of this update, from 1.
+        loss: The loss that was minimised, a scalar; its value does not measure progress.
         real_energy: E of the batch before the update, `(B,)`.
-        fake_energy: E of the chains' ends before the update, `(B,)`.
+        fake_energy: E of the ends of the chains before the update, `(B,)`.
         fake: Where the chains ended, `(B, *shape)`.
-        gradient_norm: Norm of the loss's gradient over all parameters, before any clipping.
-        chain: What `follow` measured along the chain, a scalar each.
+        gradient_norm: Norm of the gradient of the loss by all parameters, before clipping.
+        chain: The scalars that `follow` measured along the chains.
     """
 
     index: int
@@ -35,29 +36,41 @@ class Update:
     gradient_norm: Tensor
     chain: dict[str, Tensor]
 
+    @cached_property
+    def scalars(self) -> dict[str, float]:
+        """The scalars of this update by name, read from the device once, at the first access.
+
+        `gap` is mean E(batch) - mean E(fake); all others are named as in this class and in `follow`.
+        """
+        real, fake = self.real_energy.mean(), self.fake_energy.mean()
+        scalars = {"loss": self.loss, "gap": real - fake, "real_energy": real, "fake_energy": fake}
+        scalars |= {"gradient_norm": self.gradient_norm, **self.chain}
+        values = torch.stack([value.float() for value in scalars.values()]).tolist()
+        return dict(zip(scalars, values, strict=True))
+
 
 class Trainer:
-    """Follows the maximum-likelihood gradient as if the ends of short chains were exact samples.
+    """Follows the maximum-likelihood gradient, with the ends of short chains in place of exact samples.
 
-    One update is `θ' = θ - optimizer(d/dθ [mean E(batch) - mean E(fake)])`, where `fake` is the end of a K-step
-    chain that starts at `init`.
+    One update is `θ' = θ - optimizer(d/dθ [mean E(batch) - mean E(fake)])`, where `fake` are the ends of K-step chains
+    that start from `init`.
 
     Source: Nijkamp, Hill, Zhu, Wu, NeurIPS 2019, algorithm 1 (its f is our -E).
 
     Args:
         energy: Any module `(B, *shape) -> (B,)` or `(B, 1)`.
         sampler: Makes the chains.
-        init: Where they start.
-        optimizer: Over the energy's parameters; its learning rate is what `schedule` scales.
-        rng: Randomness of the starts and the chains, on the energy's device.
+        init: Where the chains start.
+        optimizer: Of the parameters of the energy; `schedule` scales its learning rate.
+        rng: Randomness of the starts and the chains, on the device of the energy.
         energy_l2: Weight of `mean(E(batch)² + E(fake)²)` in the loss (Du & Mordatch 2019); 0 omits it.
-        gradient_clip: Bound on the norm of the parameter gradient; None does not clip.
-        average: Decay of an exponential moving average of the weights, kept beside them; None keeps none.
-        schedule: Factor of the learning rate by the update's index, from 1.
-        accelerate: Returns the energy that the chains of one update see; by default the energy itself.
+        gradient_clip: Upper bound on the norm of the parameter gradient; None does not clip.
+        average: Decay in (0, 1) of an exponential moving average of the weights; None keeps no average.
+        schedule: Factor of the learning rate as a function of the index of the update, from 1.
+        accelerate: Returns the energy for the chains of one update; by default the energy itself.
 
     Raises:
-        UsageError: if a setting is outside its range.
+        UsageError: if a setting is out of range.
     """
 
     def __init__(
@@ -87,11 +100,11 @@ class Trainer:
 
     @property
     def model(self) -> nn.Module:
-        """The energy to look at and to keep: the averaged one where there is one."""
+        """The energy to evaluate and to keep: the averaged one if there is one."""
         return self.averaged.module if self.averaged is not None else self.energy
 
     def update(self, batch: Tensor) -> Update:
-        """One update on real examples `(B, *shape)`."""
+        """One update of the weights on real examples `(B, *shape)`: algorithm 1."""
         fake, chain = self.chains(len(batch))
         real_energy, fake_energy = energy_values(self.energy, batch), energy_values(self.energy, fake)
         loss = real_energy.mean() - fake_energy.mean()
@@ -101,9 +114,7 @@ class Trainer:
         loss.backward()  # type: ignore[no-untyped-call]
         gradient_norm = self.clipped_norm()
         self.index += 1
-        if self.schedule is not None:
-            for group in self.optimizer.param_groups:
-                group["lr"] = group["initial_lr"] * self.schedule(self.index)
+        self.set_learning_rate()
         self.optimizer.step()
         if self.averaged is not None:
             self.averaged.update_parameters(self.energy)
@@ -111,8 +122,14 @@ class Trainer:
             self.index, loss.detach(), real_energy.detach(), fake_energy.detach(), fake, gradient_norm.detach(), chain
         )
 
+    def set_learning_rate(self) -> None:
+        """Scale the learning rate by the factor of this update."""
+        if self.schedule is not None:
+            for group in self.optimizer.param_groups:
+                group["lr"] = group["initial_lr"] * self.schedule(self.index)
+
     def clipped_norm(self) -> Tensor:
-        """Norm of the parameter gradient, which is then scaled down to `gradient_clip` where it exceeds it."""
+        """Norm of the parameter gradient; a gradient with a larger norm than `gradient_clip` is scaled to that norm."""
         parameters = [parameter for parameter in self.energy.parameters() if parameter.grad is not None]
         norm = nn.utils.get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
         if self.gradient_clip is not None:
@@ -120,11 +137,11 @@ class Trainer:
         return norm
 
     def chain_energy(self, model: nn.Module) -> EnergyFn:
-        """The energy that chains see for `model`: itself, or what `accelerate` makes of it."""
+        """The energy for the chains of `model`: the model itself, or what `accelerate` returns for it."""
         return self.accelerate(model) if self.accelerate is not None else model
 
     def chains(self, n: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Run `n` chains from the start, have the init remember where they ended, and measure them."""
+        """Run `n` chains, store their ends in the init, and return the ends with what `follow` measured."""
         start = self.init.sample(n, self.rng)
         energy = self.chain_energy(self.energy)
         with eval_mode(energy):
@@ -155,6 +172,10 @@ class Trainer:
 
 
 def moving_average(energy: nn.Module, decay: float) -> AveragedModel:
-    """A copy of `energy` whose weights follow it: `average' = decay * average + (1 - decay) * weights`."""
+    """A copy of `energy` with averaged weights: `average' = decay * average + (1 - decay) * weights`.
+
+    Raises:
+        UsageError: unless 0 < decay < 1.
+    """
     check("average", decay, above=0, below=1)
     return AveragedModel(energy, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]

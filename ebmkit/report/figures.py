@@ -15,12 +15,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-# Colours that stand out on white and on black alike.
+# Colours with enough contrast on white and on black.
 DATA, MODEL, NOISE = "#2f7fc1", "#d0651b", "#858b95"
 COLOURS = (DATA, MODEL, NOISE, "#2e9b68")
-INK = "#123456"  # stands for the colour of the page's text, which the browser knows
-POINTS = 400  # a longer curve is drawn by the means of its pieces
-SIZE = (4.4, 3.0)  # inches: the text stays readable where a telephone shows one plot across
+INK = "#123456"  # a placeholder for the text colour of the page, which only the browser knows
+POINTS = 400  # a longer curve is cut into this many pieces, and their means are drawn
+SIZE = (4.4, 3.0)  # inches: the text is still readable at the width of a phone
 STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "ebmkit",
@@ -39,7 +39,7 @@ STYLE: Any = {
 
 
 def image(picture: Image.Image, alt: str) -> str:
-    """A picture as an `<img>` that holds its own PNG."""
+    """A picture as an `<img>` with embedded PNG data."""
     file = io.BytesIO()
     picture.save(file, "PNG", optimize=True)
     data = base64.b64encode(file.getvalue()).decode()
@@ -48,11 +48,11 @@ def image(picture: Image.Image, alt: str) -> str:
 
 
 def plot(draw: Callable[[Axes], None], *, title: str, x: str, y: str, alt: str) -> str:
-    """What `draw` puts on one pair of axes, as inline SVG: text in the page's colour, no background."""
+    """A plot as inline SVG, with text in the colour of the page and no background; `draw` fills its axes."""
     with matplotlib.rc_context(STYLE):
         sheet = Figure(figsize=SIZE)
         axes = sheet.add_subplot()
-        # Constrained layout would find these margins too, in as much time as all the rest.
+        # Constrained layout would find the same margins, but doubles the time of a plot.
         sheet.subplots_adjust(left=0.21 if y else 0.16, right=0.97, bottom=0.17, top=0.9)
         draw(axes)
         axes.locator_params(axis="x", nbins=6)
@@ -62,13 +62,13 @@ def plot(draw: Callable[[Axes], None], *, title: str, x: str, y: str, alt: str) 
         file = io.StringIO()
         sheet.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = file.getvalue()
-    # Every plot of matplotlib's names its groups alike, and a page has one space of names.
+    # matplotlib gives the groups of every plot the same ids, but an id must be unique in a page.
     svg = re.sub(r'<g id="[^"]*"', "<g", text[text.index("<svg") + 4 :].replace(INK, "currentColor"))
     return f'<figure><svg role="img" aria-label="{escape(alt)}"{svg}</figure>'
 
 
 def curves(step: Tensor, series: Mapping[str, Tensor], *, title: str, x: str = "update", zero: bool = False) -> str:
-    """Curves `(n,)` over `step` `(n,)`, thinned where they are long, with a line at 0 where it means something."""
+    """Curves `(n,)` over `step` `(n,)`, thinned if they are long; `zero` draws a line at 0."""
 
     def draw(axes: Axes) -> None:
         if zero:
@@ -84,7 +84,7 @@ def curves(step: Tensor, series: Mapping[str, Tensor], *, title: str, x: str = "
 
 
 def thinned(step: Tensor, values: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """At most `POINTS` even pieces of a curve: their last steps, their means, and their least and largest values."""
+    """A curve cut into at most `POINTS` equal pieces: the last step, mean, minimum and maximum of each."""
     pieces = min(len(step), POINTS)
     parts = list(zip(step.tensor_split(pieces), values.tensor_split(pieces), strict=True))
     at = torch.stack([steps[-1] for steps, _ in parts])
@@ -93,7 +93,7 @@ def thinned(step: Tensor, values: Tensor) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 def band(mean: Tensor, sd: Tensor, *, title: str, x: str) -> str:
-    """A mean `(n,)` over its index, within one standard deviation to both sides."""
+    """A mean `(n,)` over its index, in a band of one standard deviation on either side."""
     mean, sd = mean.float().cpu(), sd.float().cpu()
     at = np.arange(len(mean))
 
@@ -106,7 +106,7 @@ def band(mean: Tensor, sd: Tensor, *, title: str, x: str) -> str:
 
 
 def histograms(series: Mapping[str, Tensor], *, title: str, x: str, bins: int = 40) -> str:
-    """Histograms of values `(n,)` on the same bins, as shares; what is not finite is left out."""
+    """Histograms of values `(n,)` on common bins, as fractions; values that are not finite are left out."""
     finite = {name: values[values.isfinite()].double().cpu().numpy() for name, values in series.items()}
     edges = np.histogram_bin_edges(np.concatenate(list(finite.values())), bins)
 
@@ -117,13 +117,13 @@ def histograms(series: Mapping[str, Tensor], *, title: str, x: str, bins: int = 
             axes.stairs(share, edges, color=colour, linewidth=1.4, label=name)
 
     means = ", ".join(f"{name} {float(values.double().mean()):.3g}" for name, values in series.items())
-    return plot(draw, title=title, x=x, y="share", alt=f"{title}. Means: {means}.")
+    return plot(draw, title=title, x=x, y="fraction", alt=f"{title}. Means: {means}.")
 
 
 def scatter(a: Tensor, b: Tensor, *, title: str, x: str, y: str, alt: str) -> str:
-    """Points (a, b), `(n,)` each and every few of many, and the line where both are the same."""
-    few = slice(None, None, -(-len(a) // (4 * POINTS)))
-    across, up = a[few].double().cpu().numpy(), b[few].double().cpu().numpy()
+    """Points (a, b), `(n,)` each, evenly thinned if there are many, and the line a = b."""
+    thin = slice(None, None, -(-len(a) // (4 * POINTS)))
+    across, up = a[thin].double().cpu().numpy(), b[thin].double().cpu().numpy()
 
     def draw(axes: Axes) -> None:
         axes.axline((float(across[0]), float(across[0])), slope=1, color=NOISE, linewidth=0.8)

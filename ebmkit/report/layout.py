@@ -1,4 +1,4 @@
-"""How a section is laid out: paragraphs, pictures and plots side by side, tables. All text is escaped here."""
+"""The layout of a section: paragraphs, pictures, plots and tables. All text is escaped here."""
 
 from collections.abc import Mapping
 from html import escape
@@ -21,19 +21,19 @@ def picture(x: Tensor, columns: int, caption: str) -> str:
 
 
 def gallery(*figures: str) -> str:
-    """Pictures side by side, below each other where there is no room."""
+    """Pictures side by side, wrapped where they do not fit."""
     return f'<div class="pictures">{"".join(figures)}</div>\n'
 
 
 def strip(columns: Mapping[str, Tensor]) -> str:
-    """Examples `(rows, *shape)` in captioned columns that stay side by side; points are clouds that may wrap."""
+    """Examples `(rows, *shape)` in captioned columns, which do not wrap; the clouds of points may wrap."""
     drawn = [picture(x, 1, caption) for caption, x in columns.items()]
     points = any(x.ndim == 2 for x in columns.values())
     return gallery(*drawn) if points else f'<div class="strip">{"".join(drawn)}</div>\n'
 
 
 def plots(*figures: str) -> str:
-    """Plots side by side, as many as there is room for."""
+    """Plots side by side, as many as fit."""
     return f'<div class="plots">{"".join(figures)}</div>\n'
 
 

@@ -1,4 +1,4 @@
-"""The page itself: one self-contained file, without scripts and without a server."""
+"""The page of a report: one self-contained HTML file, without scripts."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -14,37 +14,37 @@ import ebmkit
 from ebmkit.data.examples import Examples
 from ebmkit.errors import UsageError, check
 from ebmkit.files import write_text
-from ebmkit.report import drawn, measured
+from ebmkit.report import example_sections, value_sections
+from ebmkit.report.context import ReportContext
 from ebmkit.report.layout import paragraph
-from ebmkit.report.subject import Subject
 from ebmkit.shortrun import ShortRun
 
 
 class Section(NamedTuple):
-    """A heading, what makes the HTML below it, and whether that is cheap enough for the midst of a training."""
+    """A heading, the function that returns the HTML below it, and whether it is fast enough for a run in progress."""
 
     title: str
-    make: Callable[[Subject], str]
-    cheap: bool
+    make: Callable[[ReportContext], str]
+    fast: bool
 
 
 SECTIONS = (
-    Section("Samples beside real examples", drawn.samples, cheap=True),
-    Section("From noise to image", drawn.noise_to_image, cheap=True),
-    Section("Measures", measured.measures, cheap=True),
-    Section("Training", measured.training, cheap=True),
-    Section("Energies", measured.energy, cheap=True),
-    Section("Nearest training examples", drawn.nearest, cheap=False),
-    Section("Moment matching", measured.moment_matching, cheap=False),
-    Section("Reconstruction", drawn.reconstruction, cheap=False),
-    Section("Interpolation", drawn.interpolation, cheap=False),
-    Section("Long chains", drawn.long_chains, cheap=False),
-    Section("Configuration", measured.configuration, cheap=True),
-    Section("Provenance", measured.provenance, cheap=True),
+    Section("Samples beside real examples", example_sections.samples, fast=True),
+    Section("From noise to image", example_sections.noise_to_image, fast=True),
+    Section("Measures", value_sections.measures, fast=True),
+    Section("Training", value_sections.training, fast=True),
+    Section("Energies", value_sections.energy, fast=True),
+    Section("Nearest training examples", example_sections.nearest, fast=False),
+    Section("Moment matching", value_sections.moment_matching, fast=False),
+    Section("Reconstruction", example_sections.reconstruction, fast=False),
+    Section("Interpolation", example_sections.interpolation, fast=False),
+    Section("Long chains", example_sections.long_chains, fast=False),
+    Section("Configuration", value_sections.configuration, fast=True),
+    Section("Provenance", value_sections.provenance, fast=True),
 )
 
 
-def write(
+def write_page(
     short: ShortRun,
     examples: Examples,
     folder: Path,
@@ -59,26 +59,26 @@ def write(
     updates: int = 200,
     batch: int = 64,
 ) -> Path:
-    """Write the report of a run, at once: whoever reads it never sees half of it.
+    """Write the report of a run; the file is replaced as a whole.
 
-    It draws from the model by randomness of its own. A section that does not apply is left out with the reason.
+    Samples are drawn with a generator of the report's own. A section that does not apply is omitted, with the reason.
 
     Args:
         short: The model.
-        examples: What it was trained on.
-        folder: The run's folder, for its figures, configuration and provenance.
-        path: The file; by default `report.html` in the folder.
-        held_out: What to reconstruct; by default the examples.
-        scores: Measures to list by name.
-        device: Where the model is.
-        full: Also the sections that take long.
-        count: How many samples to draw; points in the plane are 64 times as many.
-        chains: How many chains a row or column shows.
-        updates: How many updates reconstructions get.
-        batch: How many chains run at once; a bank of starts must hold so many.
+        examples: The examples it was trained on.
+        folder: The folder of the run, with its metrics, configuration and environment.
+        path: The file to write; None is `report.html` in the folder.
+        held_out: Examples to reconstruct; None reconstructs some of `examples`.
+        scores: Measures to list, by name.
+        device: The device of the model.
+        full: Whether to include the sections that take long.
+        count: How many samples to draw, at least 2; of points in the plane, 64 times this many.
+        chains: How many chains to show in a row or a column, at most `count` and `batch`.
+        updates: The number of updates of each reconstruction.
+        batch: How many chains run at once; a replay buffer must hold this many starts.
 
     Returns:
-        Where it was written.
+        The path of the file.
 
     Raises:
         UsageError: for a number out of range, or a file that cannot be written.
@@ -88,41 +88,41 @@ def write(
     check("count", count, at_least=2)
     check("chains", chains, at_most=count)
     check("updates", updates, at_least=1)
-    subject = Subject(
+    context = ReportContext(
         short, examples, held_out, folder, torch.device(device), scores or {}, count, chains, updates, batch
     )
     path = folder / "report.html" if path is None else path
     try:
-        write_text(path, render(subject, full))
+        write_text(path, render(context, full))
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}; expected a path like runs/a/report.html") from None
     return path
 
 
-def render(subject: Subject, full: bool) -> str:
-    """The page as text."""
+def render(context: ReportContext, full: bool) -> str:
+    """The HTML of the page."""
     parts = [(f"section-{number}", section) for number, section in enumerate(SECTIONS, start=1)]
     contents = "\n".join(f'<li><a href="#{name}">{section.title}</a></li>' for name, section in parts)
     bodies = "\n".join(
         f'<section aria-labelledby="{name}"><h2 id="{name}">{section.title}</h2>\n'
-        f"{body(section, subject, full)}</section>"
+        f"{body(section, context, full)}</section>"
         for name, section in parts
     )
     template = Template((files("ebmkit.report") / "page.html").read_text(encoding="utf-8"))
     made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     return template.substitute(
-        title=escape(f"Report of {subject.folder.absolute().name}"),
-        subtitle=escape(f"{len(subject.examples):,} examples {subject.shape}; ebmkit {ebmkit.__version__}, {made}"),
+        title=escape(f"Report of {context.folder.absolute().name}"),
+        subtitle=escape(f"{len(context.examples):,} examples {context.shape}; ebmkit {ebmkit.__version__}, {made}"),
         contents=contents,
         sections=bodies,
     )
 
 
-def body(section: Section, subject: Subject, full: bool) -> str:
-    """What stands below a heading: the section, or why it is left out."""
-    if not full and not section.cheap:
-        return paragraph("Left out while the run goes on, as it takes long.")
+def body(section: Section, context: ReportContext, full: bool) -> str:
+    """The HTML of a section, or the reason why it is omitted."""
+    if not full and not section.fast:
+        return paragraph("Omitted while the run is in progress, because it takes long.")
     try:
-        return section.make(subject)
+        return section.make(context)
     except UsageError as error:
-        return paragraph(f"Left out. {error}")
+        return paragraph(f"Omitted. {error}")

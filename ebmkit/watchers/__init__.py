@@ -1,4 +1,4 @@
-"""Generators around the updates of a run: each yields every update that it was given, and looks at it."""
+"""Watchers: generators around the updates of a run, which yield every update that they are given."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""The watcher that saves a run, so that it can be resumed and opened as a model."""
+"""The watcher that saves a run, so that it can be resumed and its model opened."""
 
 from collections.abc import Callable
 
@@ -8,13 +8,14 @@ from ebmkit.watchers.scalars import Updates
 
 
 def write_checkpoints(updates: Updates, trainer: Trainer, save: Callable[[], None], *, every: int = 100) -> Updates:
-    """Write `checkpoint.pt`: at the first update, at every N-th, at the end, and when the consumer leaves.
+    """Write `checkpoint.pt` at the first update, at every N-th, at the last, and when the run is stopped.
 
     Args:
-        every: Write at every N-th update; 0 only at the first and the last.
+        every: Write at every N-th update; 0 writes only at the first and the last.
 
     Raises:
-        Diverged: instead of writing weights that are not finite.
+        UsageError: if `every` is negative.
+        Diverged: if the weights are not finite; the last checkpoint is kept.
     """
     check("every", every, at_least=0)
     saved = trainer.index
@@ -33,8 +34,8 @@ def write_checkpoints(updates: Updates, trainer: Trainer, save: Callable[[], Non
                 if update.index == 1 or (every and update.index % every == 0):
                     save_if_new()
                 yield update
-        # Not in `finally`, which would write a broken state over the last good one.
-        except (GeneratorExit, UsageError):  # the consumer leaves, or the data turn out to be broken
+        # Not in `finally`: after any other error the state may be broken, and the last checkpoint must survive.
+        except (GeneratorExit, UsageError):  # the run is stopped, or the data cannot be read
             save_if_new()
             raise
         save_if_new()

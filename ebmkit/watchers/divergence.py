@@ -1,4 +1,4 @@
-"""The watcher that stops a run whose values are not finite."""
+"""The watcher that stops a run that has diverged."""
 
 import math
 
@@ -7,14 +7,15 @@ from ebmkit.watchers.scalars import Updates, scalars_of
 
 
 def stop_if_diverged(updates: Updates, *, every: int = 1, limit: float = 1e8) -> Updates:
-    """Stop the run when a value is not finite, or when an energy is too large.
+    """Stop the run when a value is not finite, or a mean energy is too large.
 
     Args:
-        every: Look at every N-th update; 0 never looks.
-        limit: The largest mean energy that is accepted, in absolute value.
+        every: Check every N-th update; 0 never checks.
+        limit: The largest absolute value that a mean energy may have.
 
     Raises:
-        Diverged: naming the update and the value, and what to try.
+        UsageError: if a setting is out of range.
+        Diverged: with the update, the value, and what to try.
     """
     check("every", every, at_least=0)
     check("limit", limit, above=0)

@@ -1,4 +1,4 @@
-"""The watcher that writes the values of every update to a file."""
+"""The watcher that writes the scalars of every update to a file."""
 
 import math
 import time
@@ -12,14 +12,20 @@ from ebmkit.watchers.scalars import Updates, scalars_of
 
 
 def write_metrics(updates: Updates, trainer: Trainer, folder: Path, *, every: int = 1) -> Updates:
-    """Append a line of values to `metrics.jsonl`, flushed, for every N-th update.
+    """Append a line to `metrics.jsonl` for every N-th update, and flush it.
+
+    A line has the number of the `update`, its scalars, `seconds_per_update` since the line before, and, for samplers
+    that imply a temperature, `noise_size`: the root mean square length of the noise of one step.
 
     Args:
         every: Write every N-th update; 0 writes none.
+
+    Raises:
+        UsageError: if `every` is negative.
     """
     check("every", every, at_least=0)
     sampler = trainer.sampler
-    # A sampler that implies a temperature adds the same noise in all of its steps.
+    # Only a sampler that implies a temperature adds noise of the same size in every step.
     noise = sampler.noise if sampler.implied_temperature is not None else None
 
     def watched() -> Updates:

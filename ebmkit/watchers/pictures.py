@@ -1,4 +1,4 @@
-"""The watcher that draws samples and chains while a run trains."""
+"""The watcher that draws samples and chains during a run."""
 
 import math
 from pathlib import Path
@@ -11,6 +11,7 @@ from ebmkit.errors import check
 from ebmkit.methods.maximum_likelihood import Trainer, Update
 from ebmkit.pictures import beside, drawable, drawn_count, grid, strip
 from ebmkit.shortrun import ShortRun
+from ebmkit.watchers.periods import due_updates
 from ebmkit.watchers.scalars import Updates
 
 
@@ -25,22 +26,23 @@ def draw_pictures(
     count: int = 64,
     chains: int = 8,
 ) -> Updates:
-    """Draw samples beside real examples, and chains from noise to image, as PNG files in the run's folder.
+    """Draw samples beside real examples, and chains from start to end, as PNG files in the folder of the run.
 
     Args:
-        every: Draw at every N-th update; none draws ten times in the run, 0 never.
-        count: How many samples are drawn; points in the plane are 64 times as many.
-        chains: How many chains the noise-to-image strip shows.
+        every: Draw at every N-th update and at the last; None draws ten times in the run, 0 never.
+        count: How many samples are drawn, at least 1; of points in the plane, 64 times this many.
+        chains: How many chains are drawn from start to end, from 1 to `count`.
+
+    Raises:
+        UsageError: if a setting is out of range.
     """
-    check("every", every or 0, at_least=0)
+    due = due_updates(every, iterations)
     check("count", count, at_least=1)
     check("chains", chains, at_least=1, at_most=count)
-    period = max(1, iterations // 10) if every is None else every
 
     def watched() -> Updates:
         for update in updates:
-            due = period and (update.index % period == 0 or update.index == iterations)
-            if due and drawable(examples.shape):
+            if due(update.index) and drawable(examples.shape):
                 draw(trainer, folder, examples, update, count, chains)
             yield update
 
@@ -50,7 +52,7 @@ def draw_pictures(
 def draw(trainer: Trainer, folder: Path, examples: Examples, update: Update, count: int, chains: int) -> None:
     """Write `samples/<index>.png` and `chains/<index>.png`.
 
-    The randomness is its own and the same each time, so that drawing changes nothing and pictures can be compared.
+    The generator is seeded here and the same each time: drawing does not change the run, and pictures can be compared.
     """
     count = drawn_count(examples.shape, count)
     rows = count if examples.shape == (2,) else chains

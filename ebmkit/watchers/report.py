@@ -1,4 +1,4 @@
-"""The watcher that writes the report while a run trains."""
+"""The watcher that writes the report of a run while it trains."""
 
 from pathlib import Path
 from typing import Literal
@@ -6,8 +6,9 @@ from typing import Literal
 from ebmkit.data.examples import Examples
 from ebmkit.errors import check
 from ebmkit.methods.maximum_likelihood import Trainer
-from ebmkit.report.page import write
+from ebmkit.report.page import write_page
 from ebmkit.shortrun import ShortRun
+from ebmkit.watchers.periods import due_updates
 from ebmkit.watchers.scalars import Updates
 
 
@@ -24,23 +25,25 @@ def write_report(
     chains: int = 8,
     reconstruction_updates: int = 200,
 ) -> Updates:
-    """Write `report.html` in the run's folder: samples, curves, energies, settings, and more at the end.
+    """Write `report.html` in the folder of the run: samples, curves, energies, settings, and more at the end.
 
     Args:
-        every: Write at every N-th update and at the last; none writes ten times in the run, 0 never.
-        full: When to write the sections that take long: at the end, always or never.
-        count: How many samples are drawn; points in the plane are 64 times as many.
-        chains: How many chains a row or a column of pictures shows.
-        reconstruction_updates: How many updates the starts of reconstructions get.
+        every: Write at every N-th update and at the last; None writes ten times in the run, 0 never.
+        full: When to include the slow sections: at the end, always or never.
+        count: How many samples are drawn, at least 2; of points in the plane, 64 times this many.
+        chains: How many chains are shown in a row or a column of pictures, from 1 to `count`.
+        reconstruction_updates: The number of updates of each reconstruction.
+
+    Raises:
+        UsageError: if a setting is out of range.
     """
-    check("every", every or 0, at_least=0)
+    due = due_updates(every, iterations)
     check("count", count, at_least=2)
     check("chains", chains, at_least=1, at_most=count)
     check("reconstruction_updates", reconstruction_updates, at_least=1)
-    period = max(1, iterations // 10) if every is None else every
 
     def page(batch: int, complete: bool) -> None:
-        write(
+        write_page(
             ShortRun(trainer.chain_energy(trainer.model), trainer.sampler, trainer.init),
             examples,
             folder,
@@ -49,13 +52,13 @@ def write_report(
             count=count,
             chains=min(chains, batch),
             updates=reconstruction_updates,
-            batch=batch,  # no more chains run at once than in an update
+            batch=batch,  # as many chains at once as in an update, which fit in memory
         )
 
     def watched() -> Updates:
         for update in updates:
-            last = update.index == iterations
-            if period and (update.index % period == 0 or last):
+            if due(update.index):
+                last = update.index == iterations
                 page(len(update.fake), full == "always" or (full == "end" and last))
             yield update
 

@@ -1,4 +1,4 @@
-"""Where races are run, and what they have in common."""
+"""The conditions of a benchmark: device, precisions and size, and what all benchmarks share."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,13 +14,13 @@ LANGEVIN = Langevin(step_size=1.0, noise=0.01)
 
 
 @dataclass(frozen=True)
-class Field:
-    """Where races are run.
+class Setup:
+    """What a benchmark is run on.
 
     Attributes:
-        device: Where the networks are.
-        precisions: Those that are measured.
-        quick: Whether networks and races are small, to see that everything runs.
+        device: The device of the networks.
+        precisions: The precisions to measure.
+        quick: Whether networks are small and rounds few, only to see that everything runs.
     """
 
     device: torch.device
@@ -29,22 +29,22 @@ class Field:
 
     @property
     def compiled(self) -> bool:
-        """Ours is measured compiled where that pays: on a GPU."""
+        """Whether ebmkit is also measured compiled: only on a GPU, where compiling pays off."""
         return self.device.type == "cuda"
 
     def start(self, *shape: int) -> Tensor:
-        """Uniform noise in [-1, 1]."""
+        """Uniform noise in [-1, 1] of this shape, always the same."""
         rng = Generator(self.device).manual_seed(1)
         return torch.rand(shape, generator=rng, device=self.device) * 2 - 1
 
 
 def network(build: Callable[..., nn.Module], device: torch.device, activation: Activation) -> nn.Module:
-    """A fresh network, always the same."""
+    """A new network, always with the same weights."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return build(activation=activation).to(device)
 
 
 def noiseless(rule: Langevin) -> Langevin:
-    """Half of parity: the drift, which noise would hide."""
+    """The same sampler without noise: parity of the drift, which noise would hide."""
     return replace(rule, noise=0.0)
