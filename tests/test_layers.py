@@ -79,9 +79,7 @@ def test_no_modules_import_each_other_in_a_circle():
 def run_time(name):
     """The source of a module without what it imports for type checkers, and the names imported for these."""
     tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
-    checking = [
-        node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-    ]
+    checking = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
     named = {alias.name for node in checking for one in node.body for alias in one.names}
     tree.body = [node for node in tree.body if node not in checking]
     return tree, named

@@ -176,5 +176,3 @@ def test_evaluation_of_a_model_file_is_kept_beside_it(tmp_path):
     place = trained(tmp_path / "run", THREE).folder
     invoked("evaluate", exported(place, tmp_path / "model.safetensors"), "-n", 20)
     assert json.loads((tmp_path / "model-generated" / "evaluation.json").read_text())["updates"] == 3
-
-

@@ -284,7 +284,9 @@ def test_data_of_another_shape_is_refused_on_resuming(tmp_path):
     changes = {"data.use": "arrays", "data.path": str(tmp_path / "x.npy"), "train.iterations": "1"}
     trained(tmp_path / "a", {**changes, "energy.use": "mlp"})
     write(16)
-    with pytest.raises(UsageError, match=r"checkpoint is of examples \(1, 8, 8\), but the data have shape \(1, 16, 16\)"):
+    with pytest.raises(
+        UsageError, match=r"checkpoint is of examples \(1, 8, 8\), but the data have shape \(1, 16, 16\)"
+    ):
         resume_run(tmp_path / "a")
 
 

@@ -117,9 +117,7 @@ def report(
 
         refuse_unknown(weights=weights)
         if run.is_file():
-            raise UsageError(
-                f"a report shows how a run was trained, but {run} is a model file: name a folder"
-            )
+            raise UsageError(f"a report shows how a run was trained, but {run} is a model file: name a folder")
         if path is not None:
             path = outputs.destination(path, path, force, (".html", ".htm"))
         listed = scores(run / "evaluation.json")

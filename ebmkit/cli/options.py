@@ -47,7 +47,5 @@ Show = Annotated[bool, typer.Option("--show", help="Show the picture in the term
 Force = Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")]
 Data = Annotated[
     str | None,
-    typer.Option(
-        help="Data set, by name, if not the run's.", autocompletion=names_of("data"), show_default=False
-    ),
+    typer.Option(help="Data set, by name, if not the run's.", autocompletion=names_of("data"), show_default=False),
 ]
