@@ -19,7 +19,7 @@ LAYERS = (
     ("report", "runs"),
     ("evaluation", "config"),
     ("registry", "shortrun"),
-    ("methods", "acceleration", "reconstruction", "passes", "pictures"),
+    ("methods", "acceleration", "reconstruction", "trajectories", "passes", "pictures"),
     ("energies", "samplers", "inits", "features"),
     ("data",),
     ("interfaces",),
