@@ -27,8 +27,8 @@ class Recording:
     """A graph of one computation, and what it needs besides its argument.
 
     Attributes:
-        graph: One placeholder, and the results as a tuple. Each node that holds a tensor has its `shape`, `dtype` and
-            `device` in `meta`.
+        graph: One placeholder, and the results as a tuple. Each node that holds a tensor has its `shape`, `stride`,
+            `dtype` and `device` in `meta`.
         tensors: The tensors that were there before, by the name that the graph gets them by.
     """
 
@@ -39,6 +39,12 @@ class Recording:
     def mutates(self) -> bool:
         """Whether an operation writes into a tensor that is there."""
         return any(node.op == "call_function" and _mutable(node.target) for node in self.graph.nodes)
+
+    def copy(self) -> "Recording":
+        """The same, with a graph of its own."""
+        graph, nodes = Graph(), dict[Node, Node]()
+        graph.output(graph.graph_copy(self.graph, nodes))
+        return Recording(graph, self.tensors)
 
 
 def record(computation: Callable[[Tensor], tuple[Tensor, ...]], x: Tensor) -> Recording:
@@ -100,7 +106,8 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def bind(self, result: Any, node: Node) -> None:
         """Remember which node gives the tensor, or the tensors of the list or tuple."""
         if isinstance(result, Tensor):
-            node.meta |= {"shape": tuple(result.shape), "dtype": result.dtype, "device": result.device}
+            form = {"shape": tuple(result.shape), "stride": result.stride()}
+            node.meta |= form | {"dtype": result.dtype, "device": result.device}
             self.nodes[id(result)] = node
             self.alive.append(result)
         elif isinstance(result, list | tuple):
