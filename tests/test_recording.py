@@ -28,7 +28,7 @@ def targets(graph) -> list[object]:
     return [node.target for node in graph.nodes if node.op == "call_function"]
 
 
-def test_a_recording_computes_at_other_numbers_what_was_recorded_at_some():
+def test_a_recording_holds_at_other_values():
     weight = draw(4, 3)
     results, _, _ = replayed(lambda x: ((x @ weight.T).relu().sum(1), x * weight[0]), draw(5, 3))
     x = 2 * draw(5, 3) + 1
@@ -46,7 +46,7 @@ def test_what_depends_on_weights_alone_runs_once():
     assert torch.equal(constants()[0], weight.exp())
 
 
-def test_the_gradient_of_a_linear_layer_is_folded_for_it_does_not_depend_on_x():
+def test_the_gradient_of_a_linear_layer_is_folded():
     torch.manual_seed(0)
     layers = nn.Sequential(nn.Linear(3, 4), nn.SiLU(), nn.Linear(4, 1)).requires_grad_(False)
     recording = record(lambda x: value_and_grad(layers, x), draw(5, 3))
@@ -91,7 +91,7 @@ class InPlace(nn.Module):
         return bent.square().sum((1, 2, 3)) + 10 * x.square().sum((1, 2, 3))
 
 
-def test_what_is_written_in_place_is_computed_anew_where_nobody_can_tell():
+def test_what_is_written_in_place_is_computed_anew():
     energy = InPlace().requires_grad_(False)
     recording = record(lambda x: value_and_grad(energy, x), draw(4, 3, 8, 8))
     # Only what is written through a view of another tensor is left to be written.
@@ -116,7 +116,7 @@ def test_weights_behind_activations_in_place_are_still_folded():
         assert torch.equal(mine, theirs)
 
 
-def test_an_index_of_whole_numbers_can_be_recorded_and_a_mask_cannot():
+def test_whole_numbers_can_index_and_a_mask_cannot():
     order = torch.tensor([2, 0])
     results, _, _ = replayed(lambda x: (x[:, order],), draw(5, 3))
     assert torch.equal(results[0], (2 * draw(5, 3) + 1)[:, order])
@@ -125,7 +125,7 @@ def test_an_index_of_whole_numbers_can_be_recorded_and_a_mask_cannot():
 
 
 @pytest.mark.parametrize("leave", [Tensor.numpy, Tensor.tolist, np.asarray, np.from_dlpack])
-def test_a_computation_that_takes_numbers_out_of_torch_cannot_be_recorded(leave):
+def test_what_takes_values_out_of_torch_cannot_be_recorded(leave):
     with pytest.raises(Unrecordable, match="takes numbers out of torch"):
         record(lambda x: (x * float(np.sum(leave(x))),), draw(5, 3))
 

@@ -1,13 +1,15 @@
 """An energy's stand-in for chains."""
 
+import threading
 from functools import partial
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
+from ebmkit.acceleration.copying import Uncopied
 from ebmkit.acceleration.precision import PRECISIONS, Precision, arithmetic
-from ebmkit.acceleration.twin import Twin, Uncopied, notice
+from ebmkit.acceleration.twin import Twin, notice
 from ebmkit.errors import UsageError
 from ebmkit.interfaces import evaluating, value_and_grad
 
@@ -47,6 +49,7 @@ class Accelerated(nn.Module):
         self.training = False
         self.energy, self.precision, self.compiles = energy, precision, compile
         self.adoptions, self.agreed = 0, 0
+        self.lock = threading.RLock()
         self.twin = self.adopted(energy)
         if self.twin is None and precision == "bf16":
             raise UsageError(f"bf16 computes on a copy of the energy, but {type(energy).__name__} has none: use fp32")
@@ -69,17 +72,23 @@ class Accelerated(nn.Module):
 
         Gives itself: whoever was given it before sees the new weights too.
         """
-        self.energy = energy
-        if self.twin is not None:
-            # In fp32 whatever the precision: here the numbers are to agree.
-            with arithmetic("fp32", self.twin.device):
-                agrees = self.twin.follows(energy)
-            self.agreed = self.agreed + 1 if agrees else 0
-            if self.agreed == PATIENCE:
-                self.adoptions = 0
-            if not agrees:
-                self.twin = self.adopted(energy)
+        with self.lock:
+            self.energy = energy
+            if self.twin is not None:
+                self.follow(self.twin, energy)
         return self
+
+    def follow(self, twin: Twin, energy: nn.Module) -> None:
+        """Have the twin take up what the energy is now, or make another."""
+        # Where nothing was recorded there is nothing to compare: a new copy is sure to be what the energy is now.
+        if not twin.replays:
+            self.adoptions -= 1
+        agrees = bool(twin.replays) and twin.follows(energy)
+        self.agreed = self.agreed + 1 if agrees else 0
+        if self.agreed == PATIENCE:
+            self.adoptions = 0
+        if not agrees:
+            self.twin = self.adopted(energy)
 
     def _apply(self, *given: Any, **more: Any) -> Self:
         """Move the energy, as to another device or type, and make a twin of what it is then."""
@@ -105,13 +114,16 @@ class Accelerated(nn.Module):
 
     def value_and_grad(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """E(x) `(B,)` and dE/dx `(B, *shape)`."""
+        twin = self.twin
+        # OpenMP forgets in a new thread how many threads torch was told to use; this tells it again.
+        torch.get_num_threads()
         with arithmetic(self.precision, x.device):
-            if self.twin is not None and not x.requires_grad:
-                replay = self.twin.replay(x)
+            if twin is not None and not x.requires_grad:
+                replay = twin.replay(x)
                 if replay is not None:
                     with torch.inference_mode(False), torch.no_grad():
                         value, gradient = replay(x.contiguous())
                     return value, gradient
-            if self.twin is not None and self.precision == "bf16":
-                return self.twin.passes(x)
+            if twin is not None and self.precision == "bf16":
+                return twin.passes(twin.network, x)
             return value_and_grad(self.energy, x)

@@ -2,7 +2,7 @@
 
 The operations of oneDNN are those that torch's own compiler puts in for convolutions on a CPU. They are no public
 functions of torch, and for some shapes on some CPUs they have been wrong. So each is held to what it replaces, by
-itself: at the shapes at hand, at fixed numbers, so that the verdict is the same whatever the weights are.
+itself: at the shapes at hand and at fixed values, so that the verdict is the same whatever the weights are.
 """
 
 from collections.abc import Callable
@@ -144,11 +144,11 @@ def same(
     weight: Form,
     terms: int,
 ) -> bool:
-    """Whether two operations that sum so many products differ by rounding at most, in each of their numbers.
+    """Whether two operations that sum so many products differ by rounding at most, in each element.
 
-    At whole numbers fp32 makes no error in sums below 2^24, so that what is off shows at once. The bound is what sums
-    of `terms` products may be off by in any order, of either operation, and two roundings of the result: one of the
-    sum and one of its product with the slope.
+    Sums of whole numbers below 2^24 are exact in fp32, so that the plain operation in fp32 is a reference for bf16 too.
+    The bound is what a sum of `terms` products may be off by, in any order, in either operation, and two roundings of
+    the result to its type: one of the sum and one of its product with the slope.
     """
     try:
         one, other = laid(whole(x.shape, 0), x), laid(whole(weight.shape, 1), weight)
