@@ -16,7 +16,7 @@ LOOKS, PAUSE = 5, 0.01  # looks at the machine, and seconds between them
 def give_way() -> None:
     """Have threads that wait for each other sleep soon, unless the environment says how they wait.
 
-    OpenMP reads this when it is loaded, so it is of no use after the import of torch. Left alone, GNU's waits 300,000
+    OpenMP reads this when it is loaded, so it is of no use after the import of torch. By default GNU's waits 300,000
     looks long: with another program on one of the cores, a thread then spends its time waiting for one that is not
     running. Intel's and LLVM's read other variables, and were not measured.
     """

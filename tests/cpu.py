@@ -6,7 +6,7 @@ import sys
 
 import torch
 
-# An operation that is oneDNN's wherever torch has it, and has it tell what it may use.
+# An operation that is oneDNN's wherever torch has it, and has it say what it may use.
 PROBE = """
 import torch
 torch.mkldnn_convolution(torch.ones(4, 8, 16, 16), torch.ones(8, 8, 3, 3), None, (0, 0), (1, 1), (1, 1), 1)
@@ -18,8 +18,8 @@ def instructions() -> str:
     if not torch.backends.mkldnn.is_available():
         return "not in this build"
     environment = {**os.environ, "ONEDNN_VERBOSE": "1"}
-    told = subprocess.run([sys.executable, "-c", PROBE], env=environment, capture_output=True, text=True, check=False)
-    return next((line.split("isa:")[1] for line in told.stdout.splitlines() if ",isa:" in line), "it does not say")
+    said = subprocess.run([sys.executable, "-c", PROBE], env=environment, capture_output=True, text=True, check=False)
+    return next((line.split("isa:")[1] for line in said.stdout.splitlines() if ",isa:" in line), "it does not say")
 
 
 if __name__ == "__main__":

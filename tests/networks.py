@@ -86,7 +86,7 @@ class Tempered(nn.Module):
 
 
 class Temperature:
-    """What a module looks up where no copy of it can tell."""
+    """What a module looks up where no copy of it can see."""
 
     value = 1.0
 

@@ -1,4 +1,4 @@
-"""What changes in an energy between chains, weights or not, is taken up."""
+"""What changes in an energy between chains, weights or not, counts from the next chain on."""
 
 import warnings
 

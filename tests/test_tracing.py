@@ -1,4 +1,4 @@
-"""Two traces tell whether two computations are the same, whatever they give."""
+"""Two traces show whether two computations are the same, whatever they give."""
 
 import ctypes
 

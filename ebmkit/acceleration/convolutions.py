@@ -109,7 +109,7 @@ class Convolution:
 
 @lru_cache(maxsize=1024)
 def forward_holds(layer: Convolution, threads: int) -> bool:
-    """Whether the packed convolution gives what the plain one does, on so many threads."""
+    """Whether the packed convolution gives what the plain one does, on this many threads."""
     bias = whole(layer.result.shape[1:2], 2) if layer.biased else None
 
     def packed(x: Tensor, weight: Tensor) -> Tensor:
@@ -144,10 +144,10 @@ def same(
     weight: Form,
     terms: int,
 ) -> bool:
-    """Whether two operations that sum so many products differ by rounding at most, in each element.
+    """Whether two operations that sum `terms` products differ by rounding at most, in each element.
 
     Sums of whole numbers below 2^24 are exact in fp32, so that the plain operation in fp32 is a reference for bf16 too.
-    The bound is what a sum of `terms` products may be off by, in any order, in either operation, and two roundings of
+    The bound is what such a sum may be off by, in any order, in either operation, and two roundings of
     the result to its type: one of the sum and one of its product with the slope.
     """
     try:

@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_map
 from ebmkit.acceleration.replaying import Replay
 
 DRAWS = 5  # of fixed values; each row of the results is judged by the median over them
-MULTIPLE = 2  # so many times the error of the recorded passes, and the share below, may a program be off by
+MULTIPLE = 2  # times the error of the recorded passes, and the share below, that a program may be off by
 
 
 class Wrong(Exception):

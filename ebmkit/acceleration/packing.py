@@ -15,7 +15,7 @@ def pack(recording: Recording) -> None:
     """Replace the two-dimensional convolutions of a recording, forward and backward, in place.
 
     A convolution that oneDNN gets wrong stays as it was, and only that one. None is replaced where an operation writes
-    into a tensor: that could be what LeakyReLU gave, which tells its gradient.
+    into a tensor: that could be what LeakyReLU gave, which decides its gradient.
     """
     if recording.mutates:
         return
@@ -49,7 +49,7 @@ def _forward(graph: Graph, node: Node) -> None:
     result = layer.packed(graph.call_function, x, weight, bias)
     result.meta = node.meta
     if leaky is not None:
-        # LeakyReLU keeps the sign, so its gradient can be told from what came out as well as from what went in.
+        # LeakyReLU keeps the sign, so its gradient follows from what came out as well as from what went in.
         for user in list(node.users):
             if user is not leaky:
                 user.args = (user.args[0], result, layer.slope, True)
@@ -60,7 +60,7 @@ def _forward(graph: Graph, node: Node) -> None:
 
 
 def _leaky(node: Node) -> Node | None:
-    """The LeakyReLU that, but for its own gradient, is all that sees what this convolution gives."""
+    """The LeakyReLU that, except for its own gradient, is all that sees what this convolution gives."""
     leaky = [user for user in node.users if user.target is aten.leaky_relu.default]
     others = [user for user in node.users if user not in leaky]
     own = all(user.target is aten.leaky_relu_backward.default and user.args[0] is not node for user in others)

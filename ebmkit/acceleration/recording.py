@@ -116,16 +116,16 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     self.bind(part, self.graph.call_function(getitem, (node, place)))
 
     def functional(self, func: Any, args: tuple[Any, ...]) -> Any:
-        """What gives anew the tensor that `func` writes into, where nobody can tell the difference; else `func`."""
+        """What gives a new tensor in place of the one that `func` writes into, where nobody sees it; else `func`."""
         name = func._schema.name.removeprefix("aten::")
         if not func._schema.is_mutable or not name.endswith("_"):
             return func
         given = [one for one in args if isinstance(one, Tensor)]
-        if not given or given[0] is not args[0] or not self.alone(given[0]) or len({one.dtype for one in given}) > 1:
+        if not given or given[0] is not args[0] or not self.unshared(given[0]) or len({one.dtype for one in given}) > 1:
             return func
         return getattr(getattr(aten, name[:-1], None), func._overloadname, func)
 
-    def alone(self, tensor: Tensor) -> bool:
+    def unshared(self, tensor: Tensor) -> bool:
         """Whether a tensor was computed here, and nothing else that is known shares its memory."""
         node, memory = self.nodes.get(id(tensor)), _memory(tensor)
         computed = node is not None and node.op == "call_function"

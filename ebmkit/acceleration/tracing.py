@@ -1,4 +1,4 @@
-"""Which operations a computation runs, on what: two traces tell whether two computations are the same, to the letter.
+"""Which operations a computation runs, on what: two traces show whether two computations are the same.
 
 Values that are computed do not count, so that no rounding does either. What counts: the operations in their order, the
 numbers that they are given besides, which results go where, and the tensors that were there before, bit for bit.

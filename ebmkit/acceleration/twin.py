@@ -19,7 +19,7 @@ from ebmkit.acceleration.verifying import verified
 from ebmkit.errors import Notice
 from ebmkit.interfaces import evaluate, evaluating, value_and_grad
 
-SHAPES = 8  # so many recordings are kept; the oldest goes first
+SHAPES = 8  # this many recordings are kept; the oldest goes first
 ABSENT: Any = object()
 
 
@@ -32,7 +32,7 @@ class Twin:
     Args:
         energy: What to copy.
         precision: With bf16 there is a second copy, in bfloat16, which the passes go through.
-        compile: Whether torch's compiler takes up the recorded passes.
+        compile: Whether torch's compiler makes a program of the recorded passes.
 
     Raises:
         Uncopied: with the reason.
@@ -58,7 +58,7 @@ class Twin:
         return next((one.device for one in tensors(self.plain)), torch.device("cpu"))
 
     def follows(self, energy: nn.Module) -> bool:
-        """Take up the weights and buffers that `energy` has now, and say whether it then is the same energy.
+        """Copy the weights and buffers that `energy` has now, and say whether it then is the same energy.
 
         Weights are not all that an energy may consist of, and a recording does not see what else changes. So two
         examples that chains were at go through the energy, whose operations must be those of the copy.
@@ -108,7 +108,7 @@ class Twin:
         return replay
 
     def recorded(self, x: Tensor) -> Replay | None:
-        """A new recording, as well as it goes."""
+        """A new recording, in the first way that works."""
         failed: tuple[Way, Exception] | None = None
         replay = None
         try:
@@ -151,7 +151,7 @@ class Twin:
         return replay
 
     def witnessed(self, x: Tensor) -> tuple[Tensor, Trace | None]:
-        """What tells whether the energy still is the same, and where: at two examples, if those will do."""
+        """What shows whether the energy still is the same, and where: at two examples, if those will do."""
         for probe in (x[:2].clone(), x):
             with suppress(Exception):  # some energies take batches of one size only
                 network = laid_out_as(copied(self.plain), self.original)
@@ -185,5 +185,5 @@ def forked(device: torch.device) -> Any:
 
 
 def notice(text: str) -> None:
-    """Tell whoever listens to warnings."""
+    """Warn whoever listens."""
     warnings.warn(text, Notice, stacklevel=2)
