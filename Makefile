@@ -5,7 +5,12 @@ BIN := $(VENV)/bin
 # Chains are long rows of small operations: one thread a process and two processes are fastest for the tests.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-.PHONY: help demo test lint types docs plugins wheel peers bench precision clean
+# What depends on the CPU, and what a CPU with fewer instructions is imitated by.
+ACCELERATED := tests/test_acceleration*.py tests/test_convolutions.py tests/test_packing.py tests/test_recording.py \
+	tests/test_tracing.py tests/test_choice.py tests/test_run.py
+LIMITS := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2,ATEN_CPU_CAPABILITY=avx2
+
+.PHONY: help demo test limits lint types docs plugins wheel peers bench precision clean
 help:  ## What can be made
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
 
@@ -20,7 +25,15 @@ demo: $(VENV)/ready  ## Train on real digits: two to three minutes on two cores
 	$(BIN)/ebmkit train --energy convnet --sampler langevin --steps 100
 
 test: $(VENV)/ready  ## The whole test suite
+	@$(BIN)/python tests/cpu.py
 	$(PYTEST)
+
+limits: $(VENV)/ready  ## The tests of acceleration as on CPUs with fewer instructions
+	@for limit in $(LIMITS); do \
+		export $$(echo $$limit | tr , ' '); echo "== $$limit"; \
+		$(BIN)/python tests/cpu.py && $(PYTEST) $(ACCELERATED) || exit 1; \
+		unset ONEDNN_MAX_CPU_ISA ATEN_CPU_CAPABILITY; \
+	done
 
 lint: $(VENV)/ready  ## Style: ruff
 	$(BIN)/ruff check .

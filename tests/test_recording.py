@@ -1,15 +1,13 @@
-"""What a recording holds: the operations of a computation, what of them runs once, and convolutions made ready."""
+"""What a recording holds: the operations of a computation, and what of them runs once."""
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
-from torch.fx import GraphModule
 
 from ebmkit.acceleration.folding import folded
-from ebmkit.acceleration.packing import mkldnn, pack
-from ebmkit.acceleration.precision import onednn
+from ebmkit.acceleration.packing import pack
 from ebmkit.acceleration.recording import Unrecordable, aten, record
 from ebmkit.interfaces import value_and_grad
 
@@ -30,7 +28,7 @@ def targets(graph) -> list[object]:
     return [node.target for node in graph.nodes if node.op == "call_function"]
 
 
-def test_a_recording_computes_at_other_numbers_what_was_recorded_at_some():
+def test_a_recording_holds_at_other_values():
     weight = draw(4, 3)
     results, _, _ = replayed(lambda x: ((x @ weight.T).relu().sum(1), x * weight[0]), draw(5, 3))
     x = 2 * draw(5, 3) + 1
@@ -48,7 +46,7 @@ def test_what_depends_on_weights_alone_runs_once():
     assert torch.equal(constants()[0], weight.exp())
 
 
-def test_the_gradient_of_a_linear_layer_is_folded_for_it_does_not_depend_on_x():
+def test_the_gradient_of_a_linear_layer_is_folded():
     torch.manual_seed(0)
     layers = nn.Sequential(nn.Linear(3, 4), nn.SiLU(), nn.Linear(4, 1)).requires_grad_(False)
     recording = record(lambda x: value_and_grad(layers, x), draw(5, 3))
@@ -93,7 +91,7 @@ class InPlace(nn.Module):
         return bent.square().sum((1, 2, 3)) + 10 * x.square().sum((1, 2, 3))
 
 
-def test_what_is_written_in_place_is_computed_anew_where_nobody_can_tell():
+def test_what_is_written_in_place_is_computed_anew():
     energy = InPlace().requires_grad_(False)
     recording = record(lambda x: value_and_grad(energy, x), draw(4, 3, 8, 8))
     # Only what is written through a view of another tensor is left to be written.
@@ -118,7 +116,7 @@ def test_weights_behind_activations_in_place_are_still_folded():
         assert torch.equal(mine, theirs)
 
 
-def test_an_index_of_whole_numbers_can_be_recorded_and_a_mask_cannot():
+def test_whole_numbers_can_index_and_a_mask_cannot():
     order = torch.tensor([2, 0])
     results, _, _ = replayed(lambda x: (x[:, order],), draw(5, 3))
     assert torch.equal(results[0], (2 * draw(5, 3) + 1)[:, order])
@@ -127,7 +125,7 @@ def test_an_index_of_whole_numbers_can_be_recorded_and_a_mask_cannot():
 
 
 @pytest.mark.parametrize("leave", [Tensor.numpy, Tensor.tolist, np.asarray, np.from_dlpack])
-def test_a_computation_that_takes_numbers_out_of_torch_cannot_be_recorded(leave):
+def test_what_takes_values_out_of_torch_cannot_be_recorded(leave):
     with pytest.raises(Unrecordable, match="takes numbers out of torch"):
         record(lambda x: (x * float(np.sum(leave(x))),), draw(5, 3))
 
@@ -160,88 +158,3 @@ def test_recording_leaves_no_trace():
         record(lambda x: (x * x.sum().item(),), x)
     assert torch.equal(x, kept)
     assert not torch.utils._python_dispatch._get_current_dispatch_mode_stack()
-
-
-CONVOLUTIONS = {
-    "the paper's first": {"in_channels": 3, "out_channels": 8, "kernel_size": 3, "padding": 1},
-    "the paper's others": {"in_channels": 3, "out_channels": 8, "kernel_size": 4, "stride": 2, "padding": 1},
-    "the paper's last": {"in_channels": 3, "out_channels": 1, "kernel_size": 8},
-    "uneven": {"in_channels": 3, "out_channels": 5, "kernel_size": (2, 3), "stride": (3, 2), "padding": (0, 2)},
-    "dilated": {"in_channels": 3, "out_channels": 4, "kernel_size": 2, "dilation": 3},
-    "grouped": {"in_channels": 3, "out_channels": 6, "kernel_size": 3, "groups": 3},
-    "without a bias": {"in_channels": 3, "out_channels": 4, "kernel_size": 3, "bias": False},
-    "padded as its output asks": {"in_channels": 3, "out_channels": 4, "kernel_size": 4, "padding": "same"},
-}
-AFTER = {
-    "nothing": lambda y: y,
-    "leaky_relu": lambda y: F.leaky_relu(y, 0.2),
-    "leaky_relu by default": F.leaky_relu,
-    "relu": F.relu,
-    "silu": F.silu,
-    "leaky_relu beside itself": lambda y: F.leaky_relu(y, 0.3) * y,
-    "leaky_relu of a negative slope": lambda y: F.leaky_relu(y, -0.5),
-    "two of leaky_relu": lambda y: F.leaky_relu(y, 0.1) + F.leaky_relu(y, 0.4),
-}
-
-
-class Convolved(nn.Module):
-    def __init__(self, settings, after) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.layer, self.after = nn.Conv2d(**settings), after
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.after(self.layer(x)).square().sum((1, 2, 3))
-
-
-@pytest.mark.skipif(not onednn(torch.float32), reason="this build of torch has no oneDNN")
-@pytest.mark.parametrize("settings", CONVOLUTIONS.values(), ids=CONVOLUTIONS)
-@pytest.mark.parametrize("after", AFTER.values(), ids=AFTER)
-def test_convolutions_made_ready_compute_the_same(settings, after):
-    energy = Convolved(settings, after).requires_grad_(False)
-    recording = record(lambda x: value_and_grad(energy, x), draw(4, 3, 8, 8))
-    pack(recording)
-    assert not {aten.convolution.default, aten.convolution_backward.default} & set(targets(recording.graph))
-    x = draw(4, 3, 8, 8, seed=1)
-    constants, body = folded(recording)
-    with torch.no_grad():
-        found = body(x, *constants())
-    for mine, theirs in zip(found, value_and_grad(energy, x), strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.skipif(not onednn(torch.float32), reason="this build of torch has no oneDNN")
-def test_what_looks_at_maps_as_rows_can_follow_a_convolution_made_ready():
-    torch.manual_seed(0)
-    layers = nn.Sequential(nn.Conv2d(8, 8, 3, groups=8), nn.LeakyReLU(0.2), nn.Flatten(), nn.Linear(8 * 36, 1))
-    recording = record(lambda x: value_and_grad(layers.requires_grad_(False), x), draw(4, 8, 8, 8))
-    pack(recording)
-    constants, body = folded(recording)
-    for mine, theirs in zip(
-        body(draw(4, 8, 8, 8), *constants()), value_and_grad(layers, draw(4, 8, 8, 8)), strict=True
-    ):
-        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.skipif(not onednn(torch.float32), reason="this build of torch has no oneDNN")
-def test_leaky_relu_becomes_part_of_the_convolution_and_weights_are_reordered_once():
-    energy = Convolved(CONVOLUTIONS["uneven"], AFTER["leaky_relu"]).requires_grad_(False)
-    recording = record(lambda x: value_and_grad(energy, x), draw(4, 3, 8, 8))
-    pack(recording)
-    constants, body = folded(recording)
-    assert aten.leaky_relu.default not in targets(body.graph)
-    reorders = {mkldnn._reorder_convolution_weight.default, mkldnn._reorder_convolution_transpose_weight.default}
-    assert reorders <= set(targets(constants.graph))
-    assert not reorders & set(targets(body.graph))
-
-
-@pytest.mark.parametrize("layer", [nn.Conv1d(3, 4, 3), nn.ConvTranspose2d(3, 4, 3), nn.Conv2d(3, 4, 3).double()])
-def test_other_convolutions_are_left_as_they_are(layer):
-    layer.requires_grad_(False)
-    x = draw(2, 3, 8, 8).to(layer.weight.dtype)
-    x = x[..., 0] if isinstance(layer, nn.Conv1d) else x
-    recording = record(lambda x: value_and_grad(lambda x: layer(x).square().flatten(1).sum(1), x), x)
-    pack(recording)
-    assert not [one for one in targets(recording.graph) if "mkldnn" in str(one)]
-    found = GraphModule(dict(recording.tensors), recording.graph)(x)
-    assert torch.equal(found[0], layer(x).square().flatten(1).sum(1))

@@ -1,1 +1,1 @@
-"""The same energy, faster: it enters through `value_and_grad` alone, and nothing else knows it."""
+"""The same energy, faster: it enters only through `value_and_grad`, and nothing else knows it."""

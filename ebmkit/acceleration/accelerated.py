@@ -1,18 +1,20 @@
 """An energy's stand-in for chains."""
 
+import threading
 from functools import partial
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
+from ebmkit.acceleration.copying import Uncopied
 from ebmkit.acceleration.precision import PRECISIONS, Precision, arithmetic
-from ebmkit.acceleration.twin import Twin, Uncopied, notice
+from ebmkit.acceleration.twin import Twin, notice
 from ebmkit.errors import UsageError
 from ebmkit.interfaces import eval_mode, value_and_grad
 
-ADOPTIONS = 4  # so many twins are made for an energy that changes from chain to chain
-PATIENCE = 100  # after so many chains without a change, changes are counted anew
+ADOPTIONS = 4  # this many twins are made for an energy that changes from chain to chain
+PATIENCE = 100  # after this many chains without a change, changes are counted again from none
 
 
 class Accelerated(nn.Module):
@@ -20,20 +22,22 @@ class Accelerated(nn.Module):
 
     It computes on a twin of the energy, whose weights are frozen and laid out for the device. For each shape of
     examples the passes through the twin, forward and backward, are recorded once and then run again without autograd;
-    what depends on the weights alone is computed once per chain. The chain's state and noise stay as they are; with
+    what depends only on the weights is computed once per chain. The chain's state and noise stay as they are; with
     bf16 only the passes are rounded.
 
     Use it as `Trainer(..., accelerate=Accelerated(energy).refreshed)`, or hand `refreshed(energy)` to a sampler: new
     weights count from then on. Called, it is the energy itself.
 
-    What cannot be done goes on without, and a `Notice` says so: an energy whose operations depend on its numbers, that
-    cannot be copied, or that changes from chain to chain otherwise than by its weights, is computed by autograd.
+    Where that cannot be done it falls back to autograd, and a `Notice` says so: for an energy whose operations depend
+    on its values, that cannot be copied, or that changes from chain to chain otherwise than by its weights.
+
+    Several threads may run chains on it at once.
 
     Args:
         energy: Any module `(B, *shape) -> (B,)` or `(B, 1)`, on its device.
         precision: fp32 leaves the numbers as they are; bf16 passes bfloat16 through the network; tf32 rounds what a GPU
             multiplies to 10 bits.
-        compile: Whether torch's compiler takes up the recorded passes; on a GPU they then are one captured graph.
+        compile: Whether torch's compiler makes one program of the recorded passes; on a GPU it is captured as a graph.
 
     Raises:
         UsageError: for an unknown precision, or bf16 for an energy that cannot be copied.
@@ -47,6 +51,7 @@ class Accelerated(nn.Module):
         self.training = False
         self.energy, self.precision, self.compiles = energy, precision, compile
         self.adoptions, self.agreed = 0, 0
+        self.lock = threading.RLock()
         self.twin = self.adopted(energy)
         if self.twin is None and precision == "bf16":
             raise UsageError(f"bf16 computes on a copy of the energy, but {type(energy).__name__} has none: use fp32")
@@ -65,21 +70,27 @@ class Accelerated(nn.Module):
         return None
 
     def refreshed(self, energy: nn.Module) -> "Accelerated":
-        """Take up the weights, the buffers and everything else that `energy` has now: once per chain, not once a step.
+        """Use the weights, the buffers and everything else that `energy` has now: once per chain, not once a step.
 
-        Gives itself: whoever was given it before sees the new weights too.
+        Gives itself: whoever was given it before sees the new weights too. No other thread may be in a chain on it.
         """
-        self.energy = energy
-        if self.twin is not None:
-            # In fp32 whatever the precision: here the numbers are to agree.
-            with arithmetic("fp32", self.twin.device):
-                agrees = self.twin.follows(energy)
-            self.agreed = self.agreed + 1 if agrees else 0
-            if self.agreed == PATIENCE:
-                self.adoptions = 0
-            if not agrees:
-                self.twin = self.adopted(energy)
+        with self.lock:
+            self.energy = energy
+            if self.twin is not None:
+                self.follow(self.twin, energy)
         return self
+
+    def follow(self, twin: Twin, energy: nn.Module) -> None:
+        """Have the twin become what the energy is now, or make another."""
+        # Where nothing was recorded there is nothing to compare: a new copy is sure to be what the energy is now.
+        if not twin.replays:
+            self.adoptions -= 1
+        agrees = bool(twin.replays) and twin.follows(energy)
+        self.agreed = self.agreed + 1 if agrees else 0
+        if self.agreed == PATIENCE:
+            self.adoptions = 0
+        if not agrees:
+            self.twin = self.adopted(energy)
 
     def _apply(self, *given: Any, **more: Any) -> Self:
         """Move the energy, as to another device or type, and make a twin of what it is then."""
@@ -105,13 +116,16 @@ class Accelerated(nn.Module):
 
     def value_and_grad(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """E(x) `(B,)` and dE/dx `(B, *shape)`."""
+        twin = self.twin
+        # OpenMP does not know in a new thread how many threads torch is to use, until torch is asked.
+        torch.get_num_threads()
         with arithmetic(self.precision, x.device):
-            if self.twin is not None and not x.requires_grad:
-                replay = self.twin.replay(x)
+            if twin is not None and not x.requires_grad:
+                replay = twin.replay(x)
                 if replay is not None:
                     with torch.inference_mode(False), torch.no_grad():
                         value, gradient = replay(x.contiguous())
                     return value, gradient
-            if self.twin is not None and self.precision == "bf16":
-                return self.twin.passes(x)
+            if twin is not None and self.precision == "bf16":
+                return twin.passes(twin.network, x)
             return value_and_grad(self.energy, x)

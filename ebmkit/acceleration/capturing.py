@@ -1,5 +1,6 @@
 """A computation on a GPU as one captured graph: one launch in place of one for each operation."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor
 class Captured:
     """`body(x, *tensors)`, captured once and replayed: the same kernels on the same memory.
 
-    The tensors must stay where they are; new values are copied into them.
+    The tensors must stay where they are; new values are copied into them. Threads that share a stream take turns.
 
     Args:
         body: What to capture; it may not wait for the device.
@@ -19,6 +20,7 @@ class Captured:
     """
 
     def __init__(self, body: Callable[..., tuple[Tensor, ...]], x: Tensor, tensors: tuple[Tensor, ...]) -> None:
+        self.lock = threading.Lock()
         with torch.cuda.device(x.device):
             self.capture(body, x.clone(), tensors)
 
@@ -38,6 +40,7 @@ class Captured:
 
     def __call__(self, x: Tensor) -> tuple[Tensor, ...]:
         """The results, in memory of their own."""
-        self.x.copy_(x)
-        self.graph.replay()
-        return tuple(result.clone() for result in self.results)
+        with self.lock:
+            self.x.copy_(x)
+            self.graph.replay()
+            return tuple(result.clone() for result in self.results)

@@ -19,7 +19,7 @@ Asked = Literal["auto", "fp32", "bf16", "tf32"]
 Compile = Literal["auto", "on", "off"]
 
 ROUNDS = 5  # timed passes of each contender, in turn
-GAIN = 1.1  # a contender must be so much faster than the first, fp32 or what was asked for: less a clock cannot tell
+GAIN = 1.1  # a contender must be this much faster than the first, fp32 or what was asked for: less is noise of a clock
 WORTH = 600.0  # seconds of a whole run in passes, below which compiling takes longer than it saves
 
 

@@ -10,7 +10,7 @@ def folded(recording: Recording) -> tuple[GraphModule, GraphModule]:
     """The recording as two modules, `constants` and `body`.
 
     `constants() -> tensors` is what does not depend on the argument, but on the tensors that were there before, as on
-    the weights; `body(x, *tensors) -> results` is the rest. A tensor that something is written into must be made anew
+    the weights; `body(x, *tensors) -> results` is the rest. A tensor that something is written into must be made again
     each time, and so must what is seen through it: where an operation writes, all operations are in `body`.
     """
     *nodes, output = recording.graph.nodes

@@ -1,23 +1,21 @@
-"""Convolutions on a CPU as oneDNN likes them best: weights reordered beforehand, LeakyReLU in the same operation.
+"""Puts the convolutions of oneDNN into a recording: weights reordered beforehand, LeakyReLU in the same operation."""
 
-These are the operations that torch's own compiler puts in for convolutions on a CPU.
-"""
-
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch.fx import Graph, Node
 
+from ebmkit.acceleration.convolutions import Convolution, Form, backward_holds, forward_holds
 from ebmkit.acceleration.precision import onednn
 from ebmkit.acceleration.recording import Recording, aten
-
-mkldnn = torch.ops.mkldnn
 
 
 def pack(recording: Recording) -> None:
     """Replace the two-dimensional convolutions of a recording, forward and backward, in place.
 
-    Not where an operation writes into a tensor: that could be what LeakyReLU gave, which tells its gradient.
+    A convolution that oneDNN gets wrong stays as it was, and only that one. None is replaced where an operation writes
+    into a tensor: that could be what LeakyReLU gave, which decides its gradient.
     """
     if recording.mutates:
         return
@@ -37,21 +35,24 @@ def _forward(graph: Graph, node: Node) -> None:
     x, weight, bias, stride, padding, dilation, transposed, _, groups = args
     if transposed or not _fits(x, weight):
         return
-    weight = graph.call_function(
-        mkldnn._reorder_convolution_weight.default, (weight, padding, stride, dilation, groups, _shape(x))
-    )
-    leaky = _leaky(node)
-    slope = leaky.args[1] if leaky else None
-    activation = ("leaky_relu", [slope], "") if leaky else ("none", [], "")
-    result = graph.call_function(
-        mkldnn._convolution_pointwise.default, (x, weight, bias, padding, stride, dilation, groups, *activation)
-    )
+    places = tuple(stride), tuple(padding), tuple(dilation), groups
+    plain = Convolution(_form(x), _form(weight), _form(node), bias is not None, *places)
+    leaky, threads = _leaky(node), torch.get_num_threads()
+    if leaky is not None:
+        slope: Any = leaky.args[1]
+        layer = replace(plain, slope=slope)
+        leaky = leaky if forward_holds(layer, threads) else None
+    if leaky is None:
+        layer = plain
+        if not forward_holds(layer, threads):
+            return
+    result = layer.packed(graph.call_function, x, weight, bias)
     result.meta = node.meta
-    if leaky:
-        # LeakyReLU keeps the sign, so its gradient can be told from what came out as well as from what went in.
+    if leaky is not None:
+        # LeakyReLU keeps the sign, so its gradient follows from what came out as well as from what went in.
         for user in list(node.users):
             if user is not leaky:
-                user.args = (user.args[0], result, slope, True)
+                user.args = (user.args[0], result, layer.slope, True)
         leaky.replace_all_uses_with(result)
         graph.erase_node(leaky)
     node.replace_all_uses_with(result)
@@ -59,7 +60,7 @@ def _forward(graph: Graph, node: Node) -> None:
 
 
 def _leaky(node: Node) -> Node | None:
-    """The LeakyReLU that, but for its own gradient, is all that sees what this convolution gives."""
+    """The LeakyReLU that, except for its own gradient, is all that sees what this convolution gives."""
     leaky = [user for user in node.users if user.target is aten.leaky_relu.default]
     others = [user for user in node.users if user not in leaky]
     own = all(user.target is aten.leaky_relu_backward.default and user.args[0] is not node for user in others)
@@ -72,21 +73,11 @@ def _backward(graph: Graph, node: Node) -> None:
     gradient, x, weight, _, stride, padding, dilation, transposed, _, groups, wanted = args
     if transposed or list(wanted) != [True, False, False] or not _fits(x, weight):
         return
-    reach = [
-        (size - 1) * step - 2 * pad + spread * (kernel - 1) + 1
-        for size, step, pad, spread, kernel in zip(
-            _shape(gradient)[2:], stride, padding, dilation, _shape(weight)[2:], strict=True
-        )
-    ]
-    rest = [full - size for full, size in zip(_shape(x)[2:], reach, strict=True)]
-    weight = graph.call_function(
-        mkldnn._reorder_convolution_transpose_weight.default,
-        (weight, padding, rest, stride, dilation, groups, _shape(gradient)),
-    )
-    result = graph.call_function(
-        mkldnn._convolution_transpose_pointwise.default,
-        (gradient, weight, None, padding, rest, stride, dilation, groups, "none", [], ""),
-    )
+    places = tuple(stride), tuple(padding), tuple(dilation), groups
+    layer = Convolution(_form(x), _form(weight), _form(gradient), False, *places)
+    if not backward_holds(layer, torch.get_num_threads()):
+        return
+    result = layer.packed_backward(graph.call_function, gradient, weight)
     for user in list(node.users):
         user.replace_all_uses_with(result)
         graph.erase_node(user)
@@ -95,9 +86,9 @@ def _backward(graph: Graph, node: Node) -> None:
 
 def _fits(x: Node, weight: Node) -> bool:
     dtype, device = x.meta["dtype"], x.meta["device"]
-    images = len(_shape(x)) == len(_shape(weight)) == 4 and weight.meta["dtype"] == dtype
+    images = len(x.meta["shape"]) == len(weight.meta["shape"]) == 4 and weight.meta["dtype"] == dtype
     return images and device.type == "cpu" and onednn(dtype)
 
 
-def _shape(node: Node) -> list[int]:
-    return list(node.meta["shape"])
+def _form(node: Node) -> Form:
+    return Form(node.meta["shape"], node.meta["stride"], node.meta["dtype"])

@@ -30,7 +30,7 @@ def onednn(dtype: torch.dtype) -> bool:
 def arithmetic(precision: str, device: torch.device) -> Iterator[None]:
     """Have fp32 products on a GPU computed as IEEE 754 says or, for tf32, rounded to 10 bits; then as it was before.
 
-    torch rounds those in convolutions unless told otherwise. Nothing changes on other devices.
+    torch rounds those in convolutions by default. Nothing changes on other devices.
     """
     if device.type != "cuda":
         yield

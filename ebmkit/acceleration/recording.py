@@ -27,8 +27,8 @@ class Recording:
     """A graph of one computation, and what it needs besides its argument.
 
     Attributes:
-        graph: One placeholder, and the results as a tuple. Each node that holds a tensor has its `shape`, `dtype` and
-            `device` in `meta`.
+        graph: One placeholder, and the results as a tuple. Each node that holds a tensor has its `shape`, `stride`,
+            `dtype` and `device` in `meta`.
         tensors: The tensors that were there before, by the name that the graph gets them by.
     """
 
@@ -39,6 +39,12 @@ class Recording:
     def mutates(self) -> bool:
         """Whether an operation writes into a tensor that is there."""
         return any(node.op == "call_function" and _mutable(node.target) for node in self.graph.nodes)
+
+    def copy(self) -> "Recording":
+        """The same, with a graph of its own."""
+        graph, nodes = Graph(), dict[Node, Node]()
+        graph.output(graph.graph_copy(self.graph, nodes))
+        return Recording(graph, self.tensors)
 
 
 def record(computation: Callable[[Tensor], tuple[Tensor, ...]], x: Tensor) -> Recording:
@@ -100,7 +106,8 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def bind(self, result: Any, node: Node) -> None:
         """Remember which node gives the tensor, or the tensors of the list or tuple."""
         if isinstance(result, Tensor):
-            node.meta |= {"shape": tuple(result.shape), "dtype": result.dtype, "device": result.device}
+            form = {"shape": tuple(result.shape), "stride": result.stride()}
+            node.meta |= form | {"dtype": result.dtype, "device": result.device}
             self.nodes[id(result)] = node
             self.alive.append(result)
         elif isinstance(result, list | tuple):
@@ -109,16 +116,16 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     self.bind(part, self.graph.call_function(getitem, (node, place)))
 
     def functional(self, func: Any, args: tuple[Any, ...]) -> Any:
-        """What gives anew the tensor that `func` writes into, where nobody can tell the difference; else `func`."""
+        """What gives a new tensor in place of the one that `func` writes into, where nobody sees it; else `func`."""
         name = func._schema.name.removeprefix("aten::")
         if not func._schema.is_mutable or not name.endswith("_"):
             return func
         given = [one for one in args if isinstance(one, Tensor)]
-        if not given or given[0] is not args[0] or not self.alone(given[0]) or len({one.dtype for one in given}) > 1:
+        if not given or given[0] is not args[0] or not self.unshared(given[0]) or len({one.dtype for one in given}) > 1:
             return func
         return getattr(getattr(aten, name[:-1], None), func._overloadname, func)
 
-    def alone(self, tensor: Tensor) -> bool:
+    def unshared(self, tensor: Tensor) -> bool:
         """Whether a tensor was computed here, and nothing else that is known shares its memory."""
         node, memory = self.nodes.get(id(tensor)), _memory(tensor)
         computed = node is not None and node.op == "call_function"

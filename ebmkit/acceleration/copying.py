@@ -1,0 +1,59 @@
+"""Frozen copies of an energy."""
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ebmkit.acceleration.recording import Unrecordable
+
+
+class Uncopied(Exception):
+    """The energy has no copy of its own."""
+
+
+def copied(energy: nn.Module) -> nn.Module:
+    """A frozen copy in evaluation mode that shares no tensor with the energy.
+
+    Raises:
+        Uncopied: with the reason.
+    """
+    # torch copies no tensor that has a graph, as an output that was kept; as a value it can be copied.
+    kept = [one for module in energy.modules() for one in vars(module).values() if isinstance(one, Tensor)]
+    values = {id(one): one.detach().clone() for one in kept if one.grad_fn is not None}
+    try:
+        twin = copy.deepcopy(energy, values)
+        if {id(one) for one in tensors(twin)} & {id(one) for one in tensors(energy)}:
+            raise Uncopied("its copy shares its weights")
+        for parameter in twin.parameters():
+            parameter.requires_grad_(False)
+        return twin.eval()
+    except Uncopied:
+        raise
+    except Exception as error:  # whatever a third party's attributes raise when they are copied
+        raise Uncopied(line(error)) from error
+
+
+def laid_out_as(network: nn.Module, other: nn.Module) -> nn.Module:
+    """Lay the weights of a network out in memory as those of another; values stay."""
+    for mine, theirs in zip(network.parameters(), other.parameters(), strict=True):
+        mine.data = torch.empty_like(theirs).copy_(mine)
+    return network
+
+
+def form(module: nn.Module) -> list[tuple[Any, ...]]:
+    """Which parts a module has, and of what form its weights and buffers are."""
+    kinds = [(type(one),) for one in module.modules()]
+    return [*kinds, *((one.shape, one.dtype, one.device) for one in tensors(module))]
+
+
+def tensors(module: nn.Module) -> list[Tensor]:
+    """Weights and buffers."""
+    return [*module.parameters(), *module.buffers()]
+
+
+def line(error: Exception) -> str:
+    """An error as one line."""
+    kind = "" if isinstance(error, Unrecordable) else f"{type(error).__name__}: "
+    return f"{kind}{' '.join(str(error).split())[:120]}"
