@@ -102,11 +102,11 @@ def test_the_trainer_refreshes_once_per_chain():
     training = Trainer(energy, Langevin(steps=5), Uniform((2,)), optimizer, rng(), accelerate=accelerate)
     for update in range(1, 4):
         weights = [parameter.detach().bfloat16() for parameter in energy.parameters()]
-        step = training.step(torch.rand(8, 2, generator=rng(update)))
+        made = training.update(torch.rand(8, 2, generator=rng(update)))
         assert count == update
         # The chains of this update ran on the weights from before it.
         assert all(map(torch.equal, low.twin.network.parameters(), weights))
-        assert step.fake.dtype == torch.float32
+        assert made.fake.dtype == torch.float32
     assert not all(map(torch.equal, low.twin.network.parameters(), [p.bfloat16() for p in energy.parameters()]))
 
 
@@ -116,9 +116,9 @@ def test_updates_are_in_single_precision():
     sampler = Langevin(steps=2)
     training = Trainer(energy, sampler, Uniform(SHAPE), optimizer, rng(), accelerate=low_precision(energy).refreshed)
     before = copy.deepcopy(energy)
-    step = training.step(images())
-    assert torch.equal(step.real_energy, before(images()).detach())
-    assert torch.equal(step.fake_energy, before(step.fake).detach())
+    update = training.update(images())
+    assert torch.equal(update.real_energy, before(images()).detach())
+    assert torch.equal(update.fake_energy, before(update.fake).detach())
     assert all(parameter.grad.dtype == torch.float32 for parameter in energy.parameters())
 
 

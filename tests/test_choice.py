@@ -21,7 +21,7 @@ from ebmkit.energies.mlp import MLP
 from ebmkit.errors import Notice
 from ebmkit.interfaces import value_and_grad
 from ebmkit.config.resolution import resolve
-from ebmkit.runs.run import prepare
+from ebmkit.runs.training import new_run
 from ebmkit.samplers.hmc import HMC
 from ebmkit.samplers.langevin import Langevin
 
@@ -136,7 +136,7 @@ def test_products_on_a_gpu_are_what_the_precision_says_for_as_long_as_it_lasts()
 
 def built(tmp_path, *pairs):
     words = ("energy.use=mlp", "energy.width=4", "data.use=moons", "train.device=cpu", "sampler.steps=3", *pairs)
-    return prepare(resolve([typed(words)]), tmp_path / "run")
+    return new_run(resolve([typed(words)]), tmp_path / "run")
 
 
 def test_a_run_writes_down_what_auto_found_so_that_it_can_be_repeated(machine, tmp_path):
@@ -183,7 +183,7 @@ def test_auto_leaves_out_a_precision_that_an_energy_cannot_have(monkeypatch):
 def test_a_run_knows_how_many_passes_it_will_make(machine, monkeypatch, tmp_path):
     asked = []
     found = choice.choose
-    monkeypatch.setattr("ebmkit.runs.device.choose", lambda *a, **given: asked.append(given) or found(*a, **given))
+    monkeypatch.setattr("ebmkit.runs.training.choose", lambda *a, **given: asked.append(given) or found(*a, **given))
     built(tmp_path, "train.iterations=7")
     assert asked[0]["passes"] == 21
 
