@@ -113,6 +113,35 @@ def test_a_cache_that_fills_in_the_first_pass_is_no_change():
     assert fast.twin.replay(x) is not None
 
 
+def test_a_cache_that_only_refreshes_fill_is_no_change():
+    energy, x = Caching(), torch.ones(3, 2)
+    fast = Accelerated(energy)
+    fast.refreshed(energy).value_and_grad(x)
+    twin = fast.twin
+    fast.refreshed(energy).value_and_grad(x)
+    assert fast.twin is twin
+
+
+def test_how_weights_lie_in_memory_is_no_change():
+    # Maps with the channels last are copied to make rows of them, others are not.
+    energy = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3), nn.Flatten(), nn.Linear(64, 1))
+    fast = Accelerated(energy)
+    fast.refreshed(energy).value_and_grad(images())
+    twin = fast.twin
+    fast.refreshed(energy).value_and_grad(images())
+    assert fast.twin is twin
+
+
+def test_autocast_around_a_refresh_is_no_change():
+    energy, x = nn.Sequential(nn.Linear(2, 4), nn.SiLU(), nn.Linear(4, 1)), torch.ones(3, 2)
+    fast = Accelerated(energy)
+    fast.refreshed(energy).value_and_grad(x)
+    twin = fast.twin
+    with torch.autocast("cpu"):
+        fast.refreshed(energy)
+    assert fast.twin is twin
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("seed", range(5))
 def test_an_energy_near_zero_by_cancellation_is_no_change(seed):

@@ -60,6 +60,28 @@ class Hidden(nn.Module):
         return Backwards.apply(x).sum(1)
 
 
+class BackwardsByWeight(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, weight):
+        ctx.save_for_backward(weight)
+        return x * weight
+
+    @staticmethod
+    def backward(ctx, slope):
+        return slope * torch.from_numpy(np.copy(ctx.saved_tensors[0].detach().numpy())), None
+
+
+class HiddenWeight(nn.Module):
+    """Takes its weights out of torch, only in the gradient: right until they change."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([1.0, 2.0]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return BackwardsByWeight.apply(x, self.weight).sum(1)
+
+
 class Rolled(nn.Module):
     """Rolls a die of Python's, which no recording sees; the sum beside it hides how much that changes."""
 
@@ -79,6 +101,7 @@ class Random(nn.Module):
         (Secret, "out of torch"),
         (Normed, "out of torch"),
         (Hidden, "does something else"),
+        (HiddenWeight, "does something else"),
     ],
 )
 def test_what_depends_on_values_falls_back_with_a_notice(kind, reason):

@@ -149,7 +149,14 @@ def test_the_bound_is_that_of_rounding(dtype):
     assert not off(8 * unit)
 
 
-def test_numbers_lie_in_memory_as_they_did():
+@pytest.mark.parametrize("stride", [(48, 16, 4, 1), (48, 1, 12, 3), (96, 32, 4, 1)])
+def test_it_is_compared_in_each_layout_that_it_may_meet(stride):
+    form = Form((2, 3, 4, 4), (96, 32, 4, 1), torch.float32)
+    assert same(torch.add, torch.add, form, form, 9)
+    assert not same(lambda x, y: x + y + (x.stride() == stride), torch.add, form, form, 1)
+
+
+def test_values_lie_in_memory_as_they_did():
     form = Form((2, 3, 4, 4), (0, 1, 24, 6), torch.float32)
     values = laid(whole(form.shape, 0), form)
     assert values.stride() == form.stride
