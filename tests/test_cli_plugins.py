@@ -80,7 +80,7 @@ def test_a_sampler_s_checks_are_printed_with_what_failed_first_and_what_to_do():
     stdout, stderr = called("--check", "mender", code=1)
     lines = stdout.splitlines()
     assert lines[0].startswith("sampler mender · registered in this session: 1 failed, ")
-    assert lines[1].split() == ["failed", "chains_do_not_mend_nan"]
+    assert lines[1].split() == ["failed", "chains_do_not_replace_nan"]
     assert "64 of 64 examples moved to finite values" in lines[2]
     names = [name for line in lines for name in line.split() if name in checks("sampler")]
     assert sorted(names) == sorted(checks("sampler"))
@@ -94,7 +94,7 @@ def test_the_checks_can_be_read_by_programs():
     (found,) = json.loads(called("--check", "mender", "--json", code=1)[0])
     assert (found["kind"], found["name"]) == ("sampler", "mender")
     assert [one["check"] for one in found["checks"]] == list(checks("sampler"))
-    assert [one["check"] for one in found["checks"] if one["verdict"] == "failed"] == ["chains_do_not_mend_nan"]
+    assert [one["check"] for one in found["checks"] if one["verdict"] == "failed"] == ["chains_do_not_replace_nan"]
 
 
 def test_one_name_stands_for_all_parts_that_have_it():

@@ -102,7 +102,7 @@ def listed() -> list[Any]:
 
 
 ALL = set(EVERYTHING) - {"seeds_change_the_data"}
-LATER = {"images_are_in_their_range", "data_repeat_when_built_anew", "data_leave_global_randomness_alone"}
+LATER = {"images_are_in_their_range", "data_repeat_when_built_again", "data_leave_global_randomness_unchanged"}
 FAULTS: dict[str, tuple[Any, set[str]]] = {
     "integers": (lambda: torch.arange(12).view(4, 3), ALL),
     "brightnesses from 0 to 255": (lambda: 127.5 * (good() + 1), {"images_are_in_their_range"}),
@@ -111,14 +111,14 @@ FAULTS: dict[str, tuple[Any, set[str]]] = {
     "infinities": (Broken, LATER | {"data_have_one_shape_and_are_finite"}),
     "augmented": (
         Augmented,
-        {"items_repeat", "data_repeat_when_built_anew", "data_leave_global_randomness_alone"},
+        {"items_repeat", "data_repeat_when_built_again", "data_leave_global_randomness_unchanged"},
     ),
     "a stream": (Streaming, {"items_repeat"}),
     "sorted batches": (Ordered, {"items_repeat"}),
     "other batches": (Shortened, {"items_repeat"}),
     "always two": (Fixed, ALL),
-    "not seeded": (unseeded, {"data_repeat_when_built_anew", "data_leave_global_randomness_alone"}),
-    "numpy seeded": (by_numpy, {"data_leave_global_randomness_alone"}),
+    "not seeded": (unseeded, {"data_repeat_when_built_again", "data_leave_global_randomness_unchanged"}),
+    "numpy seeded": (by_numpy, {"data_leave_global_randomness_unchanged"}),
     "a seed without effect": (unmoved, {"seeds_change_the_data"}),
     "nothing": (listed, ALL),
 }

@@ -91,8 +91,8 @@ FAULTS: dict[str, tuple[type[Good], set[str]]] = {
     "centred on the batch": (Centred, {MIXED}),
     "noise added": (Random, {MIXED, REPEAT}),
     "a global seed set": (Seeding, {REPEAT}),
-    "examples written to": (Writing, {"features_leave_examples_alone", MIXED, REPEAT}),
-    "the same for all": (Blind, {"features_tell_examples_apart"}),
+    "examples written to": (Writing, {"features_leave_examples_unchanged", MIXED, REPEAT}),
+    "the same for all": (Blind, {"features_distinguish_examples"}),
     "logits for probabilities": (Logits, {CLASSES}),
 }
 

@@ -174,10 +174,10 @@ FAULTS: dict[str, tuple[Any, set[str]]] = {
         {
             "draws_repeat_with_their_seed",
             "draws_differ_with_another_seed",
-            "draws_leave_global_randomness_alone",
+            "draws_leave_global_randomness_unchanged",
         },
     ),
-    "numpy drawn from": (Jumping, {"draws_leave_global_randomness_alone"}),
+    "numpy drawn from": (Jumping, {"draws_leave_global_randomness_unchanged"}),
     "a seed of its own": (Unmoved, {"draws_differ_with_another_seed"}),
     "the same start for all": (Same, {"draws_are_different_examples"}),
     "one start expanded": (Expanded, {"draws_are_different_examples", "draws_are_fresh_tensors"}),
@@ -187,8 +187,8 @@ FAULTS: dict[str, tuple[Any, set[str]]] = {
     "graphs remembered": (KeptGraph, {"ends_of_any_chain_can_be_remembered"}),
     "ends that overflow": (Overflowing, {"ends_of_any_chain_can_be_remembered"}),
     "a number in the state": (Numbers, {"states_are_tensors"}),
-    "a state not loaded": (Forgetful, {"states_can_be_taken_up"}),
-    "half of the state": (Partial, {"states_can_be_taken_up"}),
+    "a state not loaded": (Forgetful, {"states_can_be_restored"}),
+    "half of the state": (Partial, {"states_can_be_restored"}),
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from faulty import FAULTS, planting
 from faulty.right import Exact, Plain
-from faulty.samplers import ClimbsTheEnergy, IgnoresTheEnergy, IsNoSampler, MendsNan
+from faulty.samplers import ClimbsTheEnergy, IgnoresTheEnergy, IsNotASampler, ReplacesNan
 
 from ebmkit.errors import UsageError
 from ebmkit.interfaces import Promises, Sampler, State, energy_values, eval_mode, noise_like, per_example
@@ -29,7 +29,7 @@ from ebmkit.testing import (
 )
 from ebmkit.testing.kit import FIRST, HOMES
 
-RANDOM = (randomness.chains_differ_with_another_seed, randomness.chains_have_noise_of_their_own)
+RANDOM = (randomness.chains_differ_with_another_seed, randomness.chains_have_independent_noise)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +171,7 @@ def test_the_hard_scale_follows_the_sampler_over_many_orders(width):
 
 def test_a_sampler_without_steps_is_followed_to_its_end():
     with pytest.raises(Failed, match="standard errors off"):
-        invariance.each_step_leaves_its_target_as_it_is(subject("sampler", Endless, None, {}))
+        invariance.each_step_leaves_its_target_invariant(subject("sampler", Endless, None, {}))
 
 
 def test_chains_are_shortened_where_that_is_a_setting_alone():
@@ -185,7 +185,7 @@ def test_chains_are_shortened_where_that_is_a_setting_alone():
 
 
 def test_nothing_more_is_run_where_a_sampler_is_none():
-    outcomes = list(examine(subject("sampler", IsNoSampler, None, {})))
+    outcomes = list(examine(subject("sampler", IsNotASampler, None, {})))
     assert [one.check for one in outcomes] == list(FIRST["sampler"])
     assert [one.verdict for one in outcomes] == ["failed", "passed", "passed"]
 
@@ -238,8 +238,8 @@ def test_every_check_catches_a_fault():
 
 
 def test_the_door_of_the_kit_names_every_check_that_failed():
-    with pytest.raises(Failed, match=r"^1 checks of this sampler failed:\n  chains_do_not_mend_nan: 64 of 64 examples"):
-        check_sampler(MendsNan)
+    with pytest.raises(Failed, match=r"^1 checks of this sampler failed:\n  chains_do_not_replace_nan: 64 of 64 examples"):
+        check_sampler(ReplacesNan)
     check_sampler(Plain)
 
 
@@ -251,8 +251,8 @@ def test_promises_decide_what_is_checked():
         planting.NAN,
         planting.INFINITY,
         planting.CONTROL,
-        "rejected_examples_stay_where_they_are",
+        "rejected_examples_do_not_move",
         "noiseless_chains_draw_nothing",
-        "homogeneous_chains_can_be_cut",
-        "chains_that_promise_it_translate",
+        "homogeneous_chains_can_be_split",
+        "chains_translate_as_promised",
     }

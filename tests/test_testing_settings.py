@@ -23,7 +23,7 @@ EVERYTHING = {name: one for name, one in kit.checks("data").items() if one.__mod
 NAN = "float_settings_refuse_nan"
 TYPES = "settings_have_types_that_a_command_line_can_give"
 HELP = "settings_have_a_line_of_help"
-NAMES = "settings_have_names_of_their_own"
+NAMES = "settings_have_names"
 BEHIND = "settings_are_keyword_only"
 
 

@@ -135,8 +135,8 @@ def test_pytest_shows_the_reason_and_none_of_the_kit(tmp_path):
     test = tmp_path / "test_it.py"
     test.write_text(
         "from ebmkit.testing import conforms\n"
-        "from faulty.samplers import MendsNan\n"
-        "@conforms('sampler', MendsNan)\n"
+        "from faulty.samplers import ReplacesNan\n"
+        "@conforms('sampler', ReplacesNan)\n"
         "def test_it(check):\n"
         "    check()\n"
     )
@@ -153,4 +153,4 @@ def test_pytest_shows_the_reason_and_none_of_the_kit(tmp_path):
     assert "64 of 64 examples moved to finite values" in done.stdout, done.stdout + done.stderr
     assert "test_it.py:5" in done.stdout
     assert "ebmkit/testing/" not in done.stdout
-    assert "def chains_do_not_mend_nan" not in done.stdout
+    assert "def chains_do_not_replace_nan" not in done.stdout

@@ -8,7 +8,7 @@ from faulty.right import Exact
 
 
 @fault(LAW, CONTROL, BALANCE, NAN, INFINITY)
-class ForgetsTheProposal(Exact):
+class OmitsTheProposalRatio(Exact):
     def log_ratio(self, x, e, g, y, f, h):
         return e - f
 
@@ -20,7 +20,7 @@ class AcceptsEverything(Exact):
 
 
 @fault(LAW, BALANCE, NAN, INFINITY)
-class TurnsTheRatio(Exact):
+class InvertsTheRatio(Exact):
     def log_ratio(self, x, e, g, y, f, h):
         return -super().log_ratio(x, e, g, y, f, h)
 
@@ -29,8 +29,8 @@ class TurnsTheRatio(Exact):
     CONTROL,
     "chains_go_down_in_energy",
     "chains_differ_with_another_seed",
-    "chains_have_noise_of_their_own",
-    "chains_say_energy_and_gradient_where_each_step_began",
+    "chains_have_independent_noise",
+    "chains_report_energy_and_gradient_before_each_step",
 )
 class NeverMoves(Exact):
     def choose(self, keep, y, x):
@@ -38,14 +38,14 @@ class NeverMoves(Exact):
 
 
 @fault(LAW, BALANCE, NAN, INFINITY)
-class SamplesHotter(Exact):
+class PromisesTheWrongTemperature(Exact):
     @property
     def promises(self):
         return Promises(temperature=1.5, reversible=True, gradients=self.steps + 1)
 
 
 @fault(NAN)
-class TakesNanForZero(Exact):
+class ReplacesNanByZero(Exact):
     def log_ratio(self, x, e, g, y, f, h):
         return super().log_ratio(x, e.nan_to_num(0.0), g, y, f.nan_to_num(0.0), h)
 
@@ -53,13 +53,13 @@ class TakesNanForZero(Exact):
         return ~f.isinf()
 
 
-@fault("rejected_examples_stay_where_they_are", "chains_do_not_mend_nan")
-class JittersWhatItRejects(Exact):
+@fault("rejected_examples_do_not_move", "chains_do_not_replace_nan")
+class MovesWhatItRejects(Exact):
     def choose(self, keep, y, x):
         return torch.where(per_example(x, keep), y, x * (1 + 1e-6))
 
 
-@fault(LAW, CONTROL, NAN, INFINITY, "rejected_examples_stay_where_they_are")
+@fault(LAW, CONTROL, NAN, INFINITY, "rejected_examples_do_not_move")
 class DenoisesAtTheEnd(Exact):
     # Ends by a step that is not adjusted.
 
@@ -71,7 +71,7 @@ class DenoisesAtTheEnd(Exact):
 
 
 @fault(LAW, NAN, INFINITY)
-class TiresAfterEightSteps(Exact):
+class StopsRejectingAfterEightSteps(Exact):
     # Accepts whatever is finite from then on.
 
     @property
@@ -86,7 +86,7 @@ class TiresAfterEightSteps(Exact):
 
 
 @fault(LAW, CONTROL, BALANCE)
-class LooksAtTwoElements(Exact):
+class ComputesTheRatioFromTwoElements(Exact):
     # Is right in the plane.
 
     def log_ratio(self, x, e, g, y, f, h):
@@ -95,7 +95,7 @@ class LooksAtTwoElements(Exact):
 
 
 @fault(LAW, CONTROL, BALANCE)
-class CountsTheChannels(Exact):
+class DividesByTheChannels(Exact):
     # Takes the number of channels for that of elements.
 
     def log_ratio(self, x, e, g, y, f, h):
@@ -104,7 +104,7 @@ class CountsTheChannels(Exact):
 
 
 @fault(CONTROL)
-class MovesOneElementAlone(Exact):
+class MovesOnlyOneElement(Exact):
     # Leaves the law as it is, but never reaches it.
 
     count = 1
@@ -117,7 +117,7 @@ class MovesOneElementAlone(Exact):
 
 
 @fault(CONTROL)
-class MovesTheFirstTwoElements(MovesOneElementAlone):
+class MovesOnlyTwoElements(MovesOnlyOneElement):
     # Leaves the law as it is, and reaches it in the plane.
 
     count = 2

@@ -4,10 +4,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-LAW = "each_step_leaves_its_target_as_it_is"
+LAW = "each_step_leaves_its_target_invariant"
 CONTROL = "chains_move_towards_their_target"
 BALANCE = "steps_are_in_detailed_balance"
-NAN, INFINITY = "walls_of_nan_end_the_target", "walls_of_infinity_end_the_target"
+NAN, INFINITY = "walls_of_nan_truncate_the_target", "walls_of_infinity_truncate_the_target"
 
 # What a fault does, in words; the sampler; the checks that must fail.
 FAULTS: dict[str, tuple[type[Any], set[str]]] = {}
