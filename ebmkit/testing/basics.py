@@ -36,7 +36,7 @@ def states_are_states(subject: Subject) -> None:
             for name, value in state.info.items()
             if not isinstance(value, Tensor) or value.ndim == 0 or len(value) != len(state.x)
         ]
-        require(not wrong, f"info[{', '.join(map(repr, wrong))}] does not have one value per example: use tensors (B, ...)")
+        require(not wrong, f"info[{', '.join(map(repr, wrong))}] lacks values for some examples: use tensors (B, ...)")
 
 
 def chains_have_the_length_of_their_setting(subject: Subject) -> None:
@@ -47,7 +47,7 @@ def chains_have_the_length_of_their_setting(subject: Subject) -> None:
         raise NotPromised("a setting `steps`, which --steps on the command line sets")
     for wanted in (steps, steps + 3):
         found = len(list(chain_of(subject.make(settings={"steps": wanted}), quadratic, start_at())))
-        require(found == wanted, f"steps={wanted} yielded {found} states: yield once after each step, the last one included")
+        require(found == wanted, f"steps={wanted} yielded {found} states: yield once after every step, also the last")
 
 
 def chains_take_one_step_at_a_time(subject: Subject) -> None:

@@ -81,7 +81,7 @@ def data_repeat_when_built_again(subject: Subject) -> None:
 def data_leave_global_randomness_unchanged(subject: Subject) -> None:
     """Building and fetching leave torch's, numpy's and Python's generators as they were."""
     found = changed_by(lambda: _sample(_examples(subject)))
-    require(not found, f"it changed the random state of {found}; draw from a torch.Generator of its own, and set no global seed")
+    require(not found, f"it changed the random state of {found}; use a torch.Generator of its own, no global seed")
 
 
 def seeds_change_the_data(subject: Subject) -> None:

@@ -113,7 +113,9 @@ def energies_can_be_copied(subject: Subject) -> None:
     except Exception as error:
         return require(False, f"copy.deepcopy raised {type(error).__name__}; keep no results, hooks or lambdas on it")
     expected = call(energy, x)
-    require(torch.equal(call(twin, x), expected), "a copy has other energies; keep everything that E depends on in parameters and buffers")
+    require(
+        torch.equal(call(twin, x), expected), "a copy has other energies; E must depend only on parameters and buffers"
+    )
     _move(twin)
     require(torch.equal(call(energy, x), expected), "writing to a copy changed the original; share no tensors")
 

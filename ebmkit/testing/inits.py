@@ -155,8 +155,8 @@ def states_can_be_restored(subject: Subject) -> None:
             one, other = _draw(old, seed), _draw(new, seed)
             require(
                 torch.equal(one, other),
-                f"after {used} updates, an init that loaded the state draws other starts; state_dict must hold all that a "
-                "draw depends on, and load_state_dict must restore it",
+                f"after {used} updates, an init that loaded the state draws other starts: state_dict must hold all "
+                "that a draw depends on, and load_state_dict must restore it",
             )
             for init, x in ((old, one), (new, other)):
                 init.remember(x + 1)

@@ -63,8 +63,8 @@ def steps_are_in_detailed_balance(subject: Subject) -> None:
         found = z(x**3 * y - x * y**3, 0.0)
         require(
             found < LIMIT,
-            f"a step and its reverse differ by {found:.1f} standard errors: is the ratio that of the reverse step too? Or promise "
-            f"reversible=False",
+            f"a step and its reverse differ by {found:.1f} standard errors: is the ratio that of the reverse step "
+            f"too? Or promise reversible=False",
         )
 
 
@@ -74,7 +74,7 @@ def walls_of_infinity_truncate_the_target(subject: Subject) -> None:
 
 
 def walls_of_nan_truncate_the_target(subject: Subject) -> None:
-    """No chain enters where the energy is NaN, whether or not its gradient is: such proposals are rejected, not repaired."""
+    """No chain enters where the energy is NaN, whether or not its gradient is: proposals are rejected, not repaired."""
     _stops_at_the_wall(subject, "NaN", targets.undefined)
     _stops_at_the_wall(subject, "NaN and so is its gradient", targets.undefined_with_its_gradient)
 
@@ -146,9 +146,7 @@ def _stops_at_the_wall(subject: Subject, beyond: str, energy: Callable[[Tensor],
         f"energy or gradient is not finite",
     )
     atoms = _repeated(states[-1].x)
-    require(
-        not atoms, f"{atoms} chains share their points with others: is NaN replaced by a number? Reject it instead"
-    )
+    require(not atoms, f"{atoms} chains share their points with others: is NaN replaced by a number? Reject it instead")
     found = moments_z(states[-1].x, wall.mean, wall.covariance)
     require(
         found < LIMIT,

@@ -61,7 +61,7 @@ class Subject:
     shape: tuple[int, ...] = SHAPES[0]
 
     def make(self, *, settings: Mapping[str, Any] | None = None, **facts: Any) -> Any:
-        """Build the part; `settings` override its own, `facts` override the shape and a small data set of that shape."""
+        """Build the part; `settings` override its own, `facts` the shape and a small data set of that shape."""
         known = {"shape": self.shape, "data": NoiseExamples(self.shape), **facts}
         return bind(self.target, known, {**self.settings, **(settings or {})})
 

@@ -28,7 +28,7 @@ def chains_keep_no_graph(subject: Subject) -> None:
     for state in chain_of(subject.make(), Network(), start_at()):
         tensors = {"x": state.x, **state.info}
         held = [name for name, value in tensors.items() if isinstance(value, Tensor) and value.requires_grad]
-        require(not held, f"{', '.join(held)} of a state require a gradient: use the energy and gradient of value_and_grad")
+        require(not held, f"{', '.join(held)} of a state require a gradient: take them from value_and_grad")
 
 
 def chains_leave_grad_mode_unchanged(subject: Subject) -> None:

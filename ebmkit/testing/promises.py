@@ -31,7 +31,7 @@ def noiseless_chains_draw_nothing(subject: Subject) -> None:
     noiseless = sampler.noiseless
     if noiseless is None:
         raise NotPromised("a property `noiseless`, for samplers whose noise can be switched off")
-    require(not noiseless.promises.stochastic, "the noiseless sampler promises to be stochastic: promise stochastic=False")
+    require(not noiseless.promises.stochastic, "the noiseless sampler promises noise: promise stochastic=False")
     rng = Generator().manual_seed(0)
     before = rng.get_state()
     length = len(list(noiseless.chain(quadratic, start_at(), rng)))

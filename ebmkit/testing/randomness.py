@@ -43,9 +43,7 @@ def chains_differ_with_another_seed(subject: Subject) -> None:
         other = [state.x for state in sampler.chain(energy, start.clone(), Generator().manual_seed(4))]
         differ = any(not torch.equal(x, y) for x, y in zip(one, other, strict=True) if bool(x.isfinite().all()))
         finite = bool(one[-1].isfinite().all())
-        require(
-            differ, "another seed gives the same chain: is the noise of every step added?" if finite else DIVERGED
-        )
+        require(differ, "another seed gives the same chain: is the noise of every step added?" if finite else DIVERGED)
     else:
         require(not drawn, "the sampler promises stochastic=False, but drew from rng")
 

@@ -15,7 +15,7 @@ STEP = 1e-5  # of a central difference in double precision: its error is of the 
 
 
 def chains_keep_shape_dtype_and_device(subject: Subject) -> None:
-    """States have the shape, dtype and device of the start: points, images, one example; on a GPU too where there is one."""
+    """States have the shape, dtype and device of the start: points, images, one example; also on a GPU if available."""
     devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     for shape, dtype, device in product([(4, 3), (1, 3), (2, 3, 8, 8)], DTYPES, devices):
         start = start_at(*shape).to(device, dtype)

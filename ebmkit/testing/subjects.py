@@ -59,8 +59,8 @@ def _loaded(kind: str, target: str | Callable[..., Any]) -> Callable[..., Any]:
             raise UsageError(f"'{target}' does not import: it {raised(error)}; write package.module:Name") from error
     if not callable(found) or isinstance(found, nn.Module | Sampler | InitDistribution):
         raise UsageError(
-            f"a {kind} to test must be a class or function, not an object ({type(found).__name__}); pass the class, and its "
-            "settings by name"
+            f"a {kind} to test must be a class or function, not an object ({type(found).__name__}); pass the "
+            "class, and its settings by name"
         )
     return found  # type: ignore[no-any-return]
 

@@ -131,7 +131,7 @@ def hard_scale(sampler: Sampler, temperature: float) -> float:
 
 
 def _moves(sampler: Sampler, temperature: float, scale: float) -> tuple[float, float]:
-    """The fraction of the examples that a step moves on `gaussian` at this scale, and how far, in units of the scale."""
+    """The fraction of examples that a step moves on `gaussian` at this scale, and how far, in units of the scale."""
     target = gaussian().scaled(scale, temperature)
     rng = Generator().manual_seed(0)
     x = target.draw(400, rng)

@@ -66,7 +66,7 @@ def watchers_yield_every_update_unchanged_and_in_order(subject: Subject, trainin
 
 @_on_some_data
 def watchers_take_one_update_at_a_time(subject: Subject, training: Training) -> None:
-    """The next update is taken only after the last one was yielded: reading ahead delays checkpoints and the display."""
+    """The next update is taken only after the last was yielded: reading ahead delays checkpoints and the display."""
     training.folder.mkdir(parents=True)
     advice = "take the next update only after the last was yielded: `for update in updates: ...; yield update`"
     watched = training.watched(subject)
