@@ -9,6 +9,7 @@ from typing import Any
 
 import ebmkit
 from ebmkit.errors import UsageError, one_line
+from ebmkit.registry.moved import moved
 
 HOOKS = {
     "energy": "energies",
@@ -72,8 +73,9 @@ class Component:
             for part in attribute.split("."):
                 loaded = getattr(loaded, part)
         except (Exception, SystemExit) as error:
+            reason = moved(error, f"{module}.{attribute}") or with_type(error)
             raise UsageError(
-                f"{self.kind} '{self.name}' of {self.plugin} does not import: {one_line(error)} ({self.target})"
+                f"{self.kind} '{self.name}' of {self.plugin} does not import: {reason} ({self.target})"
             ) from error
         return loaded  # type: ignore[no-any-return]
 

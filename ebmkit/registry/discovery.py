@@ -11,6 +11,7 @@ import ebmkit
 from ebmkit.errors import nearest
 from ebmkit.registry import hooks as hookspecs
 from ebmkit.registry.component import BUILT_IN, HOOKS, Component, Plugin, PluginError, with_type
+from ebmkit.registry.moved import moved
 
 UNKNOWN = "unknown"
 
@@ -73,7 +74,7 @@ def load(entry: EntryPoint, known: Mapping[tuple[str, str], list[Component]]) ->
     except (Exception, SystemExit) as error:
         if strict():
             raise
-        return Plugin(package, version, plugin.entry, with_type(error)), []
+        return Plugin(package, version, plugin.entry, moved(error) or with_type(error)), []
     return plugin, found
 
 
@@ -81,7 +82,7 @@ def collect(module: Any, plugin: Plugin) -> list[Component]:
     """The components of one plug-in, from a plug-in manager of its own, so that it cannot affect the others.
 
     Raises:
-        PluginError: if it needs a newer plug-in API, implements an unknown hook, or returns something else than components.
+        PluginError: if it needs a newer plug-in API, implements an unknown hook, or does not return components.
     """
     number = getattr(module, "EBMKIT_PLUGIN_API", hookspecs.PLUGIN_API)
     if not isinstance(number, int) or number > hookspecs.PLUGIN_API:

@@ -22,12 +22,14 @@ from ebmkit.testing.conform import (
 )
 from ebmkit.testing.kit import Failed, NotPromised, Outcome, Subject, checks, examine
 from ebmkit.testing.subjects import subject
+from ebmkit.testing.training import Training
 
 __all__ = [
     "Failed",
     "NotPromised",
     "Outcome",
     "Subject",
+    "Training",
     "check_dataset",
     "check_energy",
     "check_features",

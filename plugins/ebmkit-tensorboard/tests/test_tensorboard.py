@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 pytest.importorskip("tensorboard", reason="tensorboard is not installed")
+from ebmkit.watchers.watch import scalars
 from ebmkit_tensorboard import watcher
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from typer.testing import CliRunner
@@ -28,7 +29,6 @@ from ebmkit.config.layers import dumps
 from ebmkit.pictures import grid
 from ebmkit.testing import conforms
 from ebmkit.testing.training import Training
-from ebmkit.watchers.watch import scalars
 
 CONFIG = {"sampler": {"use": "langevin", "steps": 3, "clip": None}, "train": {"iterations": 5}}
 ALL = ["loss", "gap", "real_energy", "fake_energy", "gradient_norm", "displacement", "start_gradient", "end_gradient"]
@@ -214,7 +214,7 @@ def test_a_run_that_is_stopped_has_its_figures_on_disk(tmp_path, monkeypatch):
 def test_the_entry_point_leads_to_the_watcher():
     (entry,) = entry_points(group="ebmkit", name="tensorboard")
     module = entry.load()
-    assert module.EBMKIT_PLUGIN_API == 1
+    assert module.EBMKIT_PLUGIN_API == 2
     assert module.watchers() == {"tensorboard": f"{watcher.__name__}:{watcher.tensorboard.__name__}"}
 
 

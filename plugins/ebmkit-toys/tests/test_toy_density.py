@@ -16,7 +16,7 @@ from ebmkit_toys.watcher import INK, RED, density, dotted, energies, shaded
 from PIL import Image
 from torch import Generator, Tensor, nn
 
-from ebmkit import Update, Trainer, UsageError
+from ebmkit import Trainer, Update, UsageError
 from ebmkit.data.examples import Examples
 from ebmkit.energies.mlp import MLP
 from ebmkit.inits.uniform import Uniform
@@ -173,7 +173,7 @@ def test_settings_out_of_range_are_refused_at_the_call(settings: dict[str, Any],
 def test_the_entry_point_leads_to_parts_of_every_kind():
     (entry,) = entry_points(group="ebmkit", name="toys")
     module = entry.load()
-    assert module.EBMKIT_PLUGIN_API == 1
+    assert module.EBMKIT_PLUGIN_API == 2
     names = {}
     for hook in ("energies", "samplers", "inits", "datasets", "watchers", "features"):
         parts = getattr(module, hook)()

@@ -36,7 +36,7 @@ def test_settings_out_of_range_are_refused_in_one_line(settings: dict[str, Any])
 def test_the_entry_point_leads_to_the_sampler():
     (entry,) = entry_points(group="ebmkit", name="underdamped")
     module = entry.load()
-    assert module.EBMKIT_PLUGIN_API == 1
+    assert module.EBMKIT_PLUGIN_API == 2
     assert module.samplers() == {"underdamped": f"{Underdamped.__module__}:{Underdamped.__qualname__}"}
 
 

@@ -16,6 +16,7 @@ import pytest
 
 pytest.importorskip("wandb", reason="wandb is not installed")
 import wandb as client
+from ebmkit.watchers.watch import scalars
 from ebmkit_wandb import watcher
 from typer.testing import CliRunner
 
@@ -24,7 +25,6 @@ from ebmkit.cli.main import app
 from ebmkit.pictures import grid
 from ebmkit.testing import conforms
 from ebmkit.testing.training import Training
-from ebmkit.watchers.watch import scalars
 
 CONFIG = {"sampler": {"use": "langevin", "steps": 3, "clip": None}, "watch.wandb": {"every": 1}}
 
@@ -280,7 +280,7 @@ def test_the_command_line_logs_and_goes_on_with_the_same_id(tmp_path):
 def test_the_entry_point_leads_to_the_watcher():
     (entry,) = entry_points(group="ebmkit", name="wandb")
     module = entry.load()
-    assert module.EBMKIT_PLUGIN_API == 1
+    assert module.EBMKIT_PLUGIN_API == 2
     assert module.watchers() == {"wandb": f"{watcher.__name__}:{watcher.wandb.__name__}"}
 
 
