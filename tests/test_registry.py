@@ -6,14 +6,15 @@ import inspect
 import pytest
 
 import ebmkit
-from ebmkit.registry import builtin
-from ebmkit.registry.component import BUILT_IN, HOOKS, KINDS, Component, Plugin, one_line
+from ebmkit.config.optimizers import find_optimizer, settings_of
+from ebmkit.config.resolution import find
+from ebmkit.config.settings import REQUIRED
 from ebmkit.errors import UsageError
 from ebmkit.interfaces import InitDistribution, Sampler
-from ebmkit.registry.lookup import Registry, blame, register, get_registry
-from ebmkit.config.resolution import find, optimizer, read
+from ebmkit.registry import builtin
+from ebmkit.registry.component import BUILT_IN, HOOKS, KINDS, Component, Plugin, with_type
+from ebmkit.registry.lookup import Registry, blame, get_registry, register
 from ebmkit.samplers.langevin import Langevin
-from ebmkit.config.settings import REQUIRED
 
 EVERYTHING = [component for kind in KINDS for component in get_registry().of_kind(kind)]
 FACTS = {
@@ -21,7 +22,7 @@ FACTS = {
     "sampler": set(),
     "init": {"shape", "data"},
     "data": set(),
-    "watcher": {"steps", "trainer", "folder", "examples", "iterations", "config", "state"},
+    "watcher": {"updates", "trainer", "folder", "examples", "iterations", "config", "save"},
     "features": {"data"},
 }
 HOOK = "from ebmkit import hookimpl\n\n@hookimpl\ndef samplers():\n    return {names}\n"
@@ -38,12 +39,12 @@ def component(target):
 
 
 @pytest.mark.parametrize("one", EVERYTHING, ids=lambda one: f"{one.kind}-{one.name}")
-def test_every_component_loads_and_explains_itself_and_each_of_its_settings(one):
+def test_every_component_loads_and_is_documented(one):
     target = one.load()
     assert callable(target)
     assert one.summary == inspect.getdoc(getattr(target, "func", target)).partition("\n")[0]
     assert one.summary.endswith(".")
-    asked = read(one, one.kind)
+    asked = settings_of(one, one.kind)
     assert set(asked.facts) <= FACTS[one.kind]
     for setting in asked.settings.values():
         assert setting.type, f"{setting.name} has no type that can be typed"
@@ -52,7 +53,7 @@ def test_every_component_loads_and_explains_itself_and_each_of_its_settings(one)
             assert setting.convert(setting.default) == setting.default
 
 
-def test_the_parts_of_a_kind_are_of_its_interface():
+def test_parts_implement_the_interface_of_their_kind():
     for kind, interface in (("sampler", Sampler), ("init", InitDistribution)):
         for one in get_registry().of_kind(kind):
             assert issubclass(one.load(), interface)
@@ -65,7 +66,7 @@ def test_the_built_in_components_come_through_the_hooks():
         assert get_registry().of_kind(kind)[: len(mine)] == mine
 
 
-def test_a_name_is_found_with_its_kind():
+def test_a_component_is_found_by_kind_and_name():
     found = get_registry().find("sampler", "langevin")
     assert found.load() is Langevin
     assert found.where == "ebmkit.samplers.langevin:Langevin"
@@ -73,7 +74,7 @@ def test_a_name_is_found_with_its_kind():
     assert get_registry().find("sampler", "shortrun-ebmkit:langevin") is found
 
 
-def test_an_unknown_name_gets_the_nearest_and_the_whole_list():
+def test_an_unknown_name_is_refused_with_the_nearest():
     refused(
         r"^unknown energy 'convmet'\. Did you mean 'convnet'\? Installed: convnet, ",
         get_registry().find,
@@ -84,7 +85,7 @@ def test_an_unknown_name_gets_the_nearest_and_the_whole_list():
     refused(r"^unknown sampler 'nobody:langevin'\.", get_registry().find, "sampler", "nobody:langevin")
 
 
-def test_an_unknown_kind_gets_the_nearest():
+def test_an_unknown_kind_is_refused_with_the_nearest():
     message = (
         r"^unknown kind 'samplers'\. Did you mean 'sampler'\? Kinds: energy, sampler, init, data, watcher, features\.$"
     )
@@ -105,7 +106,7 @@ def test_a_registered_component_can_be_chosen_by_name(fresh_registry):
     assert "mine" in get_registry().names("sampler")
 
 
-def test_a_name_registered_twice_stands_for_the_newer(fresh_registry):
+def test_a_name_registered_again_stands_for_the_newer(fresh_registry):
     register("sampler", "mine", "a:B")
     register("sampler", "mine", Langevin)
     assert get_registry().find("sampler", "mine").target is Langevin
@@ -127,31 +128,31 @@ def test_a_built_in_name_cannot_be_registered(fresh_registry):
 @pytest.mark.parametrize(
     ("name", "target", "reason"),
     [
-        ("two words", Langevin, "'two words' is no name"),
-        ("a:b", Langevin, "'a:b' is no name"),
-        ("a,b", Langevin, "'a,b' is no name"),
-        ("", Langevin, "'' is no name"),
-        (3, Langevin, "3 is no name"),
+        ("two words", Langevin, "'two words' is not a name"),
+        ("a:b", Langevin, "'a:b' is not a name"),
+        ("a,b", Langevin, "'a,b' is not a name"),
+        ("", Langevin, "'' is not a name"),
+        (3, Langevin, "3 is not a name"),
         ("mine", 3, "'mine' must be a callable or 'package.module:Name', not 3"),
         ("mine", "package.module.Name", "must be a callable or"),
     ],
 )
-def test_what_is_no_component_cannot_be_registered_and_leaves_the_older_one(fresh_registry, name, target, reason):
+def test_invalid_components_cannot_be_registered(fresh_registry, name, target, reason):
     register("sampler", "mine", Langevin)
     refused(rf"^register: hook 'samplers': .*{reason}", register, "sampler", name, target)
     assert get_registry().find("sampler", "mine").target is Langevin
 
 
-def test_a_partial_is_a_variant_under_a_name_of_its_own(fresh_registry):
+def test_a_partial_is_a_variant_with_other_defaults(fresh_registry):
     register("sampler", "long", functools.partial(Langevin, steps=7))
     found = get_registry().find("sampler", "long")
-    assert read(found, "sampler").settings["steps"].default == 7
+    assert settings_of(found, "sampler").settings["steps"].default == 7
     assert found.load()().steps == 7
     assert found.where == "ebmkit.samplers.langevin:Langevin"
     assert found.summary == get_registry().find("sampler", "langevin").summary
 
 
-def test_an_object_that_can_be_called_has_a_place_and_a_summary():
+def test_a_callable_object_has_a_place_and_a_summary():
     class Factory:
         """Makes samplers."""
 
@@ -161,7 +162,7 @@ def test_an_object_that_can_be_called_has_a_place_and_a_summary():
     made = component(Factory())
     assert made.where.endswith("Factory")
     assert made.summary == "Makes samplers."
-    assert list(read(made, "sampler").settings) == ["steps"]
+    assert list(settings_of(made, "sampler").settings) == ["steps"]
 
 
 @pytest.mark.parametrize(
@@ -174,12 +175,12 @@ def test_an_object_that_can_be_called_has_a_place_and_a_summary():
         ("fails:Thing", "RuntimeError: two lines"),
     ],
 )
-def test_an_import_string_that_does_not_import_is_one_line(site, target, reason):
+def test_a_failing_import_string_is_reported_in_with_type(site, target, reason):
     (site / "exits.py").write_text("import sys\nsys.exit(3)\n", encoding="utf-8")
     (site / "fails.py").write_text("raise RuntimeError('two\\n  lines')\n", encoding="utf-8")
     message = rf"^sampler 'mine' of some-plugin 1\.0 does not import: {reason}.* \({target}\)$"
     refused(message, component(target).load)
-    refused(message, read, component(target), "sampler")
+    refused(message, settings_of, component(target), "sampler")
 
 
 def test_a_nested_name_is_imported():
@@ -204,7 +205,7 @@ def test_a_summary_that_cannot_be_read_is_empty(site, source):
         assert component(target).summary == ""
 
 
-def test_two_packages_with_one_name_are_both_named_and_can_both_be_reached(install):
+def test_a_name_of_two_packages_needs_the_package(install):
     install("plugin-a", HOOK.format(names={"same": "builtins:int"}))
     install("plugin-b", HOOK.format(names={"same": "builtins:float"}))
     refused(
@@ -229,7 +230,7 @@ def test_every_name_that_is_listed_is_found(install):
             assert get_registry().find(kind, name).kind == kind
 
 
-def test_an_unknown_name_tells_of_plug_ins_that_did_not_load():
+def test_an_unknown_name_reports_broken_plug_ins():
     broken = Registry(
         plugins=[Plugin("ebmkit-x", "0.2", "x = x", "ImportError: no y"), Plugin("ebmkit-z", "1", "z = z")]
     )
@@ -239,11 +240,11 @@ def test_an_unknown_name_tells_of_plug_ins_that_did_not_load():
     assert "ebmkit-z" not in str(error.value)
 
 
-def test_the_registry_is_made_once(fresh_registry):
+def test_the_registry_is_built_once(fresh_registry):
     assert get_registry() is get_registry()
 
 
-def test_an_error_is_blamed_on_the_third_party_whose_code_it_passed_through(install):
+def test_an_error_notes_the_component_it_passed_through(install):
     install("bad-sampler", HOOK.format(names={"bad": "bad_sampler:Bad"}) + "\ndef Bad():\n    raise ValueError('no')\n")
     bad, good = get_registry().find("sampler", "bad"), get_registry().find("sampler", "langevin")
     with pytest.raises(ValueError, match="no") as caught:
@@ -255,14 +256,14 @@ def test_an_error_is_blamed_on_the_third_party_whose_code_it_passed_through(inst
     assert not hasattr(own, "__notes__")
 
 
-def test_an_exception_is_told_in_one_line():
-    assert one_line(ValueError("a\n\n b")) == "ValueError: a b"
-    assert one_line(KeyError()) == "KeyError"
-    assert one_line(SystemExit("bye")) == "called sys.exit: bye"
+def test_an_exception_is_one_line_with_its_type():
+    assert with_type(ValueError("a\n\n b")) == "ValueError: a b"
+    assert with_type(KeyError()) == "KeyError"
+    assert with_type(SystemExit("bye")) == "called sys.exit: bye"
 
 
-def test_what_a_file_asked_for_is_refused_with_its_line():
+def test_an_unknown_name_in_a_file_is_refused_with_its_line():
     from ebmkit.config.layers import Value
 
     refused(r"^a\.toml:3: unknown sampler 'x'\.", find, "sampler", "x", Value("x", "a.toml:3"))
-    assert find("optimizer", "adam", Value("adam", "")) == optimizer("adam")
+    assert find("optimizer", "adam", Value("adam", "")) == find_optimizer("adam")

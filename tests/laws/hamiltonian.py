@@ -8,8 +8,8 @@ import torch
 from scipy import special
 from torch import Generator, Tensor
 
-from ebmkit.evaluation.diagnostics import effective_sample_size
 from ebmkit.energies.analytic import DoubleWell, Gaussian
+from ebmkit.evaluation.diagnostics import effective_sample_size
 from ebmkit.interfaces import value_and_grad
 from ebmkit.samplers.hmc import HMC
 from laws.law import Law, ks_z, mean_z, normal, rng, variance_z

@@ -14,8 +14,8 @@ from torch import Generator, Tensor, nn
 
 from ebmkit.energies.analytic import Gaussian
 from ebmkit.interfaces import EnergyFn, InitDistribution, Sampler, State
-from ebmkit.samplers.langevin import Langevin
 from ebmkit.methods.maximum_likelihood import Trainer
+from ebmkit.samplers.langevin import Langevin
 from laws.law import Law, normal, rng
 
 UPDATES, BATCH = 200, 400

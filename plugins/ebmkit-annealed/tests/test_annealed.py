@@ -42,7 +42,7 @@ def law_z(sampler: Annealed) -> float:
     return float((both.mean(0) / (both.std(0) / math.sqrt(N))).abs().max())
 
 
-def test_the_law_after_k_steps_on_a_gaussian_is_exact():
+def test_the_distribution_after_k_steps_on_a_gaussian_is_exact():
     assert law_z(Annealed(**LAW)) < 5
 
 
@@ -58,11 +58,11 @@ def test_the_law_after_k_steps_on_a_gaussian_is_exact():
     ],
     ids=str,
 )
-def test_the_test_of_the_law_catches_constant_noise_and_other_mutants(mutant: dict[str, Any]):
+def test_the_test_of_the_distribution_detects_mutants(mutant: dict[str, Any]):
     assert law_z(Annealed(**LAW | mutant)) > 5
 
 
-def test_the_noise_falls_on_a_straight_line_from_the_first_step_to_the_last():
+def test_the_noise_decreases_linearly_along_the_chain():
     drawn, x = rng(5), torch.zeros(4, 3)
     levels = [0.4, 0.3, 0.2, 0.1, 0.0]
     states = Annealed(steps=5, noise=0.4).chain(lambda x: 0 * x.sum(1), x, rng(5))
@@ -77,7 +77,7 @@ def test_a_single_step_has_the_first_noise():
     torch.testing.assert_close(end, 0.4 * noise_like(x, rng(5)))
 
 
-def test_the_same_seed_gives_the_same_chain_and_another_does_not():
+def test_only_the_same_seed_gives_the_same_chain():
     x, sampler = torch.ones(3, 2), Annealed(steps=4, step_size=0.1)
     assert torch.equal(sampler.sample(gaussian, x, rng(1)), sampler.sample(gaussian, x, rng(1)))
     assert not torch.equal(sampler.sample(gaussian, x, rng(1)), sampler.sample(gaussian, x, rng(2)))
@@ -95,7 +95,7 @@ def test_a_chain_of_k_steps_takes_k_gradients():
     assert (calls, len(states)) == (6, 6)
 
 
-def test_each_state_tells_the_energy_and_the_gradient_where_its_step_began():
+def test_a_state_has_energy_and_gradient_before_its_step():
     x = torch.ones(3, 2)
     for state in Annealed(steps=3, step_size=0.1).chain(gaussian, x, rng()):
         torch.testing.assert_close(state.info["energy"], gaussian(x))
@@ -123,7 +123,7 @@ def test_settings_out_of_range_are_refused_in_one_line(settings: dict[str, Any])
     assert "\n" not in str(caught.value)
 
 
-def test_the_entry_point_leads_to_the_sampler():
+def test_the_entry_point_names_the_sampler():
     (entry,) = entry_points(group="ebmkit", name="annealed")
     module = entry.load()
     assert module.EBMKIT_PLUGIN_API == 2

@@ -47,23 +47,23 @@ def moments(x: Tensor) -> Tensor:
 
 
 @conforms("sampler", Mala, steps=10)
-def test_mala(check: Callable[[], None]):
+def test_mala_conforms(check: Callable[[], None]):
     check()
 
 
 @conforms("sampler", Mala, steps=10, step_size=0.3, temperature=0.2)
-def test_mala_of_another_temperature(check: Callable[[], None]):
+def test_mala_at_another_temperature_conforms(check: Callable[[], None]):
     check()
 
 
 # A high target keeps the steps short: in a warmup of long ones the chain's derivative grows to sizes at which no finite
 # difference can follow.
 @conforms("sampler", Mala, steps=30, warmup=20, target=0.9)
-def test_mala_with_a_warmup(check: Callable[[], None]):
+def test_mala_with_a_warmup_conforms(check: Callable[[], None]):
     check()
 
 
-def test_the_chain_is_that_of_hmc_with_one_leapfrog():
+def test_the_chain_equals_that_of_hmc_with_one_leapfrog():
     time = 0.6
     x = normal(50, 3, seed=1)
     mala = Mala(steps=40, step_size=time**2 / 2, temperature=TEMPERATURE)
@@ -79,7 +79,7 @@ def test_the_chain_is_that_of_hmc_with_one_leapfrog():
     assert 200 < accepted < 1800
 
 
-def test_the_log_acceptance_is_that_of_hmc_with_one_leapfrog():
+def test_the_log_acceptance_equals_that_of_hmc():
     time = 0.6
     x, noise = normal(50, 3, seed=1), normal(50, 3, seed=2)
     value, gradient = value_and_grad(quartic, x)
@@ -145,11 +145,11 @@ def test_exact_draws_of_a_correlated_gaussian_stay_exact():
 
 
 @pytest.mark.parametrize("mutant", [Uncorrected, Accepting, Shaking])
-def test_the_test_of_the_law_catches_a_missing_correction_and_other_mutants(mutant: type[Mala]):
+def test_the_test_of_invariance_detects_mutants(mutant: type[Mala]):
     assert invariance_z(mutant) > 5
 
 
-def test_the_test_of_the_law_catches_another_temperature():
+def test_the_test_of_invariance_detects_another_temperature():
     assert invariance_z(temperature=1.05 * TEMPERATURE) > 5
 
 
@@ -165,19 +165,19 @@ def wall_z(energy: Callable[[Tensor], Tensor]) -> tuple[float, Tensor]:
 
 
 @pytest.mark.parametrize("beyond", [math.inf, math.nan])
-def test_a_wall_truncates_the_law_and_is_never_crossed(beyond: float):
+def test_a_wall_truncates_the_target_and_is_never_crossed(beyond: float):
     found, end = wall_z(half_normal(beyond))
     assert found < 5
     assert bool((end > 0).all())
 
 
-def test_the_test_of_the_wall_notices_where_there_is_none():
+def test_the_test_of_the_wall_detects_a_missing_wall():
     assert wall_z(lambda x: x.square().sum(1) / 2)[0] > 5
 
 
 @pytest.mark.parametrize("warmup", [0, 10])
 @pytest.mark.parametrize("beyond", [math.inf, math.nan])
-def test_a_chain_that_starts_where_the_energy_is_not_finite_stays_and_the_others_move(beyond: float, warmup: int):
+def test_chains_stay_where_the_energy_is_not_finite(beyond: float, warmup: int):
     x = torch.tensor([[-1.0], [1.0]], dtype=D)
     end = Mala(steps=20, step_size=0.5, warmup=warmup).sample(half_normal(beyond), x, rng(8))
     assert (end != x).squeeze(1).tolist() == [False, True]
@@ -191,6 +191,6 @@ def test_a_proposal_that_is_not_finite_is_rejected_and_reported():
     assert not (accepted & nonfinite).any()
 
 
-def test_each_state_tells_the_step_size_of_its_step():
+def test_a_state_has_the_step_size_of_its_step():
     for state in Mala(steps=3, step_size=0.25).chain(gaussian, normal(4, 2), rng()):
         assert state.info["step_size"].tolist() == [0.25] * 4

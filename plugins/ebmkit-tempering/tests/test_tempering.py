@@ -95,17 +95,17 @@ def joint_z(sampler: Tempering) -> float:
     return float((values.mean(1) / (values.std(1) / math.sqrt(N))).abs().max())
 
 
-def test_steps_leave_the_joint_law_of_all_replicas_as_it_is():
+def test_steps_leave_the_joint_distribution_invariant():
     assert joint_z(Tempering(**LAW)) < 5
 
 
 @pytest.mark.parametrize("mutant", [WrongSign, AlwaysSwaps, Reversed])
-def test_the_test_of_the_joint_law_catches_wrong_exchanges(mutant: type[Tempering]):
+def test_the_test_of_invariance_detects_wrong_exchanges(mutant: type[Tempering]):
     assert joint_z(mutant(**LAW)) > 5
 
 
 @pytest.mark.parametrize("wrong", [{"temperature": 0.8}, {"hottest": 5.0}], ids=str)
-def test_the_test_of_the_joint_law_catches_other_ladders(wrong: dict[str, Any]):
+def test_the_test_of_invariance_detects_other_ladders(wrong: dict[str, Any]):
     assert joint_z(Tempering(**LAW | wrong)) > 5
 
 
@@ -118,12 +118,12 @@ def exchange_z(factor: float) -> float:
     return abs(float(swapped[0].double().mean() - share)) / math.sqrt(share * (1 - share) / N)
 
 
-def test_neighbours_exchange_by_the_rule_of_metropolis():
+def test_neighbours_exchange_by_the_metropolis_rule():
     assert exchange_z(1.0) < 5
     assert exchange_z(1.1) > 5
 
 
-def test_a_lower_energy_always_goes_to_the_colder_replica_with_all_that_belongs_to_it():
+def test_a_lower_energy_always_moves_to_the_colder_replica():
     x = torch.tensor([[[2.0], [1.0]], [[1.0], [1.0]], [[1.0], [0.5]]])
     replicas = seen(gaussian, x)
     swapped_first, which = Tempering(replicas=3).exchange(replicas, 0, rng())
@@ -139,7 +139,7 @@ def test_a_lower_energy_always_goes_to_the_colder_replica_with_all_that_belongs_
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("place", [0, 1])
-def test_a_replica_whose_energy_is_not_finite_is_never_exchanged(bad: float, place: int):
+def test_replicas_with_energies_not_finite_are_not_exchanged(bad: float, place: int):
     energy = torch.zeros(2, 100)
     energy[place] = bad
     x = torch.arange(200.0).view(2, 100, 1)
@@ -148,7 +148,7 @@ def test_a_replica_whose_energy_is_not_finite_is_never_exchanged(bad: float, pla
     assert not swapped.any()
 
 
-def test_pairs_take_turns():
+def test_even_and_odd_pairs_alternate():
     steps = list(Tempering(steps=4, replicas=3, step_size=0.2).chain(gaussian, torch.randn(500, 2), rng()))
     swapped = torch.stack([state.info["swapped"] for state in steps])
     assert swapped.shape == (4, 500)
@@ -160,7 +160,7 @@ def test_the_ladder_is_geometric():
     torch.testing.assert_close(temperatures, torch.tensor([[0.5], [2.0], [8.0]]))
 
 
-def test_the_strides_grow_with_the_root_of_the_temperature():
+def test_moves_grow_with_the_root_of_the_temperature():
     sampler = Tempering(replicas=3, hottest=16.0, leapfrog=1)
     x = torch.zeros(3, N, 2, dtype=torch.float64)
     moved, _, _ = sampler.move(lambda x: 0 * x.sum(1), seen(lambda x: 0 * x.sum(1), x), rng(3))
@@ -175,7 +175,7 @@ def share_z(ends: Tensor) -> float:
     return abs(float((ends > 0).double().mean() - share)) / math.sqrt(share * (1 - share) / len(ends))
 
 
-def test_tempering_visits_both_modes_with_their_shares_and_hmc_stays_where_it_began():
+def test_tempering_visits_both_modes_and_hmc_does_not():
     start = torch.full((1000, 1), -3.0)
     common: dict[str, Any] = {"step_size": 0.4, "leapfrog": 3}
     tempered = Tempering(steps=500, replicas=5, hottest=24.0, **common).sample(modes, start, rng(4))
@@ -190,13 +190,13 @@ def cold_z(sampler: Sampler) -> float:
     return abs(float(square.mean() / (square.std() / math.sqrt(square.numel()))))
 
 
-def test_a_short_chain_drifts_off_the_cold_law_and_so_promises_none():
+def test_a_short_chain_does_not_keep_the_cold_distribution():
     sampler = Tempering(steps=1, step_size=1.0, leapfrog=1, replicas=2)
     assert cold_z(sampler) > 5 > cold_z(HMC(steps=1, step_size=1.0, leapfrog=1))
     assert sampler.promises.temperature is None
 
 
-def test_ends_that_are_not_finite_are_rejected_and_reported():
+def test_proposals_not_finite_are_rejected_and_reported():
     def wall(x: Tensor) -> Tensor:
         return torch.where(x.squeeze(1) < 1, gaussian(x), math.inf)
 
@@ -244,7 +244,7 @@ def test_settings_out_of_range_are_refused_in_one_line(settings: dict[str, Any])
     assert "\n" not in str(caught.value)
 
 
-def test_the_entry_point_leads_to_the_sampler():
+def test_the_entry_point_names_the_sampler():
     (entry,) = entry_points(group="ebmkit", name="tempering")
     module = entry.load()
     assert module.EBMKIT_PLUGIN_API == 2

@@ -35,7 +35,7 @@ ALL = ["loss", "gap", "real_energy", "fake_energy", "gradient_norm", "displaceme
 
 
 @conforms("watcher", watcher.tensorboard, every=2, images=2)
-def test_it_is_a_watcher(check):
+def test_it_conforms(check):
     check()
 
 
@@ -70,7 +70,7 @@ def picture(event: Any) -> np.ndarray:
         return np.asarray(image)
 
 
-def test_the_scalars_are_the_measures_of_each_update(tmp_path):
+def test_the_curves_are_the_scalars_of_every_update(tmp_path):
     run = training(tmp_path)
     steps = list(watched(run))
     assert curves(run.folder) == expected(steps)
@@ -78,13 +78,13 @@ def test_the_scalars_are_the_measures_of_each_update(tmp_path):
 
 
 @pytest.mark.parametrize(("every", "indices"), [(0, []), (2, [2, 4]), (5, [5])])
-def test_the_scalars_are_of_each_nth_update(every, indices, tmp_path):
+def test_scalars_are_written_at_every_nth_update(every, indices, tmp_path):
     run = training(tmp_path)
     steps = [step for step in watched(run, every=every) if step.index in indices]
     assert curves(run.folder) == (expected(steps) if indices else {})
 
 
-def test_a_figure_that_is_not_finite_is_written_as_it_is(tmp_path):
+def test_a_scalar_that_is_nan_is_written_as_nan(tmp_path):
     run = training(tmp_path)
     (step,) = run.updates(1)
     step.loss.fill_(math.nan)
@@ -94,7 +94,7 @@ def test_a_figure_that_is_not_finite_is_written_as_it_is(tmp_path):
 
 
 @pytest.mark.parametrize("shape", [(2,), (1, 8, 8), (3, 4, 4)])
-def test_the_pictures_are_the_samples_of_each_nth_update(shape, tmp_path):
+def test_the_pictures_are_the_samples_of_every_nth_update(shape, tmp_path):
     run = training(tmp_path, shape)
     steps = [step for step in watched(run, images=2) if step.index % 2 == 0]
     for event, step in zip(read(run.folder).Images("samples"), steps, strict=True):
@@ -103,13 +103,13 @@ def test_the_pictures_are_the_samples_of_each_nth_update(shape, tmp_path):
 
 
 @pytest.mark.parametrize(("shape", "images"), [((5,), 1), ((2, 4, 4), 1), ((2,), 0)])
-def test_there_are_no_pictures_of_what_cannot_be_drawn_nor_where_none_are_wanted(shape, images, tmp_path):
+def test_no_pictures_if_not_drawable_or_not_wanted(shape, images, tmp_path):
     run = training(tmp_path, shape)
     assert len(list(watched(run, images=images))) == 5
     assert read(run.folder).Tags()["images"] == []
 
 
-def test_the_configuration_is_a_text(tmp_path):
+def test_the_configuration_is_written_as_text(tmp_path):
     run = training(tmp_path)
     list(watched(run))
     (event,) = read(run.folder).Tensors("config/text_summary")
@@ -118,7 +118,7 @@ def test_the_configuration_is_a_text(tmp_path):
     assert "".join(line.removeprefix("    ") for line in text.splitlines(keepends=True)) == dumps(CONFIG)
 
 
-def test_a_resumed_run_goes_on_with_its_curves_and_later_figures_are_purged(tmp_path):
+def test_a_resumed_run_continues_its_curves(tmp_path):
     run = training(tmp_path)
     steps = list(watched(run, run.updates(3), images=1))
     state = run.trainer.state_dict()
@@ -139,7 +139,7 @@ def failing(run: Training) -> Iterator[Update]:
 
 
 @pytest.mark.parametrize("how", ["end", "close", "error"])
-def test_the_writer_is_closed_and_everything_is_on_disk(how, tmp_path, monkeypatch):
+def test_the_writer_is_closed_with_everything_on_disk(how, tmp_path, monkeypatch):
     closed = []
     monkeypatch.setattr(
         watcher.SummaryWriter, "close", lambda self, close=watcher.SummaryWriter.close: (closed.append(1), close(self))
@@ -182,7 +182,7 @@ def from_metrics(folder: Path) -> dict[str, list[tuple[int, float]]]:
     return {name: [(line["step"], line[name]) for line in lines] for name in ALL}
 
 
-def test_the_command_line_writes_goes_on_and_agrees_with_the_metrics(tmp_path):
+def test_curves_from_the_command_line_equal_the_metrics(tmp_path):
     out = tmp_path / "run"
     train(*SMALL, *WATCHED, "--iterations", 3, "--out", out)
     (event,) = read(out).Tensors("config/text_summary")
@@ -197,7 +197,7 @@ def test_the_command_line_writes_goes_on_and_agrees_with_the_metrics(tmp_path):
     assert [event.step for event in read(out).Images("samples")] == [2, 4]
 
 
-def test_a_run_that_is_stopped_has_its_figures_on_disk(tmp_path, monkeypatch):
+def test_a_stopped_run_has_its_scalars_on_disk(tmp_path, monkeypatch):
     def interrupting(step: Update) -> dict[str, float]:
         if step.index == 3:
             os.kill(os.getpid(), signal.SIGINT)
@@ -211,13 +211,13 @@ def test_a_run_that_is_stopped_has_its_figures_on_disk(tmp_path, monkeypatch):
     assert [index for index, _ in curves(out)["loss"]] == [1, 2, 3]
 
 
-def test_the_entry_point_leads_to_the_watcher():
+def test_the_entry_point_names_the_watcher():
     (entry,) = entry_points(group="ebmkit", name="tensorboard")
     module = entry.load()
     assert module.EBMKIT_PLUGIN_API == 2
     assert module.watchers() == {"tensorboard": f"{watcher.__name__}:{watcher.tensorboard.__name__}"}
 
 
-def test_importing_the_plug_in_imports_neither_torch_nor_tensorboard():
+def test_importing_the_plug_in_does_not_import_torch():
     code = "import sys, ebmkit_tensorboard; sys.exit('torch' in sys.modules or 'tensorboard' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

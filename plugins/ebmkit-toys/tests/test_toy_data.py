@@ -69,7 +69,7 @@ def test_points_are_in_the_plane_and_mostly_in_the_square(points: Callable[..., 
 
 
 @every_set
-def test_a_seed_decides_the_points(points: Callable[..., Tensor]):
+def test_the_points_depend_on_the_seed(points: Callable[..., Tensor]):
     assert torch.equal(points(count=20, seed=3), points(count=20, seed=3))
     assert not torch.equal(points(count=20, seed=3), points(count=20, seed=4))
 
@@ -92,7 +92,7 @@ def test_the_checkerboard_is_uniform_on_its_dark_squares(squares: int):
     assert board_z(checkerboard(count=N, squares=squares), squares) < 5
 
 
-def test_the_test_of_the_checkerboard_catches_other_laws():
+def test_the_test_of_the_checkerboard_detects_mutants():
     x = checkerboard(count=N)
     assert board_z(-x * torch.tensor([1.0, -1.0]), 4) == math.inf
     assert board_z(x[x[:, 0] < 0.9], 4) > 5
@@ -116,7 +116,7 @@ def test_spirals_have_uniform_squared_distances_on_their_arms(arms: int, twists:
     assert arms_z(x, arms, twists) < 5
 
 
-def test_the_test_of_the_spirals_catches_other_laws():
+def test_the_test_of_the_spirals_detects_mutants():
     x = spirals(count=N, scale=0.0).double()
     assert arms_z(x, 2, 1.4) == math.inf
     assert arms_z(spirals(count=N, arms=1, scale=0.0).double(), 2, 1.5) > 5
@@ -133,7 +133,7 @@ def vane_z(x: Tensor, arms: int, width: float) -> float:
     return worst_z(torch.cat([torch.stack(columns, dim=1), shares(kinds, arms)], dim=1))
 
 
-def test_the_pinwheel_without_its_twist_has_straight_gaussian_vanes():
+def test_a_pinwheel_without_a_twist_has_straight_vanes():
     x = pinwheel(count=N, twist=0.0, width=0.005).double()
     x = x[x.norm(dim=1) > 0.05]  # behind the centre, a point looks like one of another vane
     assert vane_z(x, 5, 0.005) < 5
@@ -142,7 +142,7 @@ def test_the_pinwheel_without_its_twist_has_straight_gaussian_vanes():
     assert vane_z(pinwheel(count=N, arms=4, twist=0.0, width=0.005).double(), 5, 0.005) > 5
 
 
-def test_the_twist_turns_each_point_of_the_pinwheel_by_what_it_is_along():
+def test_the_twist_rotates_points_by_their_distance():
     x = pinwheel(count=N, width=0.0, length=0.05)
     straight = pinwheel(count=N, width=0.0, length=0.05, twist=0.0)
     torch.testing.assert_close(x.norm(dim=1), straight.norm(dim=1))
@@ -172,7 +172,7 @@ def noise_z(points: Callable[..., Tensor], scale: float) -> float:
 
 
 @pytest.mark.parametrize("points", [spirals, swiss_roll])
-def test_the_noise_is_gaussian_of_its_scale(points: Callable[..., Tensor]):
+def test_the_noise_is_gaussian_with_the_given_scale(points: Callable[..., Tensor]):
     assert noise_z(points, 0.05) < 5
     assert noise_z(points, 0.052) > 5
 

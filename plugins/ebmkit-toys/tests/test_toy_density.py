@@ -70,7 +70,7 @@ def pixels(path: Path) -> np.ndarray:
 @pytest.mark.parametrize(
     ("every", "drawn"), [(2, [2, 4, 5]), (5, [5]), (9, [5]), (None, [1, 2, 3, 4, 5]), (0, [])], ids=str
 )
-def test_pictures_are_drawn_at_each_nth_step_and_at_the_last(every: int | None, drawn: list[int], tmp_path: Path):
+def test_pictures_are_drawn_at_every_nth_and_the_last_update(every: int | None, drawn: list[int], tmp_path: Path):
     names = run(trainer(MLP((2,), width=4)), tmp_path, every=every, cells=4)
     assert names == [f"{index:06d}.png" for index in drawn]
 
@@ -86,7 +86,7 @@ def test_the_darkest_place_is_the_lowest_energy(tmp_path: Path):
     assert picture[0, 0] == 255
 
 
-def test_the_grid_has_the_energies_of_its_middles():
+def test_the_grid_has_the_energies_of_its_cell_centres():
     found = energies(Bump(), 2, 1.0, torch.device("cpu"))
     corners = torch.tensor([[-0.5, 0.5], [0.5, 0.5], [-0.5, -0.5], [0.5, -0.5]])
     torch.testing.assert_close(found.flatten(), Bump().eval()(corners).detach())
@@ -101,7 +101,7 @@ def test_the_shade_is_the_density_divided_by_its_maximum():
 
 
 @pytest.mark.parametrize("bad", [math.nan, -math.inf])
-def test_energies_that_are_no_numbers_are_red_and_leave_the_rest_alone(bad: float):
+def test_nan_and_minus_infinity_are_red(bad: float):
     picture = np.asarray(shaded(torch.tensor([[1.0, bad], [math.inf, 1.0]])))[::192, ::192]
     assert picture[0, 1].tolist() == list(RED)
     assert picture[:, :, 1].tolist() == [[40, 0], [255, 40]]
@@ -125,7 +125,7 @@ def test_dots_are_where_the_points_are():
     assert (sorted(set(columns)), sorted(set(rows))) == ([47, 48], [7, 8])
 
 
-def test_as_many_examples_as_wanted_are_drawn(tmp_path: Path):
+def test_the_given_number_of_examples_is_drawn(tmp_path: Path):
     counts = []
     for count in (0, 10, 500):
         folder = tmp_path / str(count)
@@ -154,7 +154,7 @@ def test_the_model_is_left_in_training_mode(tmp_path: Path):
 
 
 @pytest.mark.parametrize("shape", [(3,), (1, 8, 8)], ids=str)
-def test_data_that_are_no_points_in_the_plane_are_refused_at_the_call(shape: tuple[int, ...], tmp_path: Path):
+def test_data_not_in_the_plane_are_refused_at_the_call(shape: tuple[int, ...], tmp_path: Path):
     images = Examples(torch.zeros(4, *shape))
     with pytest.raises(UsageError, match=r"^data must be points in the plane") as caught:
         density(iter(()), trainer(Bump()), tmp_path, images, 1)
@@ -170,7 +170,7 @@ def test_settings_out_of_range_are_refused_at_the_call(settings: dict[str, Any],
     assert "\n" not in str(caught.value)
 
 
-def test_the_entry_point_leads_to_parts_of_every_kind():
+def test_the_entry_point_names_parts_of_every_kind():
     (entry,) = entry_points(group="ebmkit", name="toys")
     module = entry.load()
     assert module.EBMKIT_PLUGIN_API == 2

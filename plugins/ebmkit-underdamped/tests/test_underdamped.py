@@ -110,17 +110,17 @@ class Unclosed(Underdamped):
 
 
 @conforms("sampler", Underdamped, steps=10)
-def test_underdamped(check: Callable[[], None]):
+def test_underdamped_conforms(check: Callable[[], None]):
     check()
 
 
 @conforms("sampler", Underdamped, steps=10, step_size=0.3, friction=20.0, temperature=0.2, mass=2.5)
-def test_underdamped_of_other_settings(check: Callable[[], None]):
+def test_underdamped_with_other_settings_conforms(check: Callable[[], None]):
     check()
 
 
 @pytest.mark.parametrize("d", [3, 4, 5])
-def test_the_law_after_k_steps_on_a_gaussian_is_exact(d: int):
+def test_the_distribution_after_k_steps_on_a_gaussian_is_exact(d: int):
     assert law_z(Underdamped(**LAW), d) < 5
 
 
@@ -130,13 +130,13 @@ def test_the_law_after_k_steps_on_a_gaussian_is_exact(d: int):
     [{"steps": 6}, {"steps": 8}, {"step_size": 0.49}, {"friction": 0.7}, {"temperature": 0.63}, {"mass": 1.3}],
     ids=str,
 )
-def test_the_test_of_the_law_catches_each_setting(mutant: dict[str, Any], d: int):
+def test_the_test_of_the_distribution_detects_each_setting(mutant: dict[str, Any], d: int):
     assert law_z(Underdamped(**LAW | mutant), d) > 5
 
 
 @pytest.mark.parametrize("d", [3, 4, 5])
 @pytest.mark.parametrize("mutant", [Louder, Cold, Unclosed])
-def test_the_test_of_the_law_catches_wrong_noise_and_a_missing_kick(mutant: type[Underdamped], d: int):
+def test_the_test_of_the_distribution_detects_mutants(mutant: type[Underdamped], d: int):
     assert law_z(mutant(**LAW), d) > 5
 
 
@@ -145,7 +145,7 @@ FREQUENCIES = [0.6, 1.0, 1.8]  # in units of one over the step; 2 is the limit o
 
 @pytest.mark.parametrize("friction", [0.1, 1.0, 10.0])
 @pytest.mark.parametrize("frequency", FREQUENCIES)
-def test_the_stationary_law_of_the_map_is_the_target_for_every_stable_step(frequency: float, friction: float):
+def test_the_stationary_distribution_is_the_target(frequency: float, friction: float):
     k, mass, temperature = 2.0, 1.4, 0.6
     step_size = frequency / math.sqrt(k / mass)
     step, added = one_step(torch.tensor([[k]], dtype=D), step_size, friction, temperature, mass)
@@ -162,7 +162,7 @@ def stationary_z(sampler: Underdamped | HMC) -> float:
 
 
 @pytest.mark.parametrize("frequency", FREQUENCIES)
-def test_long_chains_have_the_target_s_variance_on_a_harmonic_energy(frequency: float):
+def test_long_chains_have_the_variance_of_the_target(frequency: float):
     step_size = frequency / math.sqrt(2.0)
     # In 150 steps the map forgets its start.
     step, _ = one_step(torch.tensor([[2.0]], dtype=D), step_size, 1.0, 0.6, 1.0)
@@ -171,12 +171,12 @@ def test_long_chains_have_the_target_s_variance_on_a_harmonic_energy(frequency: 
 
 
 @pytest.mark.parametrize("frequency", FREQUENCIES)
-def test_the_test_of_the_variance_catches_the_splitting_that_kicks_twice_and_drifts_once(frequency: float):
+def test_the_test_of_the_variance_detects_another_splitting(frequency: float):
     step_size = frequency / math.sqrt(2.0)
     assert stationary_z(HMC(steps=150, step_size=step_size, leapfrog=1, adjust=False, temperature=0.6)) > 5
 
 
-def test_with_huge_friction_noises_are_averaged_over_two_steps():
+def test_with_high_friction_noise_is_averaged_over_two_steps():
     drawn, x = rng(8), normal(20, 3)
     step_size, temperature, mass = 0.3, 0.7, 1.6
     size = step_size**2 / (2 * mass)
@@ -190,7 +190,7 @@ def test_with_huge_friction_noises_are_averaged_over_two_steps():
         x, before, first = state.x, noise, False
 
 
-def test_with_next_to_no_friction_a_step_is_a_leapfrog():
+def test_without_friction_a_step_is_a_leapfrog():
     x = normal(20, 3)
     sampler = Underdamped(steps=1, step_size=0.3, friction=1e-30, mass=1.6)
     leapfrog = HMC(leapfrog=1, step_size=0.3, mass=1.6)

@@ -33,7 +33,7 @@ def test_settings_out_of_range_are_refused_in_one_line(settings: dict[str, Any])
     assert "\n" not in str(caught.value)
 
 
-def test_the_entry_point_leads_to_the_sampler():
+def test_the_entry_point_names_the_sampler():
     (entry,) = entry_points(group="ebmkit", name="underdamped")
     module = entry.load()
     assert module.EBMKIT_PLUGIN_API == 2

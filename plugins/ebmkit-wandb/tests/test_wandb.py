@@ -37,7 +37,7 @@ def _no_settings_from_outside(monkeypatch, tmp_path):
 
 
 @conforms("watcher", watcher.wandb, every=2, images=2)
-def test_it_is_a_watcher(check):
+def test_it_conforms(check):
     check()
 
 
@@ -78,13 +78,13 @@ def watched(run: Training, steps: Iterator[Update] | None = None, **settings: An
     return watcher.wandb(run.updates() if steps is None else steps, run.folder, CONFIG, **settings)
 
 
-def test_the_measures_of_each_update_are_logged_at_it(tmp_path, recorder):
+def test_the_scalars_of_every_update_are_logged(tmp_path, recorder):
     steps = list(watched(training(tmp_path)))
     assert recorder.logged == [(step.index, scalars(step)) for step in steps]
 
 
 @pytest.mark.parametrize(("every", "images", "indices"), [(0, 0, []), (2, 0, [2, 4]), (2, 3, [2, 3, 4]), (0, 5, [5])])
-def test_each_update_is_logged_once_and_only_when_due(every, images, indices, tmp_path, recorder):
+def test_updates_are_logged_once_and_only_when_due(every, images, indices, tmp_path, recorder):
     list(watched(training(tmp_path), every=every, images=images))
     assert [index for index, _ in recorder.logged] == indices
     for index, figures in recorder.logged:
@@ -100,12 +100,12 @@ def test_the_pictures_are_the_samples(shape, tmp_path, recorder):
 
 
 @pytest.mark.parametrize("shape", [(5,), (2, 4, 4)])
-def test_there_are_no_pictures_of_what_cannot_be_drawn(shape, tmp_path, recorder):
+def test_no_pictures_of_what_cannot_be_drawn(shape, tmp_path, recorder):
     list(watched(training(tmp_path, shape), images=1))
     assert all("samples" not in figures for _, figures in recorder.logged)
 
 
-def test_a_run_is_made_in_its_folder_offline_and_beside_the_caller_s_own(tmp_path, recorder):
+def test_a_run_is_created_in_its_folder_and_offline(tmp_path, recorder):
     run = training(tmp_path)
     list(watched(run, timeout=7.0))
     (given,) = recorder.given
@@ -152,7 +152,7 @@ def failing(run: Training) -> Iterator[Update]:
 
 
 @pytest.mark.parametrize(("how", "code"), [("end", 0), ("close", 0), ("error", 1)])
-def test_the_run_is_finished_however_it_ends(how, code, tmp_path, recorder):
+def test_the_run_is_finished_in_every_case(how, code, tmp_path, recorder):
     run = training(tmp_path)
     if how == "error":
         with pytest.raises(RuntimeError, match="on purpose"):
@@ -170,7 +170,7 @@ def kept(folder: Path) -> list[bytes]:
     return [file.read_bytes() for file in sorted(folder.glob("wandb/offline-run-*/run-*.wandb"))]
 
 
-def test_a_real_offline_run_keeps_every_figure_the_pictures_and_the_configuration(tmp_path):
+def test_a_real_offline_run_stores_everything(tmp_path):
     run = training(tmp_path)
     steps = list(watched(run, images=2))
     (written,) = kept(run.folder)
@@ -184,7 +184,7 @@ def test_a_real_offline_run_keeps_every_figure_the_pictures_and_the_configuratio
     assert name.rpartition("-")[2] == (run.folder / "wandb-id.txt").read_text().strip()
 
 
-def test_a_real_run_leaves_the_caller_s_own_run_alone(tmp_path):
+def test_a_real_run_does_not_touch_a_run_of_the_caller(tmp_path):
     own = client.init(mode="offline", dir=str(tmp_path), settings=client.Settings(silent=True))
     list(watched(training(tmp_path)))
     assert client.run is own
@@ -203,7 +203,7 @@ list(wandb(run.updates(), run.folder, {}))
 """
 
 
-def test_an_offline_run_does_not_call_the_server_at_all(tmp_path):
+def test_an_offline_run_never_calls_the_server(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.1)
         environment = os.environ | {"WANDB_BASE_URL": f"http://127.0.0.1:{server.getsockname()[1]}"}
@@ -214,14 +214,14 @@ def test_an_offline_run_does_not_call_the_server_at_all(tmp_path):
     assert len(kept(tmp_path / "run")) == 1
 
 
-def test_the_makers_get_error_reports_where_the_user_wants_that(tmp_path, recorder, monkeypatch):
+def test_error_reports_can_be_enabled_by_the_user(tmp_path, recorder, monkeypatch):
     monkeypatch.setenv("WANDB_ERROR_REPORTING", "true")
     list(watched(training(tmp_path)))
     assert os.environ["WANDB_ERROR_REPORTING"] == "true"
 
 
 @pytest.mark.parametrize(("key", "said"), [(None, "there is no API key"), ("short", "the API key is refused")])
-def test_online_without_a_sound_api_key_is_refused_at_the_call_in_one_line(key, said, tmp_path, monkeypatch):
+def test_online_without_a_valid_api_key_is_refused(key, said, tmp_path, monkeypatch):
     if key:
         monkeypatch.setenv("WANDB_API_KEY", key)
     client.teardown()
@@ -230,14 +230,14 @@ def test_online_without_a_sound_api_key_is_refused_at_the_call_in_one_line(key, 
     assert "\n" not in str(caught.value)
 
 
-def test_online_beside_the_caller_s_own_run_needs_no_further_check(tmp_path, recorder, monkeypatch):
+def test_online_needs_no_key_with_a_run_of_the_caller(tmp_path, recorder, monkeypatch):
     monkeypatch.setattr(client, "run", object())
     monkeypatch.setattr(client, "login", lambda prompt, verify: False)
     list(watched(training(tmp_path), mode="online"))
     assert recorder.given[0]["mode"] == "online"
 
 
-def test_a_server_that_does_not_answer_is_one_line(tmp_path, monkeypatch):
+def test_an_unreachable_server_is_reported_in_one_line(tmp_path, monkeypatch):
     def unreachable(**settings: Any) -> Any:
         raise client.errors.CommError("Timed out\nConsider increasing")
 
@@ -264,7 +264,7 @@ def train(*words: object) -> None:
     assert "switched off" not in ended.stderr
 
 
-def test_the_command_line_logs_and_goes_on_with_the_same_id(tmp_path):
+def test_a_run_resumed_on_the_command_line_has_the_same_id(tmp_path):
     small = ("--data", "moons", "--energy", "mlp", "--steps", 3, "--batch-size", 16, "--samples-every", 0)
     out = tmp_path / "run"
     train(*small, "--watch", "wandb", "--iterations", 2, "--out", out)
@@ -277,13 +277,13 @@ def test_the_command_line_logs_and_goes_on_with_the_same_id(tmp_path):
         assert repr(json.loads(line)["loss"]).encode() in b"".join(kept(out))
 
 
-def test_the_entry_point_leads_to_the_watcher():
+def test_the_entry_point_names_the_watcher():
     (entry,) = entry_points(group="ebmkit", name="wandb")
     module = entry.load()
     assert module.EBMKIT_PLUGIN_API == 2
     assert module.watchers() == {"wandb": f"{watcher.__name__}:{watcher.wandb.__name__}"}
 
 
-def test_importing_the_plug_in_imports_neither_torch_nor_wandb():
+def test_importing_the_plug_in_does_not_import_torch():
     code = "import sys, ebmkit_wandb; sys.exit('torch' in sys.modules or 'wandb' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
