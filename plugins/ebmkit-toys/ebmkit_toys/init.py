@@ -13,9 +13,9 @@ from ebmkit import InitDistribution, UsageError, check
 class Stratified(InitDistribution):
     """Chains start at a jittered grid: each of n points in the plane has its own cell of [low, high]².
 
-    The box is divided into m² equal cells, where m² is the smallest square that is not below n. Each point is uniform in
-    its cell; the cells are n of the m², drawn without replacement, in random order. So the marginal of every point is
-    uniform on the box, as with `uniform`, but together they cover it evenly.
+    The box is divided into m² equal cells, where m² is the smallest square that is not below n. Each point is uniform
+    in its cell; the cells are n of the m², drawn without replacement, in random order. So the marginal of every point
+    is uniform on the box, as with `uniform`, but together they cover it evenly.
 
     Source: textbook, as stratified or jittered sampling; for rendering, Cook, ACM Transactions on Graphics 5 (1986).
 
