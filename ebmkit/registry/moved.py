@@ -21,7 +21,6 @@ MOVED = {
     "ebmkit.config.Value": "ebmkit.config.layers.Value",
     "ebmkit.config.loads": "ebmkit.config.layers.loads",
     "ebmkit.config.preset": "ebmkit.config.layers.preset",
-    "ebmkit.config.presets": "ebmkit.config.layers.presets",
     "ebmkit.config.read": "ebmkit.config.layers.read",
     "ebmkit.config.typed": "ebmkit.config.layers.typed",
     "ebmkit.data.arrays": "ebmkit.data.array_files",
