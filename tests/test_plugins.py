@@ -68,10 +68,10 @@ def test_a_valid_plug_in_is_found_among_broken_ones(crowded):
 
 def test_broken_plug_ins_add_no_parts(install):
     install("good-sampler", GOOD)
-    alone = names()
+    without = names()
     for package, (source, _) in BROKEN.items():
         install(package, source)
-    assert names() == alone
+    assert names() == without
 
 
 @pytest.mark.parametrize("package", BROKEN)

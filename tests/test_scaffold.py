@@ -91,10 +91,10 @@ def test_a_new_package_installs_and_lists_its_part(listed, kind):
 
 def test_the_tests_of_every_new_package_pass(run, made):
     folders = [made / f"my-{kind}" / "tests" for kind in MADE]
-    told = run("-m", "pytest", "-v", "-p", "no:cacheprovider", "--rootdir", made, *folders)
+    output = run("-m", "pytest", "-v", "-p", "no:cacheprovider", "--rootdir", made, *folders)
     for kind in MADE:
-        assert re.search(rf"test_my_{kind}\.py::test_it_meets_the_requirements_of_.* PASSED", told)
-        assert re.search(rf"test_my_{kind}\.py::test_(?!it_does_what_every_).* PASSED", told)
+        assert re.search(rf"test_my_{kind}\.py::test_it_meets_the_requirements_of_.* PASSED", output)
+        assert re.search(rf"test_my_{kind}\.py::test_(?!it_meets_).* PASSED", output)
 
 
 def test_a_run_can_use_all_new_parts_at_once(run, tmp_path):
@@ -197,11 +197,11 @@ def test_dataset_is_another_word_for_data(tmp_path):
 
 def test_the_command_prints_paths_and_what_to_type_next(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    told, next_commands = call("my-rings", "--kind", "data")
+    output, next_commands = call("my-rings", "--kind", "data")
     place = Path("my-rings")
     files = ["pyproject.toml", "README.md", "my_rings/__init__.py", "my_rings/data.py", "tests/test_my_rings.py"]
-    assert told.splitlines() == ["my-rings", *(str(place / file) for file in files)]
-    assert all((tmp_path / line).exists() for line in told.splitlines())
+    assert output.splitlines() == ["my-rings", *(str(place / file) for file in files)]
+    assert all((tmp_path / line).exists() for line in output.splitlines())
     assert next_commands.splitlines() == [
         "next:",
         "  pip install --editable 'my-rings[test]'",
@@ -213,8 +213,8 @@ def test_the_command_prints_paths_and_what_to_type_next(tmp_path, monkeypatch):
 def test_a_folder_with_a_blank_is_quoted_in_commands(tmp_path):
     out = tmp_path / "a b"
     out.mkdir()
-    _, told = call("my-rings", "--kind", "data", "--out", str(out))
-    assert f"  pytest '{out / 'my-rings'}'" in told.splitlines()
+    _, output = call("my-rings", "--kind", "data", "--out", str(out))
+    assert f"  pytest '{out / 'my-rings'}'" in output.splitlines()
 
 
 def test_a_package_is_created_without_torch(tmp_path):

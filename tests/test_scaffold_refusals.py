@@ -72,8 +72,8 @@ def test_a_used_name_is_refused_only_for_its_kind(tmp_path, fresh_registry):
 
 
 def test_the_command_ends_with_code_2_and_one_line(tmp_path):
-    told, error = call("langevin", "--kind", "sampler", "--out", str(tmp_path), code=2)
-    assert told == ""
+    output, error = call("langevin", "--kind", "sampler", "--out", str(tmp_path), code=2)
+    assert output == ""
     assert error.startswith("error: name 'langevin' cannot be used")
     assert len(error.splitlines()) == 1
 

@@ -78,7 +78,7 @@ def test_check_sampler_names_every_failed_check():
 def test_promises_determine_what_is_checked():
     verdicts = {one.check: one.verdict for one in examine(subject("sampler", Plain, None, {}))}
     assert {name for name, verdict in verdicts.items() if verdict == "not promised"} == {
-        planting.LAW,
+        planting.INVARIANT,
         planting.BALANCE,
         planting.NAN,
         planting.INFINITY,

@@ -17,7 +17,7 @@ def good(*, seed: int = 0) -> Tensor:
 
 
 class Items:
-    """The same, an item at a time; the faults are below."""
+    """The same images, one item at a time."""
 
     def __init__(self) -> None:
         self.x = good()
@@ -45,7 +45,7 @@ class Augmented(Items):
 
 
 class Streaming(Items):
-    """Gives the next one, whichever is asked for."""
+    """Returns the next item, whatever the index."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,21 +57,21 @@ class Streaming(Items):
 
 
 class Ordered(Items):
-    """Gives what was asked for in the order of the indices."""
+    """Returns the items in the order of their indices."""
 
     def __getitems__(self, indices: list[int]) -> Tensor:
         return self.x[sorted(indices)]
 
 
 class Shortened(Items):
-    """Gives what is asked for alone otherwise than among others."""
+    """Returns another item by itself than in a batch."""
 
     def __getitems__(self, indices: list[int]) -> Tensor:
         return self.x[indices] / min(2, len(indices))
 
 
 class Fixed(Items):
-    """Gives two examples, however many are asked for."""
+    """Returns two examples, whatever the indices."""
 
     def __getitems__(self, indices: list[int]) -> Tensor:
         return self.x[:2]
@@ -98,8 +98,8 @@ ALL = set(EVERYTHING) - {"seeds_change_the_data"}
 LATER = {"images_are_in_their_range", "data_repeat_when_built_again", "data_leave_global_randomness_unchanged"}
 FAULTS: dict[str, tuple[Any, set[str]]] = {
     "integers": (lambda: torch.arange(12).view(4, 3), ALL),
-    "brightnesses from 0 to 255": (lambda: 127.5 * (good() + 1), {"images_are_in_their_range"}),
-    "brightnesses from 0 to 1": (lambda: (good() + 1) / 2, {"images_are_in_their_range"}),
+    "pixels from 0 to 255": (lambda: 127.5 * (good() + 1), {"images_are_in_their_range"}),
+    "pixels from 0 to 1": (lambda: (good() + 1) / 2, {"images_are_in_their_range"}),
     "two sizes": (Ragged, LATER | {"data_have_one_shape_and_are_finite"}),
     "infinities": (Broken, LATER | {"data_have_one_shape_and_are_finite"}),
     "augmented": (
@@ -108,10 +108,10 @@ FAULTS: dict[str, tuple[Any, set[str]]] = {
     ),
     "a stream": (Streaming, {"items_repeat"}),
     "sorted batches": (Ordered, {"items_repeat"}),
-    "other batches": (Shortened, {"items_repeat"}),
+    "items that depend on the batch": (Shortened, {"items_repeat"}),
     "always two": (Fixed, ALL),
     "not seeded": (unseeded, {"data_repeat_when_built_again", "data_leave_global_randomness_unchanged"}),
-    "numpy seeded": (by_numpy, {"data_leave_global_randomness_unchanged"}),
+    "seeds numpy": (by_numpy, {"data_leave_global_randomness_unchanged"}),
     "a seed without effect": (unmoved, {"seeds_change_the_data"}),
-    "nothing": (listed, ALL),
+    "no examples": (listed, ALL),
 }

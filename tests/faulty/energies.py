@@ -13,7 +13,7 @@ from ebmkit.interfaces import value_and_grad
 
 
 class Good(nn.Module):
-    """A small network that does all that it must."""
+    """A small network that meets every requirement."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -38,14 +38,14 @@ class Centred(Good):
 
 
 class Shared(Good):
-    """Depends on how large the batch is."""
+    """Depends on the size of the batch."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) / len(x)
 
 
 class Normed(Good):
-    """Uses the batch's own statistics in evaluation mode too."""
+    """Uses the statistics of the batch in evaluation mode too."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(functional.batch_norm(x, None, None, training=True) if len(x) > 1 else x)
@@ -79,7 +79,7 @@ class Dropping(Good):
 
 
 class Jumping(Good):
-    """Draws, but of what it draws nothing is seen."""
+    """Draws from numpy, without using the values."""
 
     def forward(self, x: Tensor) -> Tensor:
         np.random.rand()  # noqa: NPY002
@@ -119,7 +119,7 @@ class Remembering(Good):
         return self.last
 
 
-class Alone(Good):
+class CopiesItself(Good):
     def __deepcopy__(self, memo: dict[int, Any]) -> nn.Module:
         return self
 
@@ -201,7 +201,7 @@ FAULTS: dict[str, tuple[Any, set[str]]] = {
         },
     ),
     "a mean over the batch": (Centred, {MIXED, GRADIENT}),
-    "a share of the batch": (Shared, {MIXED}),
+    "divided by the size of the batch": (Shared, {MIXED}),
     "statistics of the batch": (Normed, {MIXED, GRADIENT}),
     "x detached": (
         Detached,
@@ -212,27 +212,27 @@ FAULTS: dict[str, tuple[Any, set[str]]] = {
             "energies_are_finite_on_noise",
         },
     ),
-    "x detached in a part": (PartlyDetached, {GRADIENT}),
-    "an own gradient too large": (WrongOwn, {OWN, GRADIENT}),
-    "own values": (OtherOwn, {OWN}),
-    "dropout at all times": (
+    "x detached in one term": (PartlyDetached, {GRADIENT}),
+    "a wrong gradient in value_and_grad": (WrongOwn, {OWN, GRADIENT}),
+    "wrong values in value_and_grad": (OtherOwn, {OWN}),
+    "dropout in evaluation mode": (
         Dropping,
         {"energies_repeat_in_evaluation_mode", MIXED, GRADIENT, "energies_take_any_memory_layout"},
     ),
-    "numpy drawn from": (Jumping, {"energies_repeat_in_evaluation_mode"}),
-    "x written to": (Writing, {"energies_leave_x_unchanged"}),
+    "draws from numpy": (Jumping, {"energies_repeat_in_evaluation_mode"}),
+    "writes to x": (Writing, {"energies_leave_x_unchanged"}),
     "a buffer that counts": (Counting, {"energies_keep_their_state_in_evaluation_mode"}),
-    "single precision at all times": (Single, {"energies_keep_the_dtype"}),
+    "always single precision": (Single, {"energies_keep_the_dtype"}),
     "a logarithm": (Logarithmic, {"energies_are_finite_on_noise"}),
-    "a graph kept": (Remembering, {"energies_can_be_copied"}),
-    "a copy that is itself": (Alone, {"energies_can_be_copied"}),
+    "a stored graph": (Remembering, {"energies_can_be_copied"}),
+    "a copy that is the original": (CopiesItself, {"energies_can_be_copied"}),
     "weights not registered": (Unregistered, {"energies_are_restored_by_their_state_dict"}),
-    "a layer not used": (Idle, {"energies_give_every_parameter_a_gradient"}),
-    "weights by numpy": (Unseeded, {"energies_repeat_with_the_torch_seed"}),
-    "a curve said to be straight": (Curved, {"piecewise_linear_energies_are_piecewise_linear"}),
-    "a view": (Viewing, {"energies_take_any_memory_layout"}),
+    "an unused layer": (Idle, {"energies_give_every_parameter_a_gradient"}),
+    "weights drawn by numpy": (Unseeded, {"energies_repeat_with_the_torch_seed"}),
+    "declared piecewise linear, but curved": (Curved, {"piecewise_linear_energies_are_piecewise_linear"}),
+    "a view of x": (Viewing, {"energies_take_any_memory_layout"}),
     "draws too wide": (WrongScale, {"draws_follow_the_density"}),
-    "draws moved": (WrongPlace, {"draws_follow_the_density"}),
-    "draws of the global generator": (UnseededDraw, {"draws_repeat_with_their_seed"}),
-    "draws of one seed": (ConstantDraw, {"draws_repeat_with_their_seed", "draws_follow_the_density"}),
+    "draws shifted": (WrongPlace, {"draws_follow_the_density"}),
+    "draws from the global generator": (UnseededDraw, {"draws_repeat_with_their_seed"}),
+    "draws with a fixed seed": (ConstantDraw, {"draws_repeat_with_their_seed", "draws_follow_the_density"}),
 }

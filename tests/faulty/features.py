@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 class Good:
-    """Means of the channels, and shares of three classes."""
+    """Means of the channels, and probabilities of three classes."""
 
     name, preprocessing = "good", "none"
 
@@ -76,13 +76,13 @@ MIXED, REPEAT = "features_do_not_mix_examples", "features_repeat"
 CLASSES = "probabilities_are_probabilities"
 FAULTS: dict[str, tuple[type[Good], set[str]]] = {
     "no name": (Nameless, {"features_say_what_they_are"}),
-    "rows that are squares": (Square, {"features_are_rows_of_numbers", CLASSES}),
-    "a graph held": (Graph, {"features_are_rows_of_numbers"}),
+    "features that are not rows": (Square, {"features_are_rows_of_numbers", CLASSES}),
+    "features that require a gradient": (Graph, {"features_are_rows_of_numbers"}),
     "a logarithm": (Infinite, {"features_are_rows_of_numbers", MIXED, REPEAT, CLASSES}),
     "centred on the batch": (Centred, {MIXED}),
     "noise added": (Random, {MIXED, REPEAT}),
     "a global seed set": (Seeding, {REPEAT}),
-    "examples written to": (Writing, {"features_leave_examples_unchanged", MIXED, REPEAT}),
-    "the same for all": (Blind, {"features_distinguish_examples"}),
-    "logits for probabilities": (Logits, {CLASSES}),
+    "writes to the examples": (Writing, {"features_leave_examples_unchanged", MIXED, REPEAT}),
+    "constant features": (Blind, {"features_distinguish_examples"}),
+    "logits instead of probabilities": (Logits, {CLASSES}),
 }

@@ -11,7 +11,7 @@ from ebmkit.interfaces import InitDistribution
 
 
 class Good(InitDistribution):
-    """A bank that does all that it must: chains start near where the last ones ended."""
+    """An init that meets every requirement: chains start near where the last ones ended."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = shape
@@ -31,7 +31,7 @@ class Good(InitDistribution):
 
 
 class NoInit:
-    """Has all the methods, but not the base."""
+    """Has all methods, but does not derive from InitDistribution."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.good = Good(shape)
@@ -73,7 +73,7 @@ class Global(Good):
 
 
 class Jumping(Good):
-    """Draws from numpy too, which is seen nowhere in what it gives."""
+    """Also draws from numpy, without using the values."""
 
     def sample(self, n: int, rng: Generator) -> Tensor:
         np.random.rand()  # noqa: NPY002
@@ -101,7 +101,7 @@ class Graph(Good):
 
 
 class View(Good):
-    """Gives a part of what it keeps."""
+    """Returns a view of what it stores."""
 
     def sample(self, n: int, rng: Generator) -> Tensor:
         if len(self.ends) == 1:
@@ -139,7 +139,7 @@ class Forgetful(Good):
 
 
 class Partial(Good):
-    """Keeps a mean that its state has not."""
+    """Stores a mean that is not in its state."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__(shape)
@@ -154,9 +154,12 @@ class Partial(Good):
 
 
 FAULTS: dict[str, tuple[Any, set[str]]] = {
-    "no init": (NoInit, {"inits_are_init_distributions"}),
+    "not an InitDistribution": (NoInit, {"inits_are_init_distributions"}),
     "flattened": (Flat, {"draws_have_the_number_and_shape_asked_for", "ends_of_any_chain_can_be_remembered"}),
-    "one less": (OneLess, {"draws_have_the_number_and_shape_asked_for", "ends_of_any_chain_can_be_remembered"}),
+    "one start missing": (
+        OneLess,
+        {"draws_have_the_number_and_shape_asked_for", "ends_of_any_chain_can_be_remembered"},
+    ),
     "double precision": (Double, {"draws_are_in_single_precision"}),
     "a division by zero": (Dividing, {"draws_are_finite", "ends_of_any_chain_can_be_remembered"}),
     "the global generator": (
@@ -167,16 +170,16 @@ FAULTS: dict[str, tuple[Any, set[str]]] = {
             "draws_leave_global_randomness_unchanged",
         },
     ),
-    "numpy drawn from": (Jumping, {"draws_leave_global_randomness_unchanged"}),
-    "a seed of its own": (Unmoved, {"draws_differ_with_another_seed"}),
+    "draws from numpy": (Jumping, {"draws_leave_global_randomness_unchanged"}),
+    "a fixed seed": (Unmoved, {"draws_differ_with_another_seed"}),
     "the same start for all": (Same, {"draws_are_different_examples"}),
-    "one start expanded": (Expanded, {"draws_are_different_examples", "draws_are_fresh_tensors"}),
+    "one start, expanded": (Expanded, {"draws_are_different_examples", "draws_are_fresh_tensors"}),
     "a graph": (Graph, {"draws_are_free_of_graphs", "ends_of_any_chain_can_be_remembered"}),
-    "a view of what is kept": (View, {"draws_are_fresh_tensors"}),
+    "a view of what is stored": (View, {"draws_are_fresh_tensors"}),
     "ends not copied": (NoCopy, {"ends_are_remembered_as_copies"}),
-    "graphs remembered": (KeptGraph, {"ends_of_any_chain_can_be_remembered"}),
+    "graphs stored": (KeptGraph, {"ends_of_any_chain_can_be_remembered"}),
     "ends that overflow": (Overflowing, {"ends_of_any_chain_can_be_remembered"}),
     "a number in the state": (Numbers, {"states_are_tensors"}),
     "a state not loaded": (Forgetful, {"states_can_be_restored"}),
-    "half of the state": (Partial, {"states_can_be_restored"}),
+    "an incomplete state": (Partial, {"states_can_be_restored"}),
 }

@@ -1,25 +1,25 @@
-"""Faults of samplers that promise a law."""
+"""Faults of samplers that promise a temperature."""
 
 import torch
 
 from ebmkit.interfaces import Promises, State, per_example, value_and_grad
-from faulty.planting import BALANCE, CONTROL, INFINITY, LAW, NAN, fault
+from faulty.planting import BALANCE, CONTROL, INFINITY, INVARIANT, NAN, fault
 from faulty.right import Exact
 
 
-@fault(LAW, CONTROL, BALANCE, NAN, INFINITY)
+@fault(INVARIANT, CONTROL, BALANCE, NAN, INFINITY)
 class OmitsTheProposalRatio(Exact):
     def log_ratio(self, x, e, g, y, f, h):
         return e - f
 
 
-@fault(LAW)
+@fault(INVARIANT)
 class AcceptsEverything(Exact):
     def log_ratio(self, x, e, g, y, f, h):
         return torch.zeros_like(e)
 
 
-@fault(LAW, BALANCE, NAN, INFINITY)
+@fault(INVARIANT, BALANCE, NAN, INFINITY)
 class InvertsTheRatio(Exact):
     def log_ratio(self, x, e, g, y, f, h):
         return -super().log_ratio(x, e, g, y, f, h)
@@ -37,7 +37,7 @@ class NeverMoves(Exact):
         return x.clone()
 
 
-@fault(LAW, BALANCE, NAN, INFINITY)
+@fault(INVARIANT, BALANCE, NAN, INFINITY)
 class PromisesTheWrongTemperature(Exact):
     @property
     def promises(self):
@@ -59,9 +59,9 @@ class MovesWhatItRejects(Exact):
         return torch.where(per_example(x, keep), y, x * (1 + 1e-6))
 
 
-@fault(LAW, CONTROL, NAN, INFINITY, "rejected_examples_do_not_move")
+@fault(INVARIANT, CONTROL, NAN, INFINITY, "rejected_examples_do_not_move")
 class DenoisesAtTheEnd(Exact):
-    # Ends by a step that is not adjusted.
+    # The last step is not adjusted.
 
     def chain(self, energy, x, rng):
         for _, state in zip(range(self.steps - 1), super().chain(energy, x, rng), strict=False):
@@ -70,9 +70,9 @@ class DenoisesAtTheEnd(Exact):
         yield State(state.x - 0.1 * gradient, state.info | {"energy": value, "gradient": gradient})
 
 
-@fault(LAW, NAN, INFINITY)
+@fault(INVARIANT, NAN, INFINITY)
 class StopsRejectingAfterEightSteps(Exact):
-    # Accepts whatever is finite from then on.
+    # Later steps accept every finite proposal.
 
     @property
     def promises(self):
@@ -85,18 +85,18 @@ class StopsRejectingAfterEightSteps(Exact):
                 yield state
 
 
-@fault(LAW, CONTROL, BALANCE)
+@fault(INVARIANT, CONTROL, BALANCE)
 class ComputesTheRatioFromTwoElements(Exact):
-    # Is right in the plane.
+    # Correct in the plane.
 
     def log_ratio(self, x, e, g, y, f, h):
         there, back = ((b - a + 0.1 * k).flatten(1)[:, :2].square().sum(1) for a, b, k in ((x, y, g), (y, x, h)))
         return e - f + (there - back) / 0.4
 
 
-@fault(LAW, CONTROL, BALANCE)
+@fault(INVARIANT, CONTROL, BALANCE)
 class DividesByTheChannels(Exact):
-    # Takes the number of channels for that of elements.
+    # Uses the number of channels as that of elements.
 
     def log_ratio(self, x, e, g, y, f, h):
         ratio = super().log_ratio(x, e, g, y, f, h)
@@ -105,7 +105,7 @@ class DividesByTheChannels(Exact):
 
 @fault(CONTROL)
 class MovesOnlyOneElement(Exact):
-    # Leaves the law as it is, but never reaches it.
+    # Leaves the target invariant, but never reaches it.
 
     count = 1
 
@@ -118,11 +118,11 @@ class MovesOnlyOneElement(Exact):
 
 @fault(CONTROL)
 class MovesOnlyTwoElements(MovesOnlyOneElement):
-    # Leaves the law as it is, and reaches it in the plane.
+    # Leaves the target invariant, and reaches it in the plane.
 
     count = 2
 
 
 def first(x, count=1):
-    """Which elements are the first ones, `(1, *shape)`."""
+    """A mask of the first elements, `(1, *shape)`."""
     return (torch.arange(x[0].numel()) < count).view(1, *x.shape[1:])

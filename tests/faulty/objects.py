@@ -33,7 +33,7 @@ class PromisesANegativeTemperature(Plain):
 
 @fault("samplers_are_samplers")
 class IsNotASampler:
-    # Has all that a sampler has, but is none.
+    # Has all attributes of a sampler, but does not derive from Sampler.
 
     promises, noiseless = Promises(), None
 

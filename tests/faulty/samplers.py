@@ -1,4 +1,4 @@
-"""Faults that any chain can have."""
+"""Faults of chains that do not depend on what the sampler promises."""
 
 import numpy as np
 import torch

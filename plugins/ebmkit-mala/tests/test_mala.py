@@ -1,4 +1,4 @@
-"""Mala: the kit's checks, its equality with HMC of one leapfrog, its law on a Gaussian, and walls."""
+"""Mala: the kit's checks, its equality with HMC of one leapfrog, its invariant distribution, and walls."""
 
 import math
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from ebmkit_mala.sampler import Mala
 from torch import Generator, Tensor
 
 from ebmkit import value_and_grad
-from ebmkit.samplers.hmc import HMC
+from ebmkit.samplers import HMC
 from ebmkit.testing import conforms
 
 N = 100_000
@@ -56,8 +56,7 @@ def test_mala_at_another_temperature_conforms(check: Callable[[], None]):
     check()
 
 
-# A high target keeps the steps short: in a warmup of long ones the chain's derivative grows to sizes at which no finite
-# difference can follow.
+# A high target keeps the steps short: with long ones, the derivative of the warmup is too large for finite differences.
 @conforms("sampler", Mala, steps=30, warmup=20, target=0.9)
 def test_mala_with_a_warmup_conforms(check: Callable[[], None]):
     check()
@@ -111,7 +110,7 @@ def test_the_correction_is_the_ratio_of_the_proposals_densities():
 
 
 class Uncorrected(Mala):
-    """A mutant: Metropolis' rule as if the proposal were symmetric."""
+    """A mutant: the Metropolis rule of a symmetric proposal."""
 
     def correction(self, gradient: Tensor, gradient_end: Tensor, noise: Tensor, size: Tensor) -> Tensor:
         return torch.zeros_like(size)
@@ -125,14 +124,14 @@ class Accepting(Mala):
 
 
 class Shaking(Mala):
-    """A mutant: the noise knows of no temperature."""
+    """A mutant: the noise ignores the temperature."""
 
     def proposal(self, x: Tensor, gradient: Tensor, noise: Tensor, size: Tensor) -> Tensor:
         return super().proposal(x, gradient, noise / self.temperature**0.5, size)
 
 
 def invariance_z(kind: type[Mala] = Mala, temperature: float = TEMPERATURE) -> float:
-    """How far exact draws are from their law after 6 steps: the largest |z| of means and (co)variances."""
+    """The largest |z| of the means and (co)variances of exact draws after 6 steps."""
     start = normal(N, 2, seed=4) @ torch.linalg.cholesky(COVARIANCE).T
     sampler = kind(steps=6, step_size=0.6, temperature=temperature)
     *_, last = sampler.chain(gaussian, start, rng(5))
@@ -158,7 +157,7 @@ def half_normal(beyond: float) -> Callable[[Tensor], Tensor]:
 
 
 def wall_z(energy: Callable[[Tensor], Tensor]) -> tuple[float, Tensor]:
-    """How far exact draws of a half normal are from it after 6 steps; and where they are."""
+    """|z| of the moments of exact draws of a half normal after 6 steps, and where they are."""
     end = Mala(steps=6, step_size=0.5).sample(energy, normal(N, 1, seed=6).abs(), rng(7))
     both = torch.cat([end - math.sqrt(2 / math.pi), end.square() - 1], dim=1)
     return worst_z(both), end

@@ -12,6 +12,10 @@ from ebmkit_mala.sampler import Mala
 from ebmkit import UsageError
 
 
+def test_the_implied_temperature_is_the_setting():
+    assert Mala(temperature=0.3).implied_temperature == Mala(temperature=0.3, warmup=5).implied_temperature == 0.3
+
+
 def test_only_chains_without_a_warmup_promise_a_temperature():
     fixed, warm = Mala(steps=9, temperature=0.3).promises, Mala(steps=9, temperature=0.3, warmup=1).promises
     assert (fixed.temperature, fixed.reversible, fixed.gradients) == (0.3, True, 10)

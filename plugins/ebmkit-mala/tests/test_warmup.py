@@ -1,4 +1,4 @@
-"""The warmup of Mala: dual averaging as it is written, the acceptance that it reaches, and the law after it."""
+"""The warmup of Mala: dual averaging, the acceptance rate that it reaches, and the distribution after it."""
 
 import math
 from itertools import islice, pairwise
@@ -48,10 +48,10 @@ def test_dual_averaging_follows_the_paper():
 
 
 def path_z(target: float) -> float:
-    """How far accepted proposals are from what the path of the step sizes says of their probabilities.
+    """|z| of the number of accepted proposals, against what the step sizes say of their probabilities.
 
-    Solved for the acceptance probabilities, dual averaging says that the first m of them sum to
-    `m TARGET - (m + t_0) γ / sqrt(m) log(10 ε_0 / ε_m)`; less this, the number of accepted proposals has mean 0.
+    Solved for the acceptance probabilities, dual averaging says that the sum of the first m is
+    `m TARGET - (m + t_0) γ / sqrt(m) log(10 ε_0 / ε_m)`, the mean of the number of accepted proposals.
     """
     m, first = 59, 0.02
     sampler = Mala(steps=m + 1, step_size=first, warmup=m + 1, target=target)
@@ -78,7 +78,7 @@ def acceptance_z(step_size: float, scale: float) -> float:
 
 
 def found_step_size(wrong: float, scale: float, target: float = TARGET) -> float:
-    """Where 500 warmups that start `wrong` times too large arrive: the geometric mean of what they keep."""
+    """The geometric mean of the step sizes that 500 warmups reach from a start `wrong` times too large."""
     sampler = Mala(steps=401, step_size=wrong * scale**2, warmup=400, target=target)
     *_, last = sampler.chain(lambda x: square(x / scale), scale * normal(500, 5), rng(5))
     return float(last.info["step_size"].log().mean().exp())
@@ -88,7 +88,7 @@ def found_step_size(wrong: float, scale: float, target: float = TARGET) -> float
 @pytest.mark.parametrize("wrong", [0.01, 1.0, 100.0])
 def test_a_warmup_reaches_the_target_on_every_scale(scale: float, wrong: float):
     found = found_step_size(wrong, scale)
-    # The acceptance rate falls as the step grows, so the step size of the target is between these two.
+    # The acceptance rate decreases with the step size, so that of the target is between these two.
     assert acceptance_z(found / 1.15, scale) > 5
     assert acceptance_z(found * 1.15, scale) < -5
 
@@ -135,7 +135,7 @@ COVARIANCE = torch.tensor([[1.0, 0.75 * 2], [0.75 * 2, 4.0]], dtype=D)
 
 
 class Skewed(Mala):
-    """A mutant: ends on steep ground are accepted a little too often."""
+    """A mutant: proposals with large gradients are accepted slightly too often."""
 
     def correction(self, gradient: Tensor, gradient_end: Tensor, noise: Tensor, size: Tensor) -> Tensor:
         log_ratio = super().correction(gradient, gradient_end, noise, size)

@@ -1,4 +1,4 @@
-"""Where chains start, and how Metropolis' random walk goes on."""
+"""The starts of `stratified`, and the chains of `metropolis`."""
 
 import math
 from collections.abc import Callable
@@ -46,13 +46,13 @@ def square(x: Tensor) -> Tensor:
 
 
 def stairs(x: Tensor) -> Tensor:
-    """An energy that only has values: 0, 1 and 2 on three intervals of equal length, infinite outside of them."""
+    """An energy without gradients: 0, 1 and 2 on three intervals of equal length, infinite elsewhere."""
     place = (x.detach().squeeze(1) * 3).floor()
     return torch.where((place >= 0) & (place <= 2), place, math.inf)
 
 
 def stairs_z(**settings: Any) -> float:
-    """How far the shares of the three stairs are from those of temperature 0.5, after steps from exact draws."""
+    """|z| of the shares of the three stairs against those of temperature 0.5, after steps from exact draws."""
     weights = torch.exp(-torch.arange(3.0) / 0.5)
     shares = weights / weights.sum()
     generator = rng(1)
@@ -124,8 +124,12 @@ def test_the_promises_are_those_of_the_settings():
     assert (promises.temperature, promises.reversible, promises.gradients) == (0.3, True, 0)
 
 
+def test_the_implied_temperature_is_the_setting():
+    assert Metropolis(temperature=0.3).implied_temperature == 0.3
+
+
 def cells(x: Tensor, side: int) -> Tensor:
-    """The number of each point's cell in [-1, 1]², cut into side² of them."""
+    """The index of each point's cell in [-1, 1]², divided into side² cells."""
     place = ((x + 1) / 2 * side).floor().long()
     return place[:, 0] * side + place[:, 1]
 
@@ -140,7 +144,7 @@ def test_each_point_has_its_own_cell(n: int, side: int):
 
 
 def uniform_z(n: int, low: float, high: float) -> float:
-    """How far the first and the last of n points are from uniform ones on [0, 2] x [0, 2], over many draws."""
+    """|z| of the first and the last of n points against uniform ones on [0, 2] x [0, 2], over many draws."""
     init, generator = Stratified((2,), low=low, high=high), rng(4)
     x = torch.stack([init.sample(n, generator)[[0, -1]] for _ in range(3000)]).flatten(1) / 2
     return worst_z(torch.cat([x - 1 / 2, x.square() - 1 / 3, (x[:, :2] - 0.5).prod(1, keepdim=True)], dim=1))

@@ -1,4 +1,4 @@
-"""The watcher: what its pictures show, when they are drawn, and what it refuses; the plug-in's hooks."""
+"""The watcher: what its pictures show, when they are drawn, and what it refuses; the hooks of the plug-in."""
 
 import math
 import subprocess
@@ -17,10 +17,10 @@ from PIL import Image
 from torch import Generator, Tensor, nn
 
 from ebmkit import Trainer, Update, UsageError
-from ebmkit.data.examples import Examples
-from ebmkit.energies.mlp import MLP
-from ebmkit.inits.uniform import Uniform
-from ebmkit.samplers.langevin import Langevin
+from ebmkit.data import Examples
+from ebmkit.energies import MLP
+from ebmkit.inits import Uniform
+from ebmkit.samplers import Langevin
 from ebmkit.testing import conforms
 
 
@@ -30,7 +30,7 @@ def test_density_conforms(check: Callable[[], None]):
 
 
 class Bump(nn.Module):
-    """A narrow bump on the upper right, right of the middle; its dropout would destroy it."""
+    """A narrow bump at the upper right; active dropout would destroy it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,13 +52,13 @@ def points(count: int = 50) -> Examples:
 
 def updates(training: Trainer, count: int) -> Iterator[Update]:
     for _ in range(count):
-        yield training.step(points().fetch(torch.arange(8)))
+        yield training.update(points().fetch(torch.arange(8)))
 
 
 def run(training: Trainer, folder: Path, count: int = 5, **settings: Any) -> list[str]:
     """The names of the pictures of `count` updates."""
     out = list(density(updates(training, count), training, folder, points(), count, **settings))
-    assert [step.index for step in out] == list(range(1, count + 1))
+    assert [update.index for update in out] == list(range(1, count + 1))
     return sorted(path.name for path in folder.glob("density/*"))
 
 
@@ -133,7 +133,7 @@ def test_the_given_number_of_examples_is_drawn(tmp_path: Path):
         run(trainer(Bump()), folder, count=1, points=count)
         counts.append(int((pixels(folder / "density/000001.png") == INK).all(2).sum()))
     assert counts[0] == 0
-    assert 0 < counts[1] <= 40 < counts[2] <= 200  # 50 examples, some of them more than once
+    assert 0 < counts[1] <= 40 < counts[2] <= 200  # 50 examples, some of them repeated
 
 
 def test_the_picture_is_of_the_averaged_model(tmp_path: Path):

@@ -1,4 +1,4 @@
-"""The energies: their draws are those of exp(-E), and nothing but points in the plane is taken."""
+"""The energies: their draws follow exp(-E), and only points in the plane are accepted."""
 
 import math
 from collections.abc import Callable
@@ -49,7 +49,7 @@ def moved(energy: Centred) -> Centred:
 
 
 def stein_z(drawn: Centred, energy: Centred) -> float:
-    """How far draws of one energy are from the identities of another: mean F = 0 and mean x F = I, F = dE/dx."""
+    """|z| of draws of one energy against Stein's identities of another: mean F = 0 and mean x F = I, F = dE/dx."""
     x = moved(drawn).draw(N, rng(1))
     _, gradient = value_and_grad(moved(energy), x)
     offset = x - energy.centre.detach()
@@ -83,7 +83,7 @@ def test_the_test_of_the_draws_detects_other_settings(kind: type[Centred], mutan
 
 
 def funnel_z(scale: float) -> float:
-    """How far the funnel of scale 2 is from v ~ N(0, scale²) and u ~ N(0, exp(v))."""
+    """|z| of the funnel of scale 2 against v ~ N(0, scale²) and u ~ N(0, exp(v))."""
     v, u = Funnel((2,), scale=2.0).double().draw(N, rng(2)).unbind(1)
     v, u = v / scale, u * (-v / 2).exp()
     return worst_z(torch.stack([v, v.square() - 1, u, u.square() - 1, u * v], dim=1))
@@ -95,7 +95,7 @@ def test_the_width_of_the_funnel_is_its_first_coordinate():
 
 
 def ring_z(radius: float, scale: float) -> float:
-    """How far draws of a thin ring are from squares N(radius², (2 radius scale)²) and uniform angles."""
+    """|z| of draws of a thin ring against squares N(radius², (2 radius scale)²) and uniform angles."""
     x = Ring((2,), radius=0.75, scale=0.05).double().draw(N, rng(3))
     square = x.square().sum(1, keepdim=True)
     excess = (square - radius**2) / (2 * radius * scale)

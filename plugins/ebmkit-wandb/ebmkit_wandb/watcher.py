@@ -28,10 +28,10 @@ def wandb(
     images: int = 100,
     timeout: float = 90.0,
 ) -> Updates:
-    """Log scalars, samples and the configuration to Weights & Biases; its files are in `wandb/` of the run's folder.
+    """Log scalars, samples and the configuration to Weights & Biases; the files are in `wandb/` in the run's folder.
 
-    The scalars are those of `ebmkit.watchers.scalars_of`, logged at their update. The samples are where the chains of an
-    update ended, the whole batch as one picture. The run is finished at the end, when the consumer leaves, and on an
+    The scalars are those of `ebmkit.watchers.scalars_of`, logged at their update. The samples are where the chains of
+    an update ended, the whole batch as one picture. The run is finished at the end, when the consumer leaves, and on an
     error, then as failed. Its id is stored in `wandb-id.txt`, and a resumed run has the same.
 
     Args:
@@ -40,7 +40,7 @@ def wandb(
         mode: Send to the server (online), write only to the run's folder (offline), or log nothing (disabled).
         every: Log the scalars of every N-th update; 0 logs none.
         images: Log the samples of every N-th update, if examples can be drawn; 0 logs none.
-        timeout: Seconds to wait for the server at the start and at the end; what it did not receive stays in the folder.
+        timeout: Seconds to wait for the server at the start and the end; what it did not receive stays in the folder.
 
     Raises:
         UsageError: if a setting is outside its range; for `online` without an API key or an answer in time.
