@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("fresh_registry")
 
 @dataclass(frozen=True, kw_only=True)
 class Mender(Sampler):
-    """Langevin dynamics that takes [/red] NaN for 0.
+    """Langevin dynamics that replaces [/red] NaN by 0.
 
     Args:
         steps: K, the length of one chain.

@@ -1,4 +1,4 @@
-"""Every law of the table holds, and its test catches every mutant."""
+"""Every law of the table holds, and its test detects every mutant."""
 
 import math
 

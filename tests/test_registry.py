@@ -1,4 +1,4 @@
-"""Names and what they stand for."""
+"""Components are found by kind and name, registered, and refused in one line."""
 
 import pytest
 

@@ -56,7 +56,7 @@ def test_what_an_energy_does_not_promise_is_not_tested():
 
 
 class Own(Good):
-    """Has a right method of its own."""
+    """Has a correct method `value_and_grad`."""
 
     def value_and_grad(self, x: Tensor) -> tuple[Tensor, Tensor]:
         with eval_mode(self):

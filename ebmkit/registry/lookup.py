@@ -88,7 +88,7 @@ def register(kind: str, name: str, target: str | Callable[..., Any]) -> None:
 
     Args:
         kind: energy, sampler, init, data, watcher or features.
-        name: Its name; registered again, it stands for the newer target.
+        name: Its name; registered again, it refers to the newer target.
         target: A class, function, partial or import string.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The test kit: what every part must do, one function for each requirement; the built-in parts are held to the same.
+"""The test kit: what every part must do, one function for each requirement; the built-in parts must pass it too.
 
 With pytest, each check is a test of its own:
 
