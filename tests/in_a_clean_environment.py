@@ -1,4 +1,4 @@
-"""Installs ebmkit and every package of plugins/ in an empty environment and tests them; then a new package of each kind.
+"""Installs ebmkit and every package of plugins/ in an empty environment and tests them; then new packages of all kinds.
 
     python tests/in_a_clean_environment.py FOLDER
 
