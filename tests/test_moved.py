@@ -14,7 +14,7 @@ from ebmkit import UsageError
 from ebmkit.cli.main import app
 from ebmkit.registry.hooks import PLUGIN_API
 from ebmkit.registry.lookup import get_registry
-from ebmkit.registry.moved import MOVED, moved
+from ebmkit.registry.moved import MOVED, explain
 from ebmkit.runs import train
 from ebmkit.testing import examine, subject
 
@@ -115,14 +115,14 @@ def test_a_sampler_for_api_1_trains(annealed, tmp_path):
 
 @pytest.mark.parametrize("source", LINES, ids=[source.splitlines()[0] for source in LINES])
 def test_a_moved_name_is_reported_with_its_new_name(site, source):
-    assert moved(failed_import(site, source)) == LINES[source]
+    assert explain(failed_import(site, source)) == LINES[source]
 
 
 @pytest.mark.parametrize(
     "source", ["import nowhere", "from ebmkit import Nothing", "import ebmkit\nebmkit.nothing", "import ebmkit.nothing"]
 )
 def test_other_import_errors_are_not_about_moved_names(site, source):
-    assert moved(failed_import(site, source)) == ""
+    assert explain(failed_import(site, source)) == ""
 
 
 def test_an_import_string_with_a_moved_module_is_refused(package):

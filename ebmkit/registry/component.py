@@ -9,7 +9,7 @@ from typing import Any
 
 import ebmkit
 from ebmkit.errors import UsageError, one_line
-from ebmkit.registry.moved import moved
+from ebmkit.registry.moved import explain
 
 HOOKS = {
     "energy": "energies",
@@ -73,7 +73,7 @@ class Component:
             for part in attribute.split("."):
                 loaded = getattr(loaded, part)
         except (Exception, SystemExit) as error:
-            reason = moved(error, f"{module}.{attribute}") or with_type(error)
+            reason = explain(error, f"{module}.{attribute}") or with_type(error)
             raise UsageError(
                 f"{self.kind} '{self.name}' of {self.plugin} does not import: {reason} ({self.target})"
             ) from error

@@ -11,7 +11,7 @@ import ebmkit
 from ebmkit.errors import nearest
 from ebmkit.registry import hooks as hookspecs
 from ebmkit.registry.component import BUILT_IN, HOOKS, Component, Plugin, PluginError, with_type
-from ebmkit.registry.moved import moved
+from ebmkit.registry.moved import explain
 
 UNKNOWN = "unknown"
 
@@ -74,7 +74,7 @@ def load(entry: EntryPoint, known: Mapping[tuple[str, str], list[Component]]) ->
     except (Exception, SystemExit) as error:
         if strict():
             raise
-        return Plugin(package, version, plugin.entry, moved(error) or with_type(error)), []
+        return Plugin(package, version, plugin.entry, explain(error) or with_type(error)), []
     return plugin, found
 
 

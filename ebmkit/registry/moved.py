@@ -112,7 +112,7 @@ def new_name(old: str) -> str | None:
     return MOVED[old] if old in MOVED else f"{MOVED[module]}.{name}" if module in MOVED else None
 
 
-def moved(error: BaseException, wanted: str = "") -> str:
+def explain(error: BaseException, wanted: str = "") -> str:
     """One line that says what to write instead of the old names that an import failed for; empty for other errors.
 
     Args:
