@@ -4,6 +4,7 @@ import hashlib
 import importlib
 import inspect
 import json
+import linecache
 from pkgutil import resolve_name
 
 import api1
@@ -123,6 +124,13 @@ def test_a_moved_name_is_reported_with_its_new_name(site, source):
 )
 def test_other_import_errors_are_not_about_moved_names(site, source):
     assert explain(failed_import(site, source)) == ""
+
+
+def test_a_file_that_is_no_longer_python_is_not_read(site):
+    error = failed_import(site, "from ebmkit import Step")
+    (site / "old_code.py").write_text("not python at all", encoding="utf-8")
+    linecache.checkcache()
+    assert explain(error) == STEP
 
 
 def test_an_import_string_with_a_moved_module_is_refused(package):

@@ -4,6 +4,7 @@ import ast
 import linecache
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib import import_module
 from pkgutil import resolve_name
 
@@ -143,9 +144,10 @@ def imported_by(error: BaseException) -> Iterator[str]:
     trace, statements = error.__traceback__, []
     while trace is not None:
         source = "".join(linecache.getlines(trace.tb_frame.f_code.co_filename))
-        found = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import | ast.ImportFrom)]
-        if any(node.lineno <= trace.tb_lineno <= (node.end_lineno or node.lineno) for node in found):
-            statements = found
+        with suppress(SyntaxError, ValueError):  # the frame of a template, or of a file that has changed
+            found = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import | ast.ImportFrom)]
+            if any(node.lineno <= trace.tb_lineno <= (node.end_lineno or node.lineno) for node in found):
+                statements = found
         trace = trace.tb_next
     for node in statements:
         home = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
