@@ -1,8 +1,8 @@
-"""Installs ebmkit and every package in plugins/ as a stranger would, and tests each there; then a new one of each kind.
+"""Installs ebmkit and every package of plugins/ in an empty environment and tests them; then new packages of all kinds.
 
     python tests/in_a_clean_environment.py FOLDER
 
-FOLDER is where the environment is made; one that is there already is replaced.
+FOLDER is where the environment is created; an existing one is replaced.
 """
 
 import os
@@ -20,12 +20,12 @@ FREE = {name: value for name, value in os.environ.items() if not name.startswith
 
 
 class Clean:
-    """An environment without anything of the tree in it, and what failed there.
+    """An environment that contains nothing of the tree, and what failed in it.
 
     Attributes:
         bin: The folder of its commands.
-        outside: The folder that everything runs in, away from the tree.
-        failures: What was done without success, with its output.
+        outside: The folder where everything runs, outside of the tree.
+        failures: The commands that failed, with their output.
     """
 
     def __init__(self, folder: Path, outside: Path) -> None:
@@ -34,8 +34,8 @@ class Clean:
         self.outside = outside
         self.failures: list[str] = []
 
-    def do(self, what: str, command: str, *words: str | Path) -> bool:
-        """Run one of the environment's commands, and print one line about it."""
+    def run(self, what: str, command: str, *words: str | Path) -> bool:
+        """Run a command of the environment, and print one line about it."""
         began = time.perf_counter()
         environment = FREE | {"EBMKIT_STRICT_PLUGINS": "1", "OMP_NUM_THREADS": "1"}
         ended = subprocess.run(
@@ -48,32 +48,32 @@ class Clean:
         return passed
 
     def install(self, what: str, *wanted: str | Path) -> bool:
-        """Install packages, with what they depend on, in the versions that are tested."""
+        """Install packages and their dependencies, in the tested versions."""
         pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-        return self.do(f"install {what}", "python", *pip, "--constraint", TREE / "constraints.txt", *wanted)
+        return self.run(f"install {what}", "python", *pip, "--constraint", TREE / "constraints.txt", *wanted)
 
     def test(self, package: Path) -> None:
-        """Run a package's own tests, in a process of its own and away from its source."""
+        """Run the tests of a package, in a new process and outside of its source."""
         tests = self.outside / f"tests-of-{package.name}"
         shutil.copytree(package / "tests", tests, ignore=shutil.ignore_patterns("__pycache__"))
         pytest = ("-q", "-p", "no:cacheprovider", "--rootdir", tests, tests)
-        self.do(f"test {package.name}", "pytest", *pytest)
+        self.run(f"test {package.name}", "pytest", *pytest)
 
 
-def try_all(clean: Clean) -> None:
-    """Install and test everything; without ebmkit itself nothing else can be tried."""
+def test_all(clean: Clean) -> None:
+    """Install and test everything; if ebmkit itself does not install, stop."""
     if not clean.install("ebmkit, pytest and hypothesis", TREE, "pytest", "hypothesis"):
         return
     for package in sorted(path.parent for path in TREE.glob("plugins/*/pyproject.toml")):
         if clean.install(package.name, package):
             clean.test(package)
-    clean.do("plugins --check", "ebmkit", "plugins", "--check")
+    clean.run("plugins --check", "ebmkit", "plugins", "--check")
     for kind in KINDS:
         name = f"my-{kind}"
-        made = clean.do(f"new-plugin {name}", "ebmkit", "new-plugin", name, "--kind", kind)
+        made = clean.run(f"new-plugin {name}", "ebmkit", "new-plugin", name, "--kind", kind)
         if made and clean.install(name, f"{clean.outside / name}[test]"):
             clean.test(clean.outside / name)
-    clean.do("plugins --check, with the new ones", "ebmkit", "plugins", "--check")
+    clean.run("plugins --check, with the new ones", "ebmkit", "plugins", "--check")
 
 
 def main() -> int:
@@ -82,12 +82,12 @@ def main() -> int:
         return 2
     folder = Path(sys.argv[1])
     if folder.exists() and not (folder / "pyvenv.cfg").is_file():
-        print(f"{folder} is no environment, and is left as it is; name another folder", file=sys.stderr)
+        print(f"{folder} is not an environment and is not changed; name another folder", file=sys.stderr)
         return 2
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as outside:
         clean = Clean(folder, Path(outside).resolve())
-        try_all(clean)
+        test_all(clean)
     print("\n".join(clean.failures), end="")
     print(f"{time.perf_counter() - began:6.1f} s  {len(clean.failures)} failed")
     return 1 if clean.failures else 0

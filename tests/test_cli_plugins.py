@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from ebmkit.cli.main import app
 from ebmkit.cli.plugin_packages import parts_of
-from ebmkit.registry.component import SESSION, Plugin
 from ebmkit.interfaces import Sampler, State, noise_like, value_and_grad
-from ebmkit.registry.lookup import register, get_registry
+from ebmkit.registry.component import SESSION, Plugin
+from ebmkit.registry.lookup import get_registry, register
 from ebmkit.testing import checks
 
 pytestmark = pytest.mark.usefixtures("fresh_registry")
@@ -20,10 +20,10 @@ pytestmark = pytest.mark.usefixtures("fresh_registry")
 
 @dataclass(frozen=True, kw_only=True)
 class Mender(Sampler):
-    """Langevin dynamics that takes [/red] NaN for 0.
+    """Langevin dynamics that replaces [/red] NaN by 0.
 
     Args:
-        steps: How many steps one chain takes.
+        steps: K, the length of one chain.
     """
 
     steps: int = 4
@@ -45,7 +45,7 @@ def needy(*, path: str) -> None:
 
 
 class Leaver:
-    """Ends the program."""
+    """Exits the program."""
 
     def __init__(self) -> None:
         sys.exit(0)
@@ -53,10 +53,10 @@ class Leaver:
 
 @dataclass(frozen=True, kw_only=True)
 class Talker(Mender):
-    """The same, right and loud.
+    """A correct variant that prints.
 
     Args:
-        steps: How many steps one chain takes.
+        steps: K, the length of one chain.
     """
 
     def __post_init__(self) -> None:
@@ -75,12 +75,12 @@ def called(*arguments: str, code: int = 0) -> tuple[str, str]:
     return done.stdout, done.stderr
 
 
-def test_a_sampler_s_checks_are_printed_with_what_failed_first_and_what_to_do():
+def test_checks_are_printed_with_failures_first():
     register("sampler", "mender", Mender)
     stdout, stderr = called("--check", "mender", code=1)
     lines = stdout.splitlines()
     assert lines[0].startswith("sampler mender · registered in this session: 1 failed, ")
-    assert lines[1].split() == ["failed", "chains_do_not_mend_nan"]
+    assert lines[1].split() == ["failed", "chains_do_not_replace_nan"]
     assert "64 of 64 examples moved to finite values" in lines[2]
     names = [name for line in lines for name in line.split() if name in checks("sampler")]
     assert sorted(names) == sorted(checks("sampler"))
@@ -89,15 +89,15 @@ def test_a_sampler_s_checks_are_printed_with_what_failed_first_and_what_to_do():
     assert stderr.strip().endswith(f"error: 1 of {len(names)} checks failed")
 
 
-def test_the_checks_can_be_read_by_programs():
+def test_checks_are_available_as_json():
     register("sampler", "mender", Mender)
     (found,) = json.loads(called("--check", "mender", "--json", code=1)[0])
     assert (found["kind"], found["name"]) == ("sampler", "mender")
     assert [one["check"] for one in found["checks"]] == list(checks("sampler"))
-    assert [one["check"] for one in found["checks"] if one["verdict"] == "failed"] == ["chains_do_not_mend_nan"]
+    assert [one["check"] for one in found["checks"] if one["verdict"] == "failed"] == ["chains_do_not_replace_nan"]
 
 
-def test_one_name_stands_for_all_parts_that_have_it():
+def test_a_name_selects_all_parts_that_have_it():
     stdout, _ = called("gaussian", "--check")
     assert "energy gaussian · ebmkit" in stdout
     assert "init gaussian · ebmkit" in stdout
@@ -113,7 +113,7 @@ def test_settings_reach_the_part_that_is_checked():
     assert "steps must be int, not 'few'" in called("--check", "mender", "-s", "sampler.steps=few", code=2)[1]
 
 
-def test_a_part_that_needs_a_setting_says_which():
+def test_a_part_without_a_required_setting_says_which():
     register("data", "needy", needy)
     assert (
         "error: data 'needy' has settings without a default; add -s data.path=..."
@@ -129,22 +129,22 @@ def test_a_part_that_needs_a_setting_says_which():
     ]
 
 
-def test_a_part_that_cannot_be_made_says_what_it_raised_and_where():
+def test_a_part_that_cannot_be_built_says_what_it_raised():
     register("sampler", "leaver", Leaver)
     (found,) = json.loads(called("--check", "leaver", "--json", code=1)[0])
     (one,) = found["checks"]
     assert (one["check"], one["verdict"]) == ("it_can_be_made", "failed")
-    assert one["reason"].startswith(f"making it raised SystemExit: 0 ({__name__}, line ")
+    assert one["reason"].startswith(f"building it raised SystemExit: 0 ({__name__}, line ")
 
 
-def test_what_a_part_prints_is_no_result():
+def test_what_a_part_prints_goes_to_stderr():
     register("sampler", "talker", Talker)
     stdout, stderr = called("--check", "talker", "--json")
     assert [one["name"] for one in json.loads(stdout)] == ["talker"]
     assert "hello" in stderr
 
 
-def test_a_part_that_does_not_load_leaves_the_settings_of_the_others_alone():
+def test_a_broken_part_does_not_affect_settings_of_others():
     register("sampler", "talker", Talker)
     register("sampler", "absent", "nowhere:Absent")
     found = json.loads(called("--check", SESSION.package, "-s", "sampler.steps=2", "--json", code=1)[0])
@@ -159,11 +159,11 @@ def test_a_built_in_part_has_three_names(name):
     assert len(parts_of("ebmkit")) == len(parts_of("shortrun-ebmkit")) > 10
 
 
-def test_a_part_that_is_asked_for_like_a_package_says_how_it_is_tested():
+def test_the_name_of_a_part_without_check_says_what_to_type():
     assert "'hmc' is no plug-in, but its parts can be tested: ebmkit plugins --check hmc" in called("hmc", code=2)[1]
 
 
-def test_a_name_that_nobody_has_is_refused_with_the_nearest():
+def test_an_unknown_name_is_refused_with_the_nearest():
     assert (
         "no package and no part is called 'langevn'. Did you mean 'langevin'?"
         in called("--check", "langevn", code=2)[1]
@@ -175,12 +175,12 @@ def test_settings_without_a_check_are_refused():
     assert "write: ebmkit plugins --check NAME -s ..." in called("-s", "sampler.steps=3", code=2)[1]
 
 
-def test_a_package_that_did_not_load_is_an_error_when_it_is_checked():
+def test_checking_a_package_that_did_not_load_is_an_error():
     get_registry().plugins.append(Plugin("bad-one", "0.1", "bad = bad", "ModuleNotFoundError: nowhere"))
     assert "bad-one 0.1 did not load: ModuleNotFoundError: nowhere" in called("--check", "bad-one", code=2)[1]
 
 
-def test_one_package_can_be_shown_alone():
+def test_a_single_package_can_be_shown():
     get_registry().plugins += [Plugin("one", "0.1", "one = one"), Plugin("two", "0.2", "two = two", "ValueError: x")]
     assert called("one")[0].strip() == "one 0.1 (one = one):"
     assert [plugin["package"] for plugin in json.loads(called("one", "--json")[0])] == ["one"]

@@ -1,4 +1,4 @@
-"""Every built-in part passes every check of the kit: all that is registered and can be made in a test."""
+"""Every built-in part that a test can build passes every check of the kit."""
 
 import numpy as np
 import pytest
@@ -9,22 +9,22 @@ from ebmkit.registry.lookup import get_registry
 from ebmkit.testing import NotPromised, checks, settings, subject
 from ebmkit.testing.kit import Subject, run
 
-# Parts that read files have no default for where: they get small ones. What is large is cut, to save time.
+# Settings that make large parts small, to save time.
 FEW = {
     ("data", "shapes"): {"count": 100},
     ("data", "gaussians"): {"count": 500},
     ("data", "rings"): {"count": 500},
     ("data", "moons"): {"count": 500},
-    ("watcher", "report"): {"updates": 2, "count": 4, "chains": 2},
+    ("watcher", "report"): {"reconstruction_updates": 2, "count": 4, "chains": 2},
 }
 FILES = {"arrays": "images.npy", "idx": "images-idx3-ubyte", "folder": "."}
-# Parts of files that no test can write: what their settings must be is checked all the same.
+# Parts of files that no test can write: only their settings are checked.
 UNMADE = ("hub", "inception", "torchscript")
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """A folder with images in each of the forms that are read."""
+    """A folder with images in each format that is read."""
     place = tmp_path_factory.mktemp("files")
     images = np.random.default_rng(0).integers(0, 256, (20, 8, 8), dtype=np.uint8)
     np.save(place / "images.npy", images)

@@ -1,4 +1,4 @@
-"""Every law of the table holds, and its test catches every mutant."""
+"""Every law of the table holds, and its test detects every mutant."""
 
 import math
 
@@ -6,7 +6,7 @@ import pytest
 from laws.table import LAWS
 from laws.walls import Walled
 
-# Two-sided, 5 standard errors are passed by chance once in 1.7 million tests.
+# Two-sided, 5 standard errors are exceeded by chance once in 1.7 million tests.
 LIMIT = 5
 MUTANTS = [pytest.param(law, law.mutants[mutant], id=f"{law.name}: {mutant}") for law in LAWS for mutant in law.mutants]
 
@@ -17,17 +17,17 @@ def test_the_law_holds(law):
 
 
 @pytest.mark.parametrize(("law", "wrong"), MUTANTS)
-def test_the_test_of_the_law_catches_its_mutant(law, wrong):
+def test_the_test_of_the_law_detects_its_mutant(law, wrong):
     assert abs(law.z(**wrong)) > LIMIT
 
 
-def test_every_law_has_a_name_of_its_own_and_mutants():
+def test_every_law_has_a_unique_name_and_mutants():
     assert len({law.name for law in LAWS}) == len(LAWS)
     assert all(law.mutants for law in LAWS)
 
 
-def test_the_moments_between_walls_are_the_known_ones():
-    # Of a normal law cut off at c: mean -φ(c)/Φ(c), variance 1 + c mean - mean².
+def test_the_moments_between_walls_are_exact():
+    # A normal distribution truncated at c has mean -φ(c)/Φ(c) and variance 1 + c mean - mean².
     mean = -math.exp(-2) / math.sqrt(2 * math.pi) / ((1 + math.erf(math.sqrt(2))) / 2)
     variance = 1 + 2 * mean - mean**2
     assert (mean, variance) == (pytest.approx(-0.0552, abs=1e-4), pytest.approx(0.886, abs=1e-3))

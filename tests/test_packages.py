@@ -1,4 +1,4 @@
-"""Every package in plugins/ installs from its folder, and its parts are listed; `make plugins` runs their own tests."""
+"""Every package in plugins/ installs from its folder and lists its parts; `make plugins` runs their own tests."""
 
 import json
 import os
@@ -14,12 +14,12 @@ TREE = Path(__file__).parent.parent
 PACKAGES = sorted(path.parent for path in TREE.glob("plugins/*/pyproject.toml"))
 
 
-def test_there_are_packages():
+def test_all_packages_are_found():
     assert len(PACKAGES) >= 7
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
-def test_a_package_installs_from_its_folder_and_brings_parts_that_explain_themselves(package, tmp_path):
+def test_a_package_installs_and_its_parts_are_documented(package, tmp_path):
     target = tmp_path / "site"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
     command = [*pip, "--no-build-isolation", "--target", str(target), str(package)]

@@ -1,4 +1,4 @@
-"""The pytest plug-in: light to import, and its fixture leaves no name behind."""
+"""The pytest plug-in: it imports neither torch nor numpy, and its fixture restores all names."""
 
 import os
 import subprocess
@@ -31,7 +31,7 @@ def test_importing_it_imports_neither_torch_nor_numpy():
     assert run(code) == "set()\n"
 
 
-def test_a_part_has_its_name_in_one_test_alone(tmp_path):
+def test_a_registered_name_exists_in_one_test_only(tmp_path):
     test = tmp_path / "test_names.py"
     test.write_text(
         "from ebmkit.registry.lookup import get_registry\n"
@@ -55,7 +55,7 @@ def test_a_part_has_its_name_in_one_test_alone(tmp_path):
     assert "2 passed" in result.stdout, result.stdout + result.stderr
 
 
-def test_what_was_registered_before_is_there_again(fresh_registry):
+def test_names_registered_before_are_restored(fresh_registry):
     register("sampler", "older", int)
     before = names()
     fixture = _pytest.registered.__wrapped__()
@@ -71,7 +71,7 @@ def test_what_was_registered_before_is_there_again(fresh_registry):
     assert get_registry().find("sampler", "older").target is int
 
 
-def test_a_registry_made_anew_in_the_test_is_undone_too(fresh_registry):
+def test_a_registry_rebuilt_in_the_test_is_restored_too(fresh_registry):
     fixture = _pytest.registered.__wrapped__()
     add = next(fixture)
     add("sampler", "first", int)
@@ -82,29 +82,29 @@ def test_a_registry_made_anew_in_the_test_is_undone_too(fresh_registry):
     assert not {"first", "second"} & set(get_registry().names("sampler"))
 
 
-def test_the_registry_is_made_only_when_it_is_needed(fresh_registry):
+def test_the_registry_is_built_only_when_needed(fresh_registry):
     fixture = _pytest.registered.__wrapped__()
     next(fixture)
-    assert registry.cache_info().currsize == 0
+    assert get_registry.cache_info().currsize == 0
 
 
-def test_a_built_in_name_is_refused_and_nothing_stays(registered):
+def test_a_built_in_name_is_refused_by_the_fixture(registered):
     with pytest.raises(UsageError, match="built in"):
         registered("sampler", "langevin", int)
 
 
-def test_the_header_names_the_packages_and_imports_none(install):
+def test_the_header_names_packages_and_imports_none(install):
     (install("good-part", "raise RuntimeError('imported')") / "zoo.py").write_text("")
     assert _pytest.pytest_report_header().startswith(f"ebmkit {ebmkit.__version__}: plug-ins ")
     assert "good-part" in _pytest.pytest_report_header()
 
 
-def test_the_header_counts(monkeypatch):
+def test_the_header_counts_plug_ins(monkeypatch):
     monkeypatch.setenv("EBMKIT_PLUGINS", "none")
     assert _pytest.pytest_report_header() == f"ebmkit {ebmkit.__version__}: plug-ins 0"
 
 
-def test_a_broken_package_is_named_and_never_breaks_pytest(install, monkeypatch):
+def test_a_broken_package_does_not_break_pytest(install, monkeypatch):
     install("bad-lines", "", metadata=False)
     assert "(unknown)" in _pytest.pytest_report_header()
     monkeypatch.setenv("EBMKIT_STRICT_PLUGINS", "1")

@@ -1,4 +1,4 @@
-"""`ebmkit new-plugin`: what it makes installs, is listed, is clean and passes its own tests; and what it refuses."""
+"""`ebmkit new-plugin`: the package that it writes installs, is listed, is clean and passes its own tests."""
 
 import ast
 import json
@@ -15,16 +15,14 @@ import typer
 from typer.testing import CliRunner
 
 import ebmkit
-from ebmkit import UsageError
-from ebmkit.registry import scaffold
-from ebmkit.cli.create import new_plugin
-from ebmkit.registry.lookup import register
-from ebmkit.registry.scaffold import MADE
+from ebmkit.cli.creating import new_plugin
 from ebmkit.config.settings import signature
+from ebmkit.registry import scaffold
+from ebmkit.registry.scaffold import MADE
 
 TREE = Path(__file__).parent.parent
 LONG = "x" * (scaffold.LONGEST - 3) + "-yz"
-READABLE = 40  # lines of a part, so that it can be read at one look
+READABLE = 40  # lines of a part, so that it fits on one screen
 
 app = typer.Typer(pretty_exceptions_enable=False)
 app.command("new-plugin")(new_plugin)
@@ -44,7 +42,8 @@ def made(tmp_path_factory):
 def run(made, tmp_path_factory):
     """`run(command...)` runs Python outside of the packages, where all of them are installed."""
     site = tmp_path_factory.mktemp("site")
-    environment = os.environ | {"PYTHONPATH": str(site), "EBMKIT_STRICT_PLUGINS": "1", "OMP_NUM_THREADS": "1"}
+    path = os.pathsep.join([str(site), str(Path(ebmkit.__file__).parent.parent)])
+    environment = os.environ | {"PYTHONPATH": path, "EBMKIT_STRICT_PLUGINS": "1", "OMP_NUM_THREADS": "1"}
 
     def run(*words):
         command = [sys.executable, *map(str, words)]
@@ -84,21 +83,21 @@ def part_of(folder, kind):
 
 
 @pytest.mark.parametrize("kind", MADE)
-def test_a_new_package_installs_and_its_part_is_listed_under_its_name(listed, kind):
+def test_a_new_package_installs_and_lists_its_part(listed, kind):
     (found,) = [one for one in listed if one["name"] == f"my_{kind}"]
     assert (found["kind"], found["package"], found["version"]) == (kind, f"my-{kind}", "0.1.0")
     assert found["summary"]
 
 
-def test_the_tests_of_every_new_package_pass_where_it_is_installed(run, made):
+def test_the_tests_of_every_new_package_pass(run, made):
     folders = [made / f"my-{kind}" / "tests" for kind in MADE]
-    told = run("-m", "pytest", "-v", "-p", "no:cacheprovider", "--rootdir", made, *folders)
+    output = run("-m", "pytest", "-v", "-p", "no:cacheprovider", "--rootdir", made, *folders)
     for kind in MADE:
-        assert re.search(rf"test_my_{kind}\.py::test_it_does_what_every_.* PASSED", told)
-        assert re.search(rf"test_my_{kind}\.py::test_(?!it_does_what_every_).* PASSED", told)
+        assert re.search(rf"test_my_{kind}\.py::test_it_meets_the_requirements_of_.* PASSED", output)
+        assert re.search(rf"test_my_{kind}\.py::test_(?!it_meets_).* PASSED", output)
 
 
-def test_a_run_takes_all_the_new_parts_at_once(run, tmp_path):
+def test_a_run_can_use_all_new_parts_at_once(run, tmp_path):
     parts = [word for kind in ("energy", "sampler", "init", "data") for word in (f"--{kind}", f"my_{kind}")]
     place = tmp_path / "run"
     watch = ["--watch", "my_watcher", "-s", "watch.my_watcher.every=1"]
@@ -107,7 +106,7 @@ def test_a_run_takes_all_the_new_parts_at_once(run, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a", LONG])
-def test_what_is_made_is_clean_however_long_its_name_is(tmp_path, name):
+def test_generated_code_is_clean_for_names_of_any_length(tmp_path, name):
     pytest.importorskip("ruff", reason="ruff is in the group lint")
     rules = tomllib.loads((TREE / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["ruff"]
     lint = ["--select", ",".join(rules["lint"]["select"]), "--ignore", ",".join(rules["lint"]["ignore"])]
@@ -122,20 +121,20 @@ def test_what_is_made_is_clean_however_long_its_name_is(tmp_path, name):
 
 
 @pytest.mark.parametrize("kind", MADE)
-def test_a_part_can_be_read_at_one_look(made, kind):
+def test_generated_modules_are_short(made, kind):
     for path in (made / f"my-{kind}").rglob("*.py"):
         lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         assert len(lines) <= READABLE, path
 
 
 @pytest.mark.parametrize("kind", MADE)
-def test_nothing_of_a_template_is_left_open(made, kind):
+def test_no_placeholder_of_a_template_remains(made, kind):
     for path in (made / f"my-{kind}").rglob("*"):
         assert not path.is_file() or "$" not in path.read_text(encoding="utf-8"), path
 
 
 @pytest.mark.parametrize("kind", MADE)
-def test_the_project_has_the_entry_point_the_dependency_and_the_tests_extra(made, kind):
+def test_the_project_file_is_complete(made, kind):
     project = tomllib.loads((made / f"my-{kind}" / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["name"] == f"my-{kind}"
     assert project["entry-points"] == {"ebmkit": {f"my_{kind}": f"my_{kind}"}}
@@ -180,7 +179,7 @@ def test_the_readme_imports_the_part_from_where_it_is(made, kind):
         ("a", "init", ("a", "a", "A")),
     ],
 )
-def test_all_names_follow_from_that_of_the_package(tmp_path, name, kind, names):
+def test_all_names_follow_from_the_name_of_the_package(tmp_path, name, kind, names):
     package = scaffold.Package(name, kind)
     assert (package.module, package.part, package.target) == names
     place, *paths = scaffold.create(name, kind, tmp_path)
@@ -196,13 +195,13 @@ def test_dataset_is_another_word_for_data(tmp_path):
     assert scaffold.commands(place, "dataset") == scaffold.commands(place, "data")
 
 
-def test_the_command_prints_the_paths_on_stdout_and_what_to_type_next_on_stderr(tmp_path, monkeypatch):
+def test_the_command_prints_paths_and_what_to_type_next(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    told, next_commands = call("my-rings", "--kind", "data")
+    output, next_commands = call("my-rings", "--kind", "data")
     place = Path("my-rings")
     files = ["pyproject.toml", "README.md", "my_rings/__init__.py", "my_rings/data.py", "tests/test_my_rings.py"]
-    assert told.splitlines() == ["my-rings", *(str(place / file) for file in files)]
-    assert all((tmp_path / line).exists() for line in told.splitlines())
+    assert output.splitlines() == ["my-rings", *(str(place / file) for file in files)]
+    assert all((tmp_path / line).exists() for line in output.splitlines())
     assert next_commands.splitlines() == [
         "next:",
         "  pip install --editable 'my-rings[test]'",
@@ -211,132 +210,18 @@ def test_the_command_prints_the_paths_on_stdout_and_what_to_type_next_on_stderr(
     ]
 
 
-def test_a_folder_with_a_blank_is_quoted_in_the_commands(tmp_path):
+def test_a_folder_with_a_blank_is_quoted_in_commands(tmp_path):
     out = tmp_path / "a b"
     out.mkdir()
-    _, told = call("my-rings", "--kind", "data", "--out", str(out))
-    assert f"  pytest '{out / 'my-rings'}'" in told.splitlines()
+    _, output = call("my-rings", "--kind", "data", "--out", str(out))
+    assert f"  pytest '{out / 'my-rings'}'" in output.splitlines()
 
 
-@pytest.mark.parametrize(
-    ("name", "kind", "message"),
-    [
-        ("My_Sampler", "sampler", "not 'My_Sampler'; write my-sampler"),
-        ("MySampler", "sampler", "write my-sampler"),
-        ("my--rings", "data", "write my-rings"),
-        ("3d", "data", "write d"),
-        ("ebmkit-3d", "data", "write one like my-sampler"),
-        ("../escape", "data", "write escape"),
-        ("-x", "data", "write x"),
-        ("x\n", "data", "not 'x'; write x"),
-        ("é", "data", "write one like my-sampler"),
-        ("", "data", "write one like my-sampler"),
-        ("a" * (scaffold.LONGEST + 1), "data", f"write {'a' * scaffold.LONGEST}"),
-        ("langevin", "sampler", "ebmkit [0-9.]+ has the sampler 'langevin' already; write another, like my-langevin$"),
-        ("ebmkit-double-well", "energy", "has the energy 'double_well' already; write another, like my-double-well"),
-        ("ebmkit-class", "data", "'class' is a word of Python; write another, like my-class"),
-        ("ebmkit-none", "sampler", "'None' is a word of Python"),
-        ("class", "data", "'class' is a word of Python"),
-        ("json", "data", "there is a module 'json' already; write another, like my-json"),
-        ("winreg", "data", "there is a module 'winreg' already"),
-        ("torch", "energy", "there is a module 'torch' already"),
-        ("ebmkit", "energy", "there is a module 'ebmkit' already"),
-        ("scikit-learn", "data", "a package 'scikit-learn' is installed already"),
-        ("shortrun-ebmkit", "data", "a package 'shortrun-ebmkit' is installed already"),
-        ("ebmkit-tests", "data", "pytest would take 'tests' for a test"),
-        ("ebmkit-testing", "energy", "pytest would take 'Testing' for a test"),
-        ("ebmkit-torch", "data", "'torch' has another meaning in the code"),
-        ("ebmkit-sampler", "sampler", "'Sampler' has another meaning in the code"),
-        ("my-rings", "samplr", "kind must be .*, not 'samplr'. Did you mean 'sampler'?"),
-        ("my-rings", "dataste", "kind must be .*, not 'dataste'. Did you mean 'dataset'?"),
-    ],
-)
-def test_a_name_or_kind_that_cannot_be_is_refused_in_one_line_and_makes_nothing(tmp_path, name, kind, message):
-    with pytest.raises(UsageError, match=r"^(name|kind) ") as caught:
-        scaffold.create(name, kind, tmp_path)
-    assert re.search(message.replace("?", r"\?"), str(caught.value))
-    assert "\n" not in str(caught.value)
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_name_that_another_package_brought_is_refused_for_its_kind_alone(tmp_path, fresh_registry):
-    register("sampler", "my_own", "a.b:C")
-    with pytest.raises(UsageError, match=r"has the sampler 'my_own' already; write another, like my-own-2$"):
-        scaffold.create("my-own", "sampler", tmp_path)
-    assert scaffold.create("my-own", "energy", tmp_path)
-
-
-def test_the_command_ends_with_code_2_and_one_line(tmp_path):
-    told, error = call("langevin", "--kind", "sampler", "--out", str(tmp_path), code=2)
-    assert told == ""
-    assert error.startswith("error: name 'langevin' cannot be used")
-    assert len(error.splitlines()) == 1
-
-
-def test_a_folder_that_has_something_in_it_is_left_as_it_is(tmp_path):
-    (tmp_path / "my-rings").mkdir()
-    kept = tmp_path / "my-rings" / "README.md"
-    kept.write_text("mine", encoding="utf-8")
-    with pytest.raises(UsageError, match=r"my-rings exists and is left as it is; choose another name .*, or --out$"):
-        scaffold.create("my-rings", "data", tmp_path)
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [kept]
-    assert kept.read_text(encoding="utf-8") == "mine"
-
-
-@pytest.mark.parametrize("make", [Path.touch, lambda path: path.symlink_to("nowhere")], ids=["file", "link"])
-def test_a_file_or_a_link_of_that_name_is_left_as_it_is(tmp_path, make):
-    make(tmp_path / "my-rings")
-    with pytest.raises(UsageError, match="exists and is left as it is"):
-        scaffold.create("my-rings", "data", tmp_path)
-
-
-def test_an_empty_folder_of_that_name_is_filled(tmp_path):
-    (tmp_path / "my-rings").mkdir()
-    assert all(path.exists() for path in scaffold.create("my-rings", "data", tmp_path))
-
-
-def test_a_folder_that_is_not_there_is_refused_with_what_to_type(tmp_path):
-    with pytest.raises(UsageError, match=r"^out must be a folder that exists, not .*; make it by: mkdir -p .*/no$"):
-        scaffold.create("my-rings", "data", tmp_path / "no")
-
-
-@pytest.mark.parametrize("good", range(5))
-def test_nothing_is_left_where_a_file_cannot_be_written(tmp_path, monkeypatch, good):
-    write, written = Path.write_text, []
-
-    def full(path, text, **options):
-        if len(written) == good:
-            raise OSError(28, "No space left on device")
-        written.append(path)
-        return write(path, text, **options)
-
-    monkeypatch.setattr(Path, "write_text", full)
-    _, error = call("my-rings", "--kind", "data", "--out", str(tmp_path), code=1)
-    assert "No space left on device" in error
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_folder_that_somebody_fills_meanwhile_is_not_overwritten(tmp_path, monkeypatch):
-    render = scaffold.rendered
-
-    def slow(package):
-        if package.name == "my-rings":
-            (tmp_path / "my-rings").mkdir()
-            (tmp_path / "my-rings" / "README.md").write_text("mine", encoding="utf-8")
-        return render(package)
-
-    monkeypatch.setattr(scaffold, "rendered", slow)
-    with pytest.raises(OSError, match="not empty"):
-        scaffold.create("my-rings", "data", tmp_path)
-    assert [path.name for path in tmp_path.rglob("*")] == ["my-rings", "README.md"]
-    assert (tmp_path / "my-rings" / "README.md").read_text(encoding="utf-8") == "mine"
-
-
-def test_a_package_is_made_without_torch(tmp_path):
+def test_a_package_is_created_without_torch(tmp_path):
     code = f"""
 import sys
 from pathlib import Path
-import ebmkit.cli.create
+import ebmkit.cli.creating
 from ebmkit.registry.scaffold import create
 create("my-rings", "data", Path({str(tmp_path)!r}))
 sys.exit("torch" in sys.modules)

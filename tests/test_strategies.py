@@ -1,4 +1,4 @@
-"""The strategies give what they say."""
+"""The strategies draw what they are documented to draw."""
 
 import copy
 import math
@@ -16,12 +16,12 @@ DTYPES = (torch.float32, torch.float64, torch.bfloat16)
 
 
 def first(strategy, condition):
-    """The first that comes and fulfils the condition, as it comes."""
+    """The first draw that meets the condition, not shrunk."""
     return find(strategy, condition, settings=settings(phases=[Phase.generate], max_examples=1000))
 
 
 @given(home.shapes(), home.shapes(most=3))
-def test_shapes_are_of_vectors_and_images_and_not_too_large(shape, tiny):
+def test_shapes_are_those_of_small_vectors_and_images(shape, tiny):
     assert len(shape) in (1, 3)
     assert 1 <= math.prod(shape) <= 64
     assert len(tiny) == 1
@@ -29,7 +29,7 @@ def test_shapes_are_of_vectors_and_images_and_not_too_large(shape, tiny):
 
 
 @pytest.mark.parametrize("wanted", [(1,), (1, 2, 2), (3, 4, 4), (64,)], ids=str)
-def test_shapes_of_every_kind_come(wanted):
+def test_shapes_of_every_kind_are_drawn(wanted):
     assert first(home.shapes(), lambda shape: shape == wanted) == wanted
 
 
@@ -61,7 +61,7 @@ def test_precisions_are_symmetric_positive_definite_and_bounded(data, d, conditi
     assert float(eigenvalues.max()) <= condition**0.5 * (1 + 1e-9)
 
 
-def test_precisions_are_not_all_diagonal_and_near_their_condition():
+def test_precisions_are_correlated_and_ill_conditioned():
     first(home.precisions(2), lambda precision: abs(float(precision[0, 1])) > 0.1)
     first(home.precisions(2), lambda precision: float(torch.linalg.cond(precision)) > 50)
 
@@ -78,7 +78,7 @@ def test_energies_give_one_value_per_example_of_their_dtype(data, shape, dtype):
 
 @settings(max_examples=40)
 @given(st.data(), home.shapes())
-def test_energies_are_smooth_and_rise_far_away(data, shape):
+def test_energies_are_smooth_and_grow_far_away(data, shape):
     energy = data.draw(home.energies(shape, dtype=torch.float64))
     x = data.draw(home.examples(shape, most=2, dtype=torch.float64)).requires_grad_()
     assert torch.autograd.gradcheck(lambda x: energy_values(energy, x).sum(), x)
@@ -88,12 +88,12 @@ def test_energies_are_smooth_and_rise_far_away(data, shape):
 
 @pytest.mark.parametrize("kind", [home.Quadratic, home.Network])
 @pytest.mark.parametrize("shape", [(2,), (1, 4, 4), (3, 8, 8)], ids=str)
-def test_energies_of_both_kinds_come_and_conform(kind, shape):
+def test_energies_of_both_kinds_are_drawn_and_conform(kind, shape):
     energy = first(home.energies(shape), lambda energy: isinstance(energy, kind))
     check_energy(lambda shape: copy.deepcopy(energy), shape=shape)
 
 
-def test_a_network_has_its_formula_and_is_decided_by_its_seed():
+def test_a_network_follows_its_formula_and_its_seed():
     one, same, other = (home.Network((2, 1), seed=seed) for seed in (3, 3, 4))
     x = torch.tensor([[[0.5], [-1.0]]])
     bumps = torch.tanh(x.flatten() @ one.weight + one.bias) @ one.height
@@ -102,7 +102,7 @@ def test_a_network_has_its_formula_and_is_decided_by_its_seed():
     assert not torch.equal(one(x), other(x))
 
 
-def test_a_quadratic_has_its_formula():
+def test_a_quadratic_follows_its_formula():
     precision = torch.tensor([[2.0, 1.0], [1.0, 3.0]])
     assert home.Quadratic(precision)(torch.tensor([[[1.0], [-2.0]]])).tolist() == [5.0]
 
@@ -115,7 +115,7 @@ def test_generators_are_new_and_on_the_cpu(rng):
     )
 
 
-def test_strategies_leave_global_randomness_alone():
+def test_strategies_leave_global_randomness_unchanged():
     before = torch.get_rng_state()
     first(home.energies((3,)), lambda energy: isinstance(energy, home.Network))
     assert torch.equal(torch.get_rng_state(), before)

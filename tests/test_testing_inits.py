@@ -1,195 +1,17 @@
-"""The kit's checks of inits: the built-in ones pass, and each planted fault fails by the names that tell it."""
+"""The kit's checks of inits: the built-in ones pass, and each planted fault fails exactly its checks."""
 
-from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
 import pytest
-import torch
-from torch import Generator, Tensor
+from faulty.inits import FAULTS, Good
 
 from ebmkit.inits.data import DataInit
 from ebmkit.inits.gaussian import Gaussian
 from ebmkit.inits.replay import ReplayBuffer
 from ebmkit.inits.uniform import Uniform
-from ebmkit.interfaces import InitDistribution
 from ebmkit.testing import conforms, kit
 from ebmkit.testing import inits as home
 from ebmkit.testing.kit import Subject
 
 EVERYTHING = {name: check for name, check in kit.checks("init").items() if check.__module__ == home.__name__}
-
-
-class Good(InitDistribution):
-    """A bank that does all that it must: chains start near where the last ones ended."""
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self.shape = shape
-        self.ends = torch.zeros(1, *shape)
-
-    def sample(self, n: int, rng: Generator) -> Tensor:
-        return self.ends.mean(0) + torch.randn(n, *self.shape, generator=rng)
-
-    def remember(self, x: Tensor) -> None:
-        self.ends = x.detach().clone()
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return {"ends": self.ends}
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        self.ends = state["ends"].clone()
-
-
-class NoInit:
-    """Has all the methods, but not the base."""
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self.good = Good(shape)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.good, name)
-
-
-class Flat(Good):
-    def sample(self, n: int, rng: Generator) -> Tensor:
-        return super().sample(n, rng).flatten(1)
-
-    def remember(self, x: Tensor) -> None:
-        super().remember(x.unflatten(1, self.shape))
-
-
-class OneLess(Good):
-    def sample(self, n: int, rng: Generator) -> Tensor:
-        return super().sample(max(1, n - 1), rng)
-
-
-class Double(Good):
-    def sample(self, n: int, rng: Generator) -> Tensor:
-        return super().sample(n, rng).double()
-
-
-class Dividing(Good):
-    def sample(self, n: int, rng: Generator) -> Tensor:
-        x = super().sample(n, rng)
-        return x / (x.abs() > 0.05)
-
-    def remember(self, x: Tensor) -> None:
-        pass
-
-
-class Global(Good):
-    def sample(self, n: int, rng: Generator) -> Tensor:
-        return self.ends.mean(0) + torch.randn(n, *self.shape)
-
-
-class Jumping(Good):
-    """Draws from numpy too, which is seen nowhere in what it gives."""
-
-    def sample(self, n: int, rng: Generator) -> Tensor:
-        np.random.rand()  # noqa: NPY002
-        return super().sample(n, rng)
-
-
-class Unmoved(Good):
-    def sample(self, n: int, rng: Generator) -> Tensor:
-        return super().sample(n, Generator().manual_seed(0))
-
-
-class Same(Good):
-    def sample(self, n: int, rng: Generator) -> Tensor:
-        return super().sample(1, rng).repeat(n, *[1] * len(self.shape))
-
-
-class Expanded(Good):
-    def sample(self, n: int, rng: Generator) -> Tensor:
-        return super().sample(1, rng).expand(n, *self.shape)
-
-
-class Graph(Good):
-    def sample(self, n: int, rng: Generator) -> Tensor:
-        return super().sample(n, rng).requires_grad_() * 1
-
-
-class View(Good):
-    """Gives a part of what it keeps."""
-
-    def sample(self, n: int, rng: Generator) -> Tensor:
-        if len(self.ends) == 1:
-            self.ends = super().sample(20, rng)
-        start = int(torch.randint(len(self.ends) - n + 1, (), generator=rng))
-        return self.ends[start : start + n]
-
-    def remember(self, x: Tensor) -> None:
-        self.ends = torch.cat([self.ends, x.detach().clone()])
-
-
-class NoCopy(Good):
-    def remember(self, x: Tensor) -> None:
-        self.ends = x.detach()
-
-
-class KeptGraph(Good):
-    def remember(self, x: Tensor) -> None:
-        self.ends = x.clone()
-
-
-class Overflowing(Good):
-    def remember(self, x: Tensor) -> None:
-        self.ends = x.detach().exp()
-
-
-class Numbers(Good):
-    def state_dict(self) -> dict[str, Any]:
-        return {"ends": self.ends, "count": 3}
-
-
-class Forgetful(Good):
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        pass
-
-
-class Partial(Good):
-    """Keeps a mean that its state has not."""
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        super().__init__(shape)
-        self.mean = torch.zeros(shape)
-
-    def sample(self, n: int, rng: Generator) -> Tensor:
-        return super().sample(n, rng) + self.mean
-
-    def remember(self, x: Tensor) -> None:
-        super().remember(x)
-        self.mean = 0.9 * self.mean + 0.1 * x.detach().mean(0)
-
-
-FAULTS: dict[str, tuple[Any, set[str]]] = {
-    "no init": (NoInit, {"inits_are_init_distributions"}),
-    "flattened": (Flat, {"draws_have_the_number_and_shape_asked_for", "ends_of_any_chain_can_be_remembered"}),
-    "one less": (OneLess, {"draws_have_the_number_and_shape_asked_for", "ends_of_any_chain_can_be_remembered"}),
-    "double precision": (Double, {"draws_are_in_single_precision"}),
-    "a division by zero": (Dividing, {"draws_are_finite", "ends_of_any_chain_can_be_remembered"}),
-    "the global generator": (
-        Global,
-        {
-            "draws_repeat_with_their_seed",
-            "draws_differ_with_another_seed",
-            "draws_leave_global_randomness_alone",
-        },
-    ),
-    "numpy drawn from": (Jumping, {"draws_leave_global_randomness_alone"}),
-    "a seed of its own": (Unmoved, {"draws_differ_with_another_seed"}),
-    "the same start for all": (Same, {"draws_are_different_examples"}),
-    "one start expanded": (Expanded, {"draws_are_different_examples", "draws_are_fresh_tensors"}),
-    "a graph": (Graph, {"draws_are_free_of_graphs", "ends_of_any_chain_can_be_remembered"}),
-    "a view of what is kept": (View, {"draws_are_fresh_tensors"}),
-    "ends not copied": (NoCopy, {"ends_are_remembered_as_copies"}),
-    "graphs remembered": (KeptGraph, {"ends_of_any_chain_can_be_remembered"}),
-    "ends that overflow": (Overflowing, {"ends_of_any_chain_can_be_remembered"}),
-    "a number in the state": (Numbers, {"states_are_tensors"}),
-    "a state not loaded": (Forgetful, {"states_can_be_taken_up"}),
-    "half of the state": (Partial, {"states_can_be_taken_up"}),
-}
 
 
 def failed(part: Subject) -> dict[str, str]:
@@ -198,19 +20,19 @@ def failed(part: Subject) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_fails_by_the_checks_that_name_it(fault):
+def test_a_fault_fails_exactly_its_checks(fault):
     target, expected = FAULTS[fault]
     found = failed(Subject("init", target, shape=(2, 3)))
     assert set(found) == expected, found
     assert not [reason for reason in found.values() if "\n" in reason]
 
 
-def test_every_check_catches_a_fault():
+def test_every_check_detects_a_fault():
     assert set().union(*(expected for _, expected in FAULTS.values())) == set(EVERYTHING)
 
 
 @pytest.mark.parametrize("shape", [(2,), (1,), (3, 4, 4)], ids=str)
-def test_a_good_init_fails_nothing(shape):
+def test_a_valid_init_passes_every_check(shape):
     assert failed(Subject("init", Good, shape=shape)) == {}
 
 

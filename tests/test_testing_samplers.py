@@ -1,14 +1,11 @@
-"""The kit's checks of samplers: right ones pass, and each planted fault is caught by the check that names it."""
+"""The kit's checks of samplers: correct ones pass, also with extreme settings, and the reasons are specific."""
 
-import math
 from dataclasses import dataclass
 
-import numpy as np
 import pytest
 import torch
-from faulty import FAULTS, planting
 from faulty.right import Exact, Plain
-from faulty.samplers import ClimbsTheEnergy, IgnoresTheEnergy, IsNoSampler, MendsNan
+from faulty.samplers import ClimbsTheEnergy, IgnoresTheEnergy
 
 from ebmkit.errors import UsageError
 from ebmkit.interfaces import Promises, Sampler, State, energy_values, eval_mode, noise_like, per_example
@@ -16,8 +13,6 @@ from ebmkit.samplers.hmc import HMC
 from ebmkit.samplers.langevin import Langevin
 from ebmkit.testing import (
     Failed,
-    check_sampler,
-    checks,
     conforms,
     descent,
     examine,
@@ -27,18 +22,17 @@ from ebmkit.testing import (
     subject,
     targets,
 )
-from ebmkit.testing.kit import FIRST, HOMES
 
-RANDOM = (randomness.chains_differ_with_another_seed, randomness.chains_have_noise_of_their_own)
+RANDOM = (randomness.chains_differ_with_another_seed, randomness.chains_have_independent_noise)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Walk(Sampler):
-    """Metropolis' random walk, which takes no gradients.
+    """The Metropolis random walk, which takes no gradients.
 
     Args:
         width: Standard deviation of a proposal.
-        steps: How many steps one chain takes.
+        steps: K, the length of one chain.
     """
 
     width: float = 0.5
@@ -75,7 +69,7 @@ class Stubborn(Exact):
 
 
 class Endless(Sampler):
-    """Twelve right steps, and a wrong one; their number is nobody's to set."""
+    """Twelve correct steps and a wrong one; it has no setting `steps`."""
 
     promises = Promises(temperature=1.0)
 
@@ -87,51 +81,51 @@ class Endless(Sampler):
 
 
 @conforms("sampler", Walk)
-def test_a_right_sampler_without_gradients_passes(check):
+def test_a_valid_sampler_without_gradients_passes(check):
     check()
 
 
 @conforms("sampler", Walk, width=1e-9)
-def test_a_right_sampler_of_tiny_steps_passes(check):
+def test_a_valid_sampler_with_tiny_steps_passes(check):
     check()
 
 
 @conforms("sampler", Plain)
-def test_a_right_sampler_passes(check):
+def test_a_valid_sampler_passes(check):
     check()
 
 
 @conforms("sampler", Exact)
-def test_a_right_sampler_with_a_target_passes(check):
+def test_a_valid_sampler_with_a_target_passes(check):
     check()
 
 
 @conforms("sampler", Langevin)
-def test_langevin(check):
+def test_langevin_conforms(check):
     check()
 
 
 @conforms("sampler", Langevin, noise=0.0)
-def test_langevin_without_noise(check):
+def test_langevin_without_noise_conforms(check):
     check()
 
 
 @conforms("sampler", HMC)
-def test_hmc(check):
+def test_hmc_conforms(check):
     check()
 
 
 @conforms("sampler", HMC, temperature=5e-5, step_size=0.01)
-def test_hmc_at_the_papers_temperature(check):
+def test_hmc_at_the_paper_temperature_conforms(check):
     check()
 
 
 @conforms("sampler", HMC, adjust=False)
-def test_hmc_without_adjustment(check):
+def test_hmc_without_adjustment_conforms(check):
     check()
 
 
-# Settings at which a right sampler was once called a wrong one.
+# Settings for which an earlier kit reported errors in a correct sampler.
 ODD = [
     (HMC, {"step_size": 1e-6}),
     (HMC, {"step_size": 1e3}),
@@ -143,38 +137,38 @@ ODD = [
 
 
 @pytest.mark.parametrize(("sampler", "settings"), ODD, ids=str)
-def test_a_right_sampler_passes_at_odd_settings(sampler, settings):
+def test_a_valid_sampler_passes_with_extreme_settings(sampler, settings):
     part = subject("sampler", sampler, None, settings)
     for check in (descent.chains_go_down_in_energy, *RANDOM):
         check(part)
 
 
 @pytest.mark.parametrize("sampler", [IgnoresTheEnergy, ClimbsTheEnergy])
-def test_the_slope_tells_a_chain_that_climbs_from_one_that_does_not_feel(sampler):
-    words = "does not feel the energy" if sampler is IgnoresTheEnergy else "should have gone down"
+def test_the_slope_reports_climbing_and_ignoring_chains(sampler):
+    words = "ignores the energy" if sampler is IgnoresTheEnergy else "should go down"
     with pytest.raises(Failed, match=words):
         descent.chains_go_down_in_energy(subject("sampler", sampler, None, {}))
 
 
-def test_a_chain_that_leaves_the_numbers_is_told_that_and_nothing_of_randomness():
+def test_a_diverging_chain_is_reported_as_that_only():
     part = subject("sampler", Langevin, None, {"step_size": 1e30})
     failed = {one.check: one.reason for one in examine(part) if one.verdict == "failed"}
     assert "chains_differ_with_another_seed" in failed
-    assert set(failed.values()) == {probes.LEFT}
+    assert set(failed.values()) == {probes.DIVERGED}
 
 
 @pytest.mark.parametrize("width", [1e-17, 1e-9, 1.0, 1e9, 1e17])
-def test_the_hard_scale_follows_the_sampler_over_many_orders(width):
+def test_the_scale_follows_the_sampler_over_many_orders(width):
     scale = targets.hard_scale(Walk(width=width), 1.0)
     assert 0.5 < scale / width < 4
 
 
-def test_a_sampler_without_steps_is_followed_to_its_end():
+def test_a_sampler_without_steps_is_run_to_its_end():
     with pytest.raises(Failed, match="standard errors off"):
-        invariance.each_step_leaves_its_target_as_it_is(subject("sampler", Endless, None, {}))
+        invariance.each_step_leaves_its_target_invariant(subject("sampler", Endless, None, {}))
 
 
-def test_chains_are_shortened_where_that_is_a_setting_alone():
+def test_chains_are_shortened_only_by_a_setting():
     def steps(sampler, **settings):
         made = invariance._short(subject("sampler", sampler, None, settings))
         return made.steps
@@ -182,77 +176,3 @@ def test_chains_are_shortened_where_that_is_a_setting_alone():
     assert steps(Exact, steps=7) == 7
     assert steps(Exact, steps=50) == invariance.STEPS
     assert steps(Stubborn) == 50
-
-
-def test_nothing_more_is_run_where_a_sampler_is_none():
-    outcomes = list(examine(subject("sampler", IsNoSampler, None, {})))
-    assert [one.check for one in outcomes] == list(FIRST["sampler"])
-    assert [one.verdict for one in outcomes] == ["failed", "passed", "passed"]
-
-
-@pytest.mark.parametrize("kind", HOMES)
-def test_what_is_run_first_are_checks_of_the_kind(kind):
-    assert list(checks(kind))[: len(FIRST[kind])] == list(FIRST[kind])
-
-
-@pytest.mark.parametrize(
-    ("promise", "words"),
-    [
-        ({"temperature": 0.0}, "temperature must be above 0, not 0.0"),
-        ({"temperature": math.inf}, "temperature must be above 0, not inf"),
-        ({"temperature": "hot"}, "temperature must be a number above 0 or None, not 'hot'"),
-        ({"temperature": True}, "temperature must be a number above 0 or None, not True"),
-        ({"gradients": -1}, "gradients must be at least 0, not -1"),
-        ({"gradients": 2.5}, "gradients must be a whole number or None, not 2.5"),
-        ({"stochastic": "no"}, "stochastic must be True or False, not 'no'"),
-        ({"homogeneous": None}, "homogeneous must be True or False, not None"),
-        ({"translates": None}, "translates must be True or False, not None"),
-        ({"reversible": None}, "reversible must be True or False, not None"),
-        ({"reversible": True}, r"write Promises\(temperature=T, reversible=True\)"),
-    ],
-    ids=str,
-)
-def test_what_no_sampler_can_promise_is_refused(promise, words):
-    with pytest.raises(UsageError, match=words) as caught:
-        Promises(**promise)
-    assert "\n" not in str(caught.value)
-
-
-def test_what_can_be_promised_is_taken():
-    Promises(temperature=5e-5, reversible=True, gradients=0, stochastic=np.float64(0.1) > 0)
-    assert Promises(temperature=1).temperature == 1
-
-
-@pytest.mark.parametrize("name", FAULTS)
-def test_a_planted_fault_is_caught_by_the_checks_that_name_it(name):
-    sampler, caught = FAULTS[name]
-    outcomes = list(examine(subject("sampler", sampler, None, {})))
-    failed = {one.check: one.reason for one in outcomes if one.verdict == "failed"}
-    assert set(failed) == caught
-    assert all(reason and "\n" not in reason for reason in failed.values())
-
-
-def test_every_check_catches_a_fault():
-    everything = {name for name in checks("sampler") if not name.startswith("settings_")}
-    assert set().union(*(caught for _, caught in FAULTS.values())) == everything
-
-
-def test_the_door_of_the_kit_names_every_check_that_failed():
-    with pytest.raises(Failed, match=r"^1 checks of this sampler failed:\n  chains_do_not_mend_nan: 64 of 64 examples"):
-        check_sampler(MendsNan)
-    check_sampler(Plain)
-
-
-def test_promises_decide_what_is_checked():
-    verdicts = {one.check: one.verdict for one in examine(subject("sampler", Plain, None, {}))}
-    assert {name for name, verdict in verdicts.items() if verdict == "not promised"} == {
-        planting.LAW,
-        planting.BALANCE,
-        planting.NAN,
-        planting.INFINITY,
-        planting.CONTROL,
-        "rejected_examples_stay_where_they_are",
-        "noiseless_chains_draw_nothing",
-        "homogeneous_chains_can_be_cut",
-        "chains_that_promise_it_translate",
-    }

@@ -11,7 +11,7 @@ import typer
 
 from ebmkit.cli.complete import owners
 from ebmkit.cli.console import FAILURE, err, errors, out, say
-from ebmkit.errors import UsageError, nearest
+from ebmkit.errors import UsageError, nearest, one_line
 from ebmkit.registry.component import BUILT_IN, KINDS, Component, Plugin
 from ebmkit.registry.lookup import get_registry
 
@@ -170,13 +170,13 @@ def checked(part: Component, settings: dict[str, Any], *, alone: bool) -> "Itera
         UsageError: if such a setting was not given to a part that was named.
     """
     from ebmkit.testing import Outcome, examine, subject
-    from ebmkit.testing.kit import told
+    from ebmkit.testing.kit import raised
 
     try:
         missing = [f"-s {section(part)}.{key}=..." for key in needed(part) if key not in settings]
         ready = None if missing else subject(part.kind, part.load(), None, settings)
     except (Exception, SystemExit) as error:
-        reason = " ".join(str(error).split()) if isinstance(error, UsageError) else told(error)
+        reason = one_line(error) if isinstance(error, UsageError) else raised(error)
         yield Outcome("it_can_be_made", "failed", reason)
         return
     if ready is not None:

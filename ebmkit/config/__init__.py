@@ -7,7 +7,8 @@ from ebmkit._lazy import exports
 if TYPE_CHECKING:
     from ebmkit.config.recipe import Recipe
     from ebmkit.config.resolution import resolve
+    from ebmkit.config.toml import dumps
 
-__all__ = ["Recipe", "resolve"]
+__all__ = ["Recipe", "dumps", "resolve"]
 
-__getattr__, __dir__ = exports(__name__, {"Recipe": "recipe", "resolve": "resolution"})
+__getattr__, __dir__ = exports(__name__, {"Recipe": "recipe", "dumps": "toml", "resolve": "resolution"})

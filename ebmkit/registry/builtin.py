@@ -1,4 +1,4 @@
-"""The built-in components, through the same hooks as everybody's, as import strings."""
+"""The built-in components, as import strings, through the same hooks as those of plug-ins."""
 
 from ebmkit.registry.hooks import Component, hookimpl
 
@@ -35,7 +35,7 @@ def inits() -> dict[str, Component]:
 
 @hookimpl
 def datasets() -> dict[str, Component]:
-    """The data sets: made or embedded first, files after."""
+    """The data sets: first those that are generated or embedded, then those read from files."""
     return {
         "digits": "ebmkit.data.handwritten:digits",
         "shapes": "ebmkit.data.drawings:shapes",
@@ -51,7 +51,7 @@ def datasets() -> dict[str, Component]:
 
 @hookimpl
 def watchers() -> dict[str, Component]:
-    """The watchers; every run has them but for the report, which is asked for."""
+    """The watchers; every run has all of them except the report."""
     return {
         "divergence": "ebmkit.watchers.divergence:stop_if_diverged",
         "metrics": "ebmkit.watchers.metrics:write_metrics",
@@ -63,7 +63,7 @@ def watchers() -> dict[str, Component]:
 
 @hookimpl
 def features() -> dict[str, Component]:
-    """What samples and examples are compared by."""
+    """The features that samples and examples are compared by."""
     return {
         "pixels": "ebmkit.features.pixels:Pixels",
         "digits": "ebmkit.features.digits:Digits",

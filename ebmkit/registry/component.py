@@ -1,4 +1,4 @@
-"""What a name stands for: a component, and the package that it came with. Nothing is imported before it is used."""
+"""What a name stands for: a component, and the package that it came from. Nothing is imported before it is used."""
 
 import ast
 import importlib
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import ebmkit
-from ebmkit.errors import UsageError
+from ebmkit.errors import UsageError, one_line
+from ebmkit.registry.moved import explain
 
 HOOKS = {
     "energy": "energies",
@@ -22,7 +23,7 @@ KINDS = tuple(HOOKS)
 
 
 class PluginError(Exception):
-    """A plug-in broke the rules; the message says which and how to mend it."""
+    """A plug-in breaks a rule; the message says which, and what to change."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Plugin:
         package: The distribution, as pip knows it.
         version: Its version.
         entry: The entry point's name and value; empty for the built-in parts.
-        error: Why it was set aside; empty for one that loaded.
+        error: Why it was not loaded; empty for one that was.
     """
 
     package: str
@@ -51,7 +52,7 @@ SESSION = Plugin("registered in this session", "", entry="ebmkit.register")
 
 @dataclass(frozen=True)
 class Component:
-    """A name, what it stands for, and who brought it."""
+    """A name, what it stands for, and the package that it came from."""
 
     kind: str
     name: str
@@ -72,14 +73,15 @@ class Component:
             for part in attribute.split("."):
                 loaded = getattr(loaded, part)
         except (Exception, SystemExit) as error:
+            reason = explain(error, f"{module}.{attribute}") or with_type(error)
             raise UsageError(
-                f"{self.kind} '{self.name}' of {self.plugin} does not import: {one_line(error)} ({self.target})"
+                f"{self.kind} '{self.name}' of {self.plugin} does not import: {reason} ({self.target})"
             ) from error
         return loaded  # type: ignore[no-any-return]
 
     @property
     def where(self) -> str:
-        """The import string, or the place of the object."""
+        """The import string, or the module and name of the object."""
         target = getattr(self.target, "func", self.target)
         if isinstance(target, str):
             return target
@@ -88,16 +90,19 @@ class Component:
 
     @property
     def summary(self) -> str:
-        """First line of the docstring, read from the source so that nothing is imported."""
+        """The first line of the docstring, read from the source so that nothing is imported."""
         if isinstance(self.target, str):
             return source_summary(self.target)
         target = getattr(self.target, "func", self.target)
         return (target.__doc__ or "").strip().partition("\n")[0]
 
 
-def one_line(error: BaseException) -> str:
-    """An exception as one line: its type, then its message without the line breaks."""
-    text = " ".join(str(error).split())
+def with_type(error: BaseException) -> str:
+    """An exception as one line that begins with its type; `errors.one_line` gives only the message.
+
+    A `PluginError` is written for people and needs no type; `SystemExit` is `called sys.exit`.
+    """
+    text = one_line(error)
     if isinstance(error, PluginError):
         return text
     kind = "called sys.exit" if isinstance(error, SystemExit) else type(error).__name__
@@ -105,7 +110,7 @@ def one_line(error: BaseException) -> str:
 
 
 def source_summary(target: str) -> str:
-    """First docstring line of what an import string names, without importing it (only its parent packages)."""
+    """The first docstring line of what an import string names; only its parent packages are imported."""
     module, _, attribute = target.partition(":")
     try:
         spec = importlib.util.find_spec(module)
@@ -113,7 +118,7 @@ def source_summary(target: str) -> str:
             return ""
         with open(spec.origin, encoding="utf-8") as source:
             tree = ast.parse(source.read())
-    except (Exception, SystemExit):  # whatever a parent package does when it is imported; `load` will tell
+    except (Exception, SystemExit):  # whatever a parent package raises when it is imported; `load` reports it
         return ""
     for node in tree.body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == attribute:

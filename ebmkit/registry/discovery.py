@@ -1,4 +1,4 @@
-"""Loads plug-ins one at a time, each on its own: one that fails is set aside and changes nothing for the others."""
+"""Loads plug-ins one by one, independently: one that fails is recorded and does not affect the others."""
 
 import os
 from collections.abc import Mapping
@@ -10,15 +10,16 @@ import pluggy
 import ebmkit
 from ebmkit.errors import nearest
 from ebmkit.registry import hooks as hookspecs
-from ebmkit.registry.component import BUILT_IN, HOOKS, Component, Plugin, PluginError, one_line
+from ebmkit.registry.component import BUILT_IN, HOOKS, Component, Plugin, PluginError, with_type
+from ebmkit.registry.moved import explain
 
 UNKNOWN = "unknown"
 
 
 def installed() -> tuple[list[EntryPoint], list[Plugin]]:
-    """The entry points to load, in the same order everywhere, and the packages whose list of them is broken.
+    """The entry points to load, sorted, and the packages whose list of them cannot be read.
 
-    `importlib.metadata.entry_points` would raise for all where one package is damaged; so each is asked on its own.
+    `importlib.metadata.entry_points` raises for all packages if one is damaged, so each is read separately.
     """
     entries: dict[str, list[EntryPoint]] = {}
     broken = []
@@ -37,28 +38,28 @@ def installed() -> tuple[list[EntryPoint], list[Plugin]]:
         except Exception as error:
             if strict():
                 raise
-            broken.append(Plugin(*identity(distribution), "entry_points.txt", one_line(error)))
+            broken.append(Plugin(*identity(distribution), "entry_points.txt", with_type(error)))
     every = [entry for package in sorted(entries, key=str.lower) for entry in sorted(entries[package])]
     return every, sorted(broken, key=str)
 
 
 def allowed(package: str) -> bool:
-    """Whether `EBMKIT_PLUGINS` lets a package in: all, none, or a comma list."""
+    """Whether `EBMKIT_PLUGINS` allows a package: all, none, or a comma-separated list."""
     names = [name.strip().lower() for name in os.environ.get("EBMKIT_PLUGINS", "all").split(",")]
     return names == ["all"] or (names != ["none"] and package.lower() in names)
 
 
 def strict() -> bool:
-    """Whether a plug-in that fails shall raise."""
+    """Whether a plug-in that fails should raise: `EBMKIT_STRICT_PLUGINS=1`."""
     return os.environ.get("EBMKIT_STRICT_PLUGINS") == "1"
 
 
 def load(entry: EntryPoint, known: Mapping[tuple[str, str], list[Component]]) -> tuple[Plugin, list[Component]]:
-    """Load one plug-in: what it is (with its error, if it broke the rules) and what it brings.
+    """Load one plug-in: where it comes from (with its error, if it breaks a rule) and its components.
 
     Args:
         entry: Its entry point.
-        known: What is there by kind and name. Nobody may take a built-in name, nor one of his own package's again.
+        known: The components so far by kind and name; a built-in name, or one of the same package, is refused.
     """
     package, version = identity(entry.dist)
     plugin = Plugin(package, version, f"{entry.name} = {entry.value}")
@@ -69,19 +70,19 @@ def load(entry: EntryPoint, known: Mapping[tuple[str, str], list[Component]]) ->
             if BUILT_IN in owners:
                 raise PluginError(f"{component.kind} '{component.name}' is built in and cannot be replaced")
             if package in [owner.package for owner in owners]:
-                raise PluginError(f"{component.kind} '{component.name}' is brought by two entry points of {package}")
+                raise PluginError(f"{component.kind} '{component.name}' comes from two entry points of {package}")
     except (Exception, SystemExit) as error:
         if strict():
             raise
-        return Plugin(package, version, plugin.entry, one_line(error)), []
+        return Plugin(package, version, plugin.entry, explain(error) or with_type(error)), []
     return plugin, found
 
 
 def collect(module: Any, plugin: Plugin) -> list[Component]:
-    """Ask one plug-in for its components, through hooks of its own: it cannot see the others, nor break them.
+    """The components of one plug-in, from a plug-in manager of its own, so that it cannot affect the others.
 
     Raises:
-        PluginError: if it was written for a newer interface, implements an unknown hook, or gives what no hook gives.
+        PluginError: if it needs a newer plug-in API, implements an unknown hook, or does not return components.
     """
     number = getattr(module, "EBMKIT_PLUGIN_API", hookspecs.PLUGIN_API)
     if not isinstance(number, int) or number > hookspecs.PLUGIN_API:
@@ -105,21 +106,21 @@ def collect(module: Any, plugin: Plugin) -> list[Component]:
 
 
 def checked_table(hook: str, table: Any) -> list[tuple[str, Any]]:
-    """The items of what a hook gave, which must be names and components."""
+    """The items of the dict that a hook returned, which must be names and components."""
     if not isinstance(table, dict):
-        raise PluginError(f"hook '{hook}' must give a dict of names and components, not {type(table).__name__}")
+        raise PluginError(f"hook '{hook}' must return a dict of names and components, not {type(table).__name__}")
     for name, target in table.items():
         if not isinstance(name, str) or not name or set(name) & set(": ,"):
-            raise PluginError(f"hook '{hook}': {name!r} is no name (a word without ':', ',' or blanks)")
+            raise PluginError(f"hook '{hook}': {name!r} is not a name (one word without ':', ',' or blanks)")
         if not callable(target) and not (isinstance(target, str) and target.count(":") == 1):
             raise PluginError(f"hook '{hook}': '{name}' must be a callable or 'package.module:Name', not {target!r}")
     return list(table.items())
 
 
 def identity(distribution: Distribution | None) -> tuple[str, str]:
-    """Name and version of a distribution; `unknown` where it does not say."""
+    """Name and version of a distribution; `unknown` where they are missing."""
     try:
-        said: Any = distribution.metadata if distribution is not None else {}
-        return str(said["Name"] or UNKNOWN), str(said["Version"] or UNKNOWN)
+        metadata: Any = distribution.metadata if distribution is not None else {}
+        return str(metadata["Name"] or UNKNOWN), str(metadata["Version"] or UNKNOWN)
     except (KeyError, TypeError):
         return UNKNOWN, UNKNOWN

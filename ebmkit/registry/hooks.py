@@ -1,6 +1,6 @@
 """The hooks: the whole plug-in interface on one screen.
 
-A plug-in is an import-light module behind an entry point of the group `ebmkit`; it implements any of these
+A plug-in is a module that imports quickly, named by an entry point of the group `ebmkit`; it implements any of these
 with `@ebmkit.hookimpl`. A component is a class, a function, a `functools.partial` (a variant with other
 defaults), or an import string `"package.module:Name"`, which is imported only when it is used. Its positional
 parameters are facts that the program knows; its keyword-only parameters become settings.
@@ -11,7 +11,7 @@ from typing import Any
 
 import pluggy
 
-PLUGIN_API = 2  # A plug-in may state the number it was written for as `EBMKIT_PLUGIN_API`.
+PLUGIN_API = 2  # A plug-in may state the version it was written for as `EBMKIT_PLUGIN_API`.
 
 hookspec = pluggy.HookspecMarker("ebmkit")
 hookimpl = pluggy.HookimplMarker("ebmkit")
@@ -21,12 +21,12 @@ Component = str | Callable[..., Any]
 
 @hookspec
 def energies() -> dict[str, Component]:  # type: ignore[empty-body]
-    """Energies by name; each is called as `f(shape, **settings)` and gives a `torch.nn.Module`."""
+    """Energies by name; each is called as `f(shape, **settings)` and returns a `torch.nn.Module`."""
 
 
 @hookspec
 def samplers() -> dict[str, Component]:  # type: ignore[empty-body]
-    """Samplers by name; each is called as `f(**settings)` and gives an `ebmkit.Sampler`."""
+    """Samplers by name; each is called as `f(**settings)` and returns an `ebmkit.Sampler`."""
 
 
 @hookspec
@@ -42,7 +42,7 @@ def datasets() -> dict[str, Component]:  # type: ignore[empty-body]
 @hookspec
 def watchers() -> dict[str, Component]:  # type: ignore[empty-body]
     """Watchers by name; called as `f(updates, **settings)`, also with `trainer`, `folder`, `examples`, `iterations`,
-    `config` or `save` where asked for. A watcher is a generator: it yields every update that it was given.
+    `config` or `save` where asked for. A watcher is a generator: it yields every update that it receives.
     """
 
 

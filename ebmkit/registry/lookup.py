@@ -1,4 +1,4 @@
-"""Turns a name into a component: the built-in ones and those of every plug-in that loaded."""
+"""Finds components by name: the built-in ones and those of every plug-in that loaded."""
 
 import functools
 import sys
@@ -20,14 +20,14 @@ class Registry:
     components: dict[tuple[str, str], list[Component]] = field(default_factory=dict)
 
     def add(self, component: Component) -> None:
-        """Take in one component; the first comer does not win over the second (see `find`)."""
+        """Add a component; two of one kind and name are both kept (see `find`)."""
         self.components.setdefault((component.kind, component.name), []).append(component)
 
     def find(self, kind: str, name: str) -> Component:
-        """The component of that name; `package:name` names one of several.
+        """The component of that name; `package:name` selects one of several.
 
         Raises:
-            UsageError: for an unknown kind or name (with the nearest), or a name that two packages claim.
+            UsageError: for an unknown kind or name (with the nearest match), or a name that several packages use.
         """
         if kind not in HOOKS:
             raise UsageError(f"unknown kind '{kind}'.{nearest(kind, KINDS)} Kinds: {', '.join(KINDS)}.")
@@ -47,7 +47,7 @@ class Registry:
         raise UsageError(message)
 
     def names(self, kind: str) -> list[str]:
-        """Every name that `find` takes for this kind; claimed twice, a name stands with its packages."""
+        """Every name that `find` accepts for this kind; a name of several packages is listed with each of them."""
         names: list[str] = []
         for (each, name), found in self.components.items():
             if each == kind:
@@ -60,39 +60,39 @@ class Registry:
 
     @property
     def broken(self) -> list[Plugin]:
-        """The plug-ins that were set aside."""
+        """The plug-ins that did not load."""
         return [plugin for plugin in self.plugins if plugin.error]
 
 
 @functools.cache
 def get_registry() -> Registry:
-    """The registry of this process, made at the first call.
+    """The registry of this process, built at the first call.
 
-    `EBMKIT_PLUGINS=none` leaves out all third parties, a comma list of packages all others.
-    `EBMKIT_STRICT_PLUGINS=1` raises the first failure instead of setting the plug-in aside.
+    `EBMKIT_PLUGINS=none` disables all plug-ins; a comma-separated list of packages disables all others.
+    `EBMKIT_STRICT_PLUGINS=1` raises the first failure instead of recording it.
     """
-    made = Registry()
+    registry = Registry()
     for component in collect(builtin, BUILT_IN):
-        made.add(component)
-    entries, made.plugins = installed()
+        registry.add(component)
+    entries, registry.plugins = installed()
     for entry in entries:
-        plugin, found = load(entry, made.components)
-        made.plugins.append(plugin)
+        plugin, found = load(entry, registry.components)
+        registry.plugins.append(plugin)
         for component in found:
-            made.add(component)
-    return made
+            registry.add(component)
+    return registry
 
 
 def register(kind: str, name: str, target: str | Callable[..., Any]) -> None:
-    """Make a component known for this session, as a notebook would; it can then be chosen by name.
+    """Add a component for this session, as in a notebook; it can then be chosen by name.
 
     Args:
         kind: energy, sampler, init, data, watcher or features.
-        name: What it is called; a name registered twice stands for the newer.
+        name: Its name; registered again, it refers to the newer target.
         target: A class, function, partial or import string.
 
     Raises:
-        UsageError: for an unknown kind, a name that is built in or none, or a target of another sort.
+        UsageError: for an unknown kind, an invalid or built-in name, or a target that is not a component.
     """
     if kind not in HOOKS:
         raise UsageError(f"unknown kind '{kind}'.{nearest(kind, KINDS)} Kinds: {', '.join(KINDS)}.")
@@ -108,7 +108,7 @@ def register(kind: str, name: str, target: str | Callable[..., Any]) -> None:
 
 
 def blame(error: BaseException, components: Iterable[Component]) -> None:
-    """Note on an exception which third-party component it came from, so that the traceback says so."""
+    """Add a note to an exception that says from which third-party component it came."""
     modules = set()
     trace = error.__traceback__
     while trace is not None:

@@ -1,4 +1,4 @@
-"""A new plug-in package, made from the templates: complete, and ready to install."""
+"""A new plug-in package, generated from the templates: complete, and ready to install."""
 
 import importlib.util
 import io
@@ -22,17 +22,17 @@ from ebmkit.registry.component import HOOKS
 from ebmkit.registry.lookup import get_registry
 
 NAME = re.compile(r"(?!ebmkit-[0-9])[a-z][a-z0-9]*(-[a-z0-9]+)*")
-LONGEST = 30  # letters of a name, so that no line of what is made is too long
-MADE = ("energy", "sampler", "init", "data", "watcher")  # kinds that there are templates for
-FUNCTIONS = ("data", "watcher")  # kinds whose part is a function; the others' is a class
+LONGEST = 30  # letters of a name, so that no generated line is too long
+MADE = ("energy", "sampler", "init", "data", "watcher")  # kinds with templates
+FUNCTIONS = ("data", "watcher")  # kinds whose part is a function; the other parts are classes
 
 
 @dataclass(frozen=True)
 class Package:
-    """A plug-in package with one part, and all the names that follow from its own.
+    """A plug-in package with one part, and the names that follow from the name of the package.
 
     Attributes:
-        name: What pip calls it, like `ebmkit-my-sampler`.
+        name: The name for pip, like `ebmkit-my-sampler`.
         kind: energy, sampler, init, data or watcher.
     """
 
@@ -41,44 +41,44 @@ class Package:
 
     @property
     def module(self) -> str:
-        """What Python imports: `ebmkit_my_sampler`."""
+        """The name of the module: `ebmkit_my_sampler`."""
         return self.name.replace("-", "_")
 
     @property
     def part(self) -> str:
-        """What users pick the part by: `my_sampler`."""
+        """The name by which users select the part: `my_sampler`."""
         return self.name.removeprefix("ebmkit-").replace("-", "_")
 
     @property
     def target(self) -> str:
-        """What the part is called in its module: `MySampler`, and for a function `my_sampler`."""
+        """The name of the part in its module: `MySampler`, or `my_sampler` for a function."""
         return self.part if self.kind in FUNCTIONS else self.camel
 
     @property
     def camel(self) -> str:
-        """The part's name as that of a class: `MySampler`."""
+        """The name of the part in the style of a class: `MySampler`."""
         return "".join(word.capitalize() for word in self.part.split("_"))
 
     @property
     def train(self) -> str:
-        """A short training with the part, as a command."""
+        """The command for a short training with the part."""
         option = "watch" if self.kind == "watcher" else self.kind
         return f"ebmkit train --{option} {self.part} --steps 5 --iterations 10"
 
 
 def create(name: str, kind: str, out: Path) -> list[Path]:
-    """Make the package `name` in a folder of that name in `out`: all of it, or nothing.
+    """Write the package `name` in a folder of that name in `out`, completely or not at all.
 
     Args:
-        name: Small letters, digits and dashes; the part's name is what follows `ebmkit-`, with underscores.
+        name: Lower-case letters, digits and dashes; the name of the part is what follows `ebmkit-`, with underscores.
         kind: energy, sampler, init, data (also called dataset) or watcher.
-        out: A folder that exists.
+        out: An existing folder.
 
     Returns:
         The package's folder, then every file in it.
 
     Raises:
-        UsageError: for a name that cannot be or is taken, an unknown kind, or a folder that has something in it.
+        UsageError: for an invalid or used name, an unknown kind, or a folder that is not empty.
     """
     kind = "data" if kind == "dataset" else kind
     if kind not in MADE:
@@ -90,7 +90,7 @@ def create(name: str, kind: str, out: Path) -> list[Path]:
     refuse_unfit(package, place)
     refuse_taken(package)
     contents = rendered(package)
-    # The rename puts all files in place at once, and fails where somebody made a folder with files meanwhile.
+    # The rename moves all files at once, and fails if a folder with files has appeared meanwhile.
     with tempfile.TemporaryDirectory(dir=out, prefix=f".{name}-") as folder:
         made = Path(folder) / name
         for path, text in contents.items():
@@ -107,7 +107,7 @@ def commands(place: Path, kind: str) -> list[str]:
 
 
 def check_name(name: str) -> None:
-    """Refuse what is no name of a package, with the nearest that is one.
+    """Refuse an invalid name of a package, with the nearest valid one.
 
     Raises:
         UsageError: in this case.
@@ -118,28 +118,28 @@ def check_name(name: str) -> None:
     near = re.sub(r"[^a-z0-9]+", "-", words).strip("-0123456789")[:LONGEST].strip("-")
     shown = " ".join(name.split())
     raise UsageError(
-        f"name must be small letters, digits and single dashes, at most {LONGEST}, and begin with a letter, "
+        f"name must be lower-case letters, digits and single dashes, at most {LONGEST}, and begin with a letter, "
         f"not '{shown}'; write {near if NAME.fullmatch(near) else 'one like my-sampler'}"
     )
 
 
 def refuse_taken(package: Package) -> None:
-    """Refuse a name that means something already: in the registry, to Python, or to pip.
+    """Refuse a name that is already used: in the registry, by Python, or by pip.
 
     Raises:
         UsageError: in these cases.
     """
     owners = [one.plugin for one in get_registry().components.get((package.kind, package.part), [])]
     if owners:
-        refuse(package, f"{owners[0]} has the {package.kind} '{package.part}' already")
+        refuse(package, f"{owners[0]} already has the {package.kind} '{package.part}'")
     for word in (package.module, package.part, package.camel):
         if keyword.iskeyword(word):
-            refuse(package, f"'{word}' is a word of Python")
+            refuse(package, f"'{word}' is a keyword of Python")
     if package.module in sys.stdlib_module_names or importlib.util.find_spec(package.module) is not None:
-        refuse(package, f"there is a module '{package.module}' already")
+        refuse(package, f"there already is a module '{package.module}'")
     with suppress(PackageNotFoundError):
-        distribution(package.name)  # pip would take it away for the new one
-        refuse(package, f"a package '{package.name}' is installed already")
+        distribution(package.name)  # pip would remove it for the new one
+        refuse(package, f"a package '{package.name}' is already installed")
     if package.target.lower().startswith("test"):
         refuse(package, f"pytest would take '{package.target}' for a test")
     if package.target in used(package.kind):
@@ -147,29 +147,29 @@ def refuse_taken(package: Package) -> None:
 
 
 def refuse(package: Package, reason: str) -> NoReturn:
-    """Say that a name is taken, with one to type instead."""
+    """Refuse a name, with another one to type."""
     stem = package.name.removeprefix("ebmkit-")
     other = f"{stem}-2" if stem.startswith("my-") else f"my-{stem}"
     raise UsageError(f"name '{package.name}' cannot be used: {reason}; write another, like {other}")
 
 
 def used(kind: str) -> set[str]:
-    """The names that the code of a kind's templates uses, besides that of the part."""
+    """The names that the code in a kind's templates uses, except that of the part."""
     sources = [text for path, text in rendered(Package("_", kind)).items() if path.endswith(".py")]
     tokens = tokenize.generate_tokens(io.StringIO("\n".join(sources)).readline)
     return {token.string for token in tokens if token.type == tokenize.NAME}
 
 
 def refuse_unfit(package: Package, place: Path) -> None:
-    """Refuse a place that is taken, or whose folder is not there.
+    """Refuse a folder that is not empty, or whose parent does not exist.
 
     Raises:
         UsageError: in these cases.
     """
     if not place.parent.is_dir():
-        raise UsageError(f"out must be a folder that exists, not {place.parent}; make it by: mkdir -p {place.parent}")
+        raise UsageError(f"out must be an existing folder, not {place.parent}; create it with: mkdir -p {place.parent}")
     if place.is_symlink() or (place.exists() and not (place.is_dir() and not any(place.iterdir()))):
-        raise UsageError(f"{place} exists and is left as it is; choose another name than {package.name}, or --out")
+        raise UsageError(f"{place} exists and is not overwritten; choose another name than {package.name}, or --out")
 
 
 def rendered(package: Package) -> dict[str, str]:

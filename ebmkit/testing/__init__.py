@@ -1,4 +1,4 @@
-"""The test kit: what every part must do, as functions with names; for anybody's parts as for the built-in ones.
+"""The test kit: what every part must do, one function for each requirement; the built-in parts must pass it too.
 
 With pytest, each check is a test of its own:
 
@@ -8,7 +8,7 @@ With pytest, each check is a test of its own:
     def test_annealed(check):
         check()
 
-Without, `check_sampler(Annealed)` raises with all that failed, and `ebmkit plugins --check NAME` prints a table.
+Without pytest, `check_sampler(Annealed)` raises with all that failed, and `ebmkit plugins --check NAME` prints a table.
 """
 
 from ebmkit.testing.conform import (
@@ -22,12 +22,14 @@ from ebmkit.testing.conform import (
 )
 from ebmkit.testing.kit import Failed, NotPromised, Outcome, Subject, checks, examine
 from ebmkit.testing.subjects import subject
+from ebmkit.testing.training import Training
 
 __all__ = [
     "Failed",
     "NotPromised",
     "Outcome",
     "Subject",
+    "Training",
     "check_dataset",
     "check_energy",
     "check_features",

@@ -1,4 +1,4 @@
-"""The doors to the kit: a decorator for pytest, and one function for each kind."""
+"""How the kit is used: a decorator for pytest, and one function for each kind of part."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,15 +10,15 @@ from ebmkit.testing.subjects import subject
 def conforms(
     kind: str, target: str | Callable[..., Any], /, *, shape: tuple[int, ...] | None = None, **settings: Any
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a test function one case for each check of a kind, as its argument `check`; it needs pytest.
+    """Parametrize a test function by the checks of a kind, passed as its argument `check`; needs pytest.
 
-    A check for something that the part does not promise is skipped with that reason.
+    A check of something that the part does not promise is skipped, with the reason.
 
     Args:
         kind: energy, sampler, init, data, watcher or features.
-        target: The part: a class, function, partial or import string, as its hook gives it.
+        target: The part: a class, function, partial or import string, as its hook returns it.
         shape: Shape of one example, for energies and inits; without it, the first usual one that the part takes.
-        settings: Its settings; those left out keep their defaults.
+        settings: Its settings by name; the others keep their defaults.
 
     Raises:
         UsageError: for an unknown kind, or a part that cannot be made with these settings.
@@ -40,69 +40,69 @@ def _case(check: Check, part: Subject) -> Callable[[], None]:
         except NotPromised as reason:
             pytest.skip(f"not promised: {reason}")
         except Failed as reason:
-            # Raised anew: the check's own source says no more than its reason does.
+            # Raised here, so that pytest shows the reason and not the source of the check.
             raise Failed(str(reason)) from None
 
     return case
 
 
 def check_sampler(target: str | Callable[..., Any], /, **settings: Any) -> None:
-    """Hold a sampler to the interface and to its `promises`.
+    """Check a sampler against the interface and its own `promises`.
 
     Raises:
         Failed: with one line for each check that failed.
     """
-    _hold("sampler", target, None, settings)
+    _check_all("sampler", target, None, settings)
 
 
 def check_energy(target: str | Callable[..., Any], /, *, shape: tuple[int, ...] | None = None, **settings: Any) -> None:
-    """Hold an energy to the interface, on examples of one shape.
+    """Check an energy against the interface, on examples of one shape.
 
     Raises:
         Failed: with one line for each check that failed.
     """
-    _hold("energy", target, shape, settings)
+    _check_all("energy", target, shape, settings)
 
 
 def check_init(target: str | Callable[..., Any], /, *, shape: tuple[int, ...] | None = None, **settings: Any) -> None:
-    """Hold an init distribution to the interface, on examples of one shape.
+    """Check an init distribution against the interface, on examples of one shape.
 
     Raises:
         Failed: with one line for each check that failed.
     """
-    _hold("init", target, shape, settings)
+    _check_all("init", target, shape, settings)
 
 
 def check_dataset(target: str | Callable[..., Any], /, **settings: Any) -> None:
-    """Hold a data set to the interface.
+    """Check a data set against the interface.
 
     Raises:
         Failed: with one line for each check that failed.
     """
-    _hold("data", target, None, settings)
+    _check_all("data", target, None, settings)
 
 
 def check_features(
     target: str | Callable[..., Any], /, *, shape: tuple[int, ...] | None = None, **settings: Any
 ) -> None:
-    """Hold features to the interface, on examples of one shape.
+    """Check features against the interface, on examples of one shape.
 
     Raises:
         Failed: with one line for each check that failed.
     """
-    _hold("features", target, shape, settings)
+    _check_all("features", target, shape, settings)
 
 
 def check_watcher(target: str | Callable[..., Any], /, **settings: Any) -> None:
-    """Hold a watcher to the interface, around a small training.
+    """Check a watcher against the interface, in a short training.
 
     Raises:
         Failed: with one line for each check that failed.
     """
-    _hold("watcher", target, None, settings)
+    _check_all("watcher", target, None, settings)
 
 
-def _hold(
+def _check_all(
     kind: str, target: str | Callable[..., Any], shape: tuple[int, ...] | None, settings: Mapping[str, Any]
 ) -> None:
     failed = [one for one in examine(subject(kind, target, shape, settings)) if one.verdict == "failed"]

@@ -1,4 +1,4 @@
-"""The global random states that a part must leave alone, and must not depend on."""
+"""The global random states, which a part must neither change nor depend on."""
 
 import pickle
 import random
@@ -11,8 +11,8 @@ import torch
 
 
 def changed_by(action: Callable[[], Any]) -> str:
-    """Whose global random state an action changes: "torch", "numpy", "Python", several of them, or nobody's."""
-    with seeded(20191208):  # a state that nobody would set it to
+    """The global random states that an action changes: "torch", "numpy", "Python", or several; "" for none."""
+    with seeded(20191208):  # a seed that no part sets by chance
         before = _states()
         action()
         return " and ".join(name for name, state in _states().items() if state != before[name])
@@ -20,7 +20,7 @@ def changed_by(action: Callable[[], Any]) -> str:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Give all three generators this seed for a while, and then their states back."""
+    """Seed all three generators within the block, and restore their states after it."""
     torch_state, numpy_state, python_state = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
     torch.manual_seed(seed)
     np.random.seed(seed)  # noqa: NPY002

@@ -1,4 +1,4 @@
-"""What a sampler promises of a law, held to exact draws: no convergence is waited for, and |z| < 5 decides."""
+"""The invariant distribution that a sampler promises, tested from exact draws: no chain has to converge; |z| < 5."""
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -12,14 +12,14 @@ from ebmkit.testing.kit import NotPromised, Subject, require
 from ebmkit.testing.statistics import LIMIT, each_z, moments_z, z
 from ebmkit.testing.targets import Target
 
-# How many chains, and how many steps they have at most where that is a setting; no chain is left before its end.
+# The number of chains, and of their steps where that is a setting; every chain is run to its end.
 N, STEPS = 20_000, 20
-# The density of the control is this much wider than the draws: a chain that moves must go there.
+# The density of the control is this much wider than the draws, so a chain that moves must widen.
 WIDER = 1.3
 
 
-def each_step_leaves_its_target_as_it_is(subject: Subject) -> None:
-    """Exact draws of exp(-E/T) still are at the chain's end; of a Gaussian, and of mixtures of points and of images."""
+def each_step_leaves_its_target_invariant(subject: Subject) -> None:
+    """Exact draws of exp(-E/T) are exact at the chain's end: of a Gaussian, and of mixtures of points and of images."""
     sampler, temperature, scale = _exact(subject)
     known = {"Gaussian": targets.gaussian(), "mixture": targets.mixture(), "mixture of images": targets.images()}
     for name, target in known.items():
@@ -29,12 +29,12 @@ def each_step_leaves_its_target_as_it_is(subject: Subject) -> None:
         require(
             found < LIMIT,
             f"exact draws of a {name} are {found:.1f} standard errors off at the chain's end: is the proposal's ratio "
-            f"complete, over all axes but the first, and is every step the same? Or promise no temperature",
+            f"complete, over all axes except the first, and is every step the same? Or promise no temperature",
         )
 
 
 def chains_move_towards_their_target(subject: Subject) -> None:
-    """Draws of a narrower density widen in every element: a chain that stands still would pass the check above."""
+    """Draws of a narrower density widen in every element; a chain that never moves would pass the check above."""
     sampler, temperature, scale = _exact(subject)
     for target in (targets.gaussian(), targets.images()):
         narrow = target.scaled(scale, temperature)
@@ -45,13 +45,13 @@ def chains_move_towards_their_target(subject: Subject) -> None:
         require(
             stuck == 0,
             f"draws from a density {WIDER} times too narrow are still there at the chain's end in {stuck} of "
-            f"{len(found)} elements ({float(found.min()):.1f} standard errors wider): they hardly move, or by another "
-            f"energy",
+            f"{len(found)} elements ({float(found.min()):.1f} standard errors wider): they hardly move, or follow "
+            f"another energy",
         )
 
 
 def steps_are_in_detailed_balance(subject: Subject) -> None:
-    """From exact draws, x and x' can be exchanged: x³x' - x x'³ has mean 0 for each element."""
+    """From exact draws, x and x' are exchangeable: x³x' - x x'³ has mean 0 for each element."""
     sampler, temperature, scale = _exact(subject)
     if not sampler.promises.reversible:
         raise NotPromised("Promises(reversible=True)")
@@ -63,24 +63,24 @@ def steps_are_in_detailed_balance(subject: Subject) -> None:
         found = z(x**3 * y - x * y**3, 0.0)
         require(
             found < LIMIT,
-            f"a step and its reverse differ by {found:.1f} standard errors: does the ratio hold both ways? Or promise "
-            f"reversible=False",
+            f"a step and its reverse differ by {found:.1f} standard errors: is the ratio that of the reverse step "
+            f"too? Or promise reversible=False",
         )
 
 
-def walls_of_infinity_end_the_target(subject: Subject) -> None:
-    """Where the energy is infinite no chain ever is, and the law before the wall is the truncated one."""
+def walls_of_infinity_truncate_the_target(subject: Subject) -> None:
+    """No chain enters where the energy is infinite, and exp(-E/T) truncated at this wall stays invariant."""
     _stops_at_the_wall(subject, "infinite", targets.infinite)
 
 
-def walls_of_nan_end_the_target(subject: Subject) -> None:
-    """Where the energy is NaN no chain ever is, be its gradient NaN or not: such ends are rejected, not mended."""
+def walls_of_nan_truncate_the_target(subject: Subject) -> None:
+    """No chain enters where the energy is NaN, whether or not its gradient is: proposals are rejected, not repaired."""
     _stops_at_the_wall(subject, "NaN", targets.undefined)
     _stops_at_the_wall(subject, "NaN and so is its gradient", targets.undefined_with_its_gradient)
 
 
-def rejected_examples_stay_where_they_are(subject: Subject) -> None:
-    """`info["accepted"]` `(B,)` says, bit for bit, which examples may have moved."""
+def rejected_examples_do_not_move(subject: Subject) -> None:
+    """`info["accepted"]` `(B,)` says which examples may have moved; the others are bitwise unchanged."""
     sampler, temperature, scale = _exact(subject)
     there = targets.gaussian().scaled(scale, temperature)
     x = there.draw(500, Generator().manual_seed(5))
@@ -91,7 +91,7 @@ def rejected_examples_stay_where_they_are(subject: Subject) -> None:
         shape = tuple(accepted.shape)
         require(
             shape == (len(x),) and accepted.dtype == torch.bool,
-            f"info['accepted'] is {accepted.dtype} of shape {shape}: give booleans of shape (B,)",
+            f"info['accepted'] is {accepted.dtype} of shape {shape}: return booleans of shape (B,)",
         )
         moved = (state.x != x).any(1)
         require(
@@ -102,29 +102,29 @@ def rejected_examples_stay_where_they_are(subject: Subject) -> None:
 
 
 def _exact(subject: Subject) -> tuple[Sampler, float, float]:
-    """A sampler that promises a target, its temperature, and the scale at which it is tested."""
+    """A sampler that promises a temperature, that temperature, and the scale at which it is tested."""
     sampler = _short(subject)
     promises: Promises = sampler.promises
     if promises.temperature is None:
-        raise NotPromised("Promises(temperature=T), for samplers that leave exp(-E/T) as it is")
+        raise NotPromised("Promises(temperature=T), for samplers that leave exp(-E/T) invariant")
     return sampler, promises.temperature, _scale(subject)
 
 
 def _short(subject: Subject) -> Sampler:
-    """The sampler with `STEPS` steps if it has more, and may have fewer."""
+    """The sampler with `STEPS` steps if it has more and accepts that many."""
     sampler: Sampler = subject.make()
-    if not getattr(sampler, "steps", 0) > STEPS:
+    if sampler.steps is None or sampler.steps <= STEPS:
         return sampler
     try:
         short: Sampler = subject.make(settings={"steps": STEPS})
-    except (TypeError, ValueError):  # so few are refused: it keeps its own steps
+    except (TypeError, ValueError):  # it refuses this many: it keeps its own steps
         return sampler
     return short
 
 
 @lru_cache(maxsize=1)
 def _scale(subject: Subject) -> float:
-    """The scale at which a sampler is tested, found once for all checks that follow each other."""
+    """The scale at which a sampler is tested, found once for the checks of one sampler."""
     sampler = _short(subject)
     return targets.hard_scale(sampler, sampler.promises.temperature or 1.0)
 
@@ -142,18 +142,16 @@ def _stops_at_the_wall(subject: Subject, beyond: str, energy: Callable[[Tensor],
     behind = torch.stack([~(state.x[:, 0] < targets.WALL * scale) for state in states])
     require(
         not bool(behind.any()),
-        f"{int(behind.any(0).sum())} of {N} chains were where the energy is {beyond}: reject every end whose energy or "
-        f"gradient is not finite",
+        f"{int(behind.any(0).sum())} of {N} chains entered where the energy is {beyond}: reject every proposal whose "
+        f"energy or gradient is not finite",
     )
     atoms = _repeated(states[-1].x)
-    require(
-        not atoms, f"{atoms} chains stand at points that others stand at too: is NaN replaced by a number? Reject it"
-    )
+    require(not atoms, f"{atoms} chains share their points with others: is NaN replaced by a number? Reject it instead")
     found = moments_z(states[-1].x, wall.mean, wall.covariance)
     require(
         found < LIMIT,
-        f"at a wall where the energy is {beyond} the law is {found:.1f} standard errors from the truncated one: "
-        f"a proposal behind it is a rejection, and the chain stays where it was",
+        f"at a wall where the energy is {beyond}, exact draws end {found:.1f} standard errors off: a proposal "
+        f"behind the wall must be rejected, and the chain must stay where it was",
     )
 
 

@@ -1,4 +1,4 @@
-"""What a check is, how a part stands in one, and how all checks of a kind are run."""
+"""What a check is, what it is given, and how all checks of a kind are run."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ebmkit.config.settings import bind
-from ebmkit.errors import UsageError, nearest
+from ebmkit.errors import UsageError, nearest, one_line
 
 # The modules whose checks a kind must pass.
 HOMES = {
@@ -21,7 +21,7 @@ HOMES = {
     "watcher": ("watchers", "settings"),
     "features": ("features", "settings"),
 }
-# What the other checks of a kind build on: where one of these fails, `examine` goes no further.
+# The checks that all others of a kind rely on: if one of these fails, `examine` stops after them.
 FIRST = {
     "sampler": ("samplers_are_samplers", "promises_are_promises", "states_are_states"),
     "energy": ("energies_give_one_value_per_example",),
@@ -30,29 +30,29 @@ FIRST = {
     "watcher": (),
     "features": (),
 }
-# Shapes of examples that a part is tried on, where none is given: points, grey images, colour images.
+# Shapes of examples that are tried where none is given: points, grey images, colour images.
 SHAPES = ((2,), (1, 8, 8), (3, 32, 32))
-# Modules that parts go through: an error that leaves these came from the part.
+# Modules that call a part or are called by it: they are skipped when the line of an error is looked for.
 OURS = ("ebmkit.interfaces", "ebmkit.config.settings", "ebmkit.errors")
 
 
 class Failed(AssertionError):
-    """A part does not do what it must; the message says what was seen, and what to do."""
+    """A part does not meet a requirement; the message says what was seen, and what to do."""
 
 
 class NotPromised(Exception):
-    """A check that does not apply: the part does not promise this, and the message says what it would be."""
+    """A check that does not apply; the message says what the part would have to promise."""
 
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A part under test: how to make one, again and again. Two are equal only if they are one.
+    """A part under test, which can be built any number of times. Subjects are compared by identity.
 
     Attributes:
         kind: energy, sampler, init, data, watcher or features.
         target: The class, function or partial.
         settings: Its settings by name; the others keep their defaults.
-        shape: Shape of one example, for the kinds that are built for one.
+        shape: Shape of one example, for the kinds that depend on it.
     """
 
     kind: str
@@ -61,12 +61,12 @@ class Subject:
     shape: tuple[int, ...] = SHAPES[0]
 
     def make(self, *, settings: Mapping[str, Any] | None = None, **facts: Any) -> Any:
-        """A new part; `settings` go over its own, `facts` over the shape and a small data set of that shape."""
-        known = {"shape": self.shape, "data": Uniform(self.shape), **facts}
+        """Build the part; `settings` override its own, `facts` the shape and a small data set of that shape."""
+        known = {"shape": self.shape, "data": NoiseExamples(self.shape), **facts}
         return bind(self.target, known, {**self.settings, **(settings or {})})
 
 
-class Uniform:
+class NoiseExamples:
     """A small data set of uniform noise in [-1, 1], for inits that ask for the data."""
 
     def __init__(self, shape: tuple[int, ...], count: int = 256) -> None:
@@ -77,13 +77,13 @@ class Uniform:
         return len(self.x)
 
     def fetch(self, indices: Tensor) -> Tensor:
-        """The examples `(n, *shape)` that stand at `indices` `(n,)`."""
+        """The examples `(n, *shape)` at `indices` `(n,)`."""
         return self.x[indices]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one check ended; the reason is one line."""
+    """The result of one check; the reason is one line, and empty where it passed."""
 
     check: str
     verdict: Literal["passed", "failed", "not promised"]
@@ -94,14 +94,14 @@ Check = Callable[[Subject], None]
 
 
 def require(holds: bool, message: str) -> None:
-    """Fail the check with a message that says what was seen and what to do, unless something holds."""
+    """Fail the check unless `holds`; the message says what was seen and what to do."""
     __tracebackhide__ = True
     if not holds:
         raise Failed(message)
 
 
 def checks(kind: str) -> dict[str, Check]:
-    """The checks of a kind by their names: those of `FIRST`, then the public functions of its modules as they stand.
+    """The checks of a kind by name: those of `FIRST`, then the public functions of its modules in their order.
 
     Raises:
         UsageError: for an unknown kind.
@@ -120,9 +120,9 @@ def checks(kind: str) -> dict[str, Check]:
 
 
 def examine(part: Subject) -> Iterator[Outcome]:
-    """Run every check of the part's kind, and tell how each ended as soon as it has.
+    """Run every check of the part's kind, and yield each result at once.
 
-    Where one of `FIRST` fails, the others are not run: they would fail for the same reason.
+    If one of `FIRST` fails, the others are not run: they would fail for the same reason.
     """
     failed = False
     for name, check in checks(part.kind).items():
@@ -134,7 +134,7 @@ def examine(part: Subject) -> Iterator[Outcome]:
 
 
 def outcome(name: str, check: Check, part: Subject) -> Outcome:
-    """Run one check; whatever a part raises is a failure of that check alone."""
+    """Run one check; an exception of the part is a failure of this check."""
     try:
         run(check, part)
     except NotPromised as reason:
@@ -142,12 +142,12 @@ def outcome(name: str, check: Check, part: Subject) -> Outcome:
     except Failed as reason:
         return Outcome(name, "failed", str(reason))
     except (Exception, SystemExit) as error:
-        return Outcome(name, "failed", told(error))
+        return Outcome(name, "failed", raised(error))
     return Outcome(name, "passed")
 
 
 def run(check: Check, part: Subject) -> None:
-    """Run one check by itself: the grad mode that a part may leak does not reach the next one."""
+    """Run one check and restore grad mode, which a wrong part may leave changed."""
     __tracebackhide__ = True
     try:
         check(part)
@@ -155,14 +155,13 @@ def run(check: Check, part: Subject) -> None:
         torch.set_grad_enabled(True)
 
 
-def told(error: BaseException) -> str:
-    """What a part raised, as one line: the type, the message, and the place where the part itself stood."""
-    text = " ".join(str(error).split())
-    return f"raised {type(error).__name__}: {text}{_place(error)}"
+def raised(error: BaseException) -> str:
+    """What a part raised, as one line: the type, the message, and the line of the part where it was raised."""
+    return f"raised {type(error).__name__}: {one_line(error)}{_place(error)}"
 
 
 def _place(error: BaseException) -> str:
-    """Where the part itself stood when it raised: the last line of the traceback that is neither torch's nor ours."""
+    """The last line of the traceback that is neither torch's, nor Python's, nor ours: the line of the part."""
     place = ""
     trace = error.__traceback__
     while trace is not None:

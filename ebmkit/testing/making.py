@@ -1,4 +1,4 @@
-"""Energies under test and the examples that they are given, made with known seeds."""
+"""Energies under test and the examples that they are called with, built with fixed seeds."""
 
 from typing import Any
 
@@ -10,16 +10,16 @@ from ebmkit.testing.globals import seeded
 from ebmkit.testing.kit import NotPromised, Subject
 
 
-def new_energy(subject: Subject, seed: int = 0, torchs: int | None = None) -> Any:
-    """A new energy; the three global seeds are `seed`, but torch's is `torchs` where given."""
+def new_energy(subject: Subject, seed: int = 0, torch_seed: int | None = None) -> Any:
+    """A new energy, built with the global seeds `seed`; torch's is `torch_seed` where that is given."""
     with seeded(seed):
-        if torchs is not None:
-            torch.manual_seed(torchs)
+        if torch_seed is not None:
+            torch.manual_seed(torch_seed)
         return subject.make()
 
 
 def new_module(subject: Subject, seed: int = 0) -> nn.Module:
-    """A new energy, for a check of what only modules have."""
+    """A new energy, for a check that applies only to modules."""
     energy = new_energy(subject, seed)
     if not isinstance(energy, nn.Module):
         raise NotPromised("a torch.nn.Module")
@@ -27,18 +27,18 @@ def new_module(subject: Subject, seed: int = 0) -> nn.Module:
 
 
 def in_dtype(energy: Any, dtype: torch.dtype) -> Any:
-    """The energy with its numbers in that dtype."""
+    """The energy with its parameters and buffers in that dtype."""
     return energy.to(dtype) if isinstance(energy, nn.Module) else energy
 
 
 def call(energy: EnergyFn, x: Tensor, seed: int = 0) -> Tensor:
-    """E(x) as it is given, in evaluation mode and without a graph; what it draws globally is by the seed."""
+    """E(x) in the shape that the energy returns, in evaluation mode, without a graph, with the global seeds `seed`."""
     with seeded(seed), torch.no_grad(), eval_mode(energy):
         return energy(x)
 
 
 def close(one: Tensor, other: Tensor) -> bool:
-    """Equal to half of the digits of the largest, which is far more than rounding in another order takes away."""
+    """Equal up to the square root of the dtype's epsilon, relative to the largest value: far above rounding errors."""
     size = torch.finfo(other.dtype).eps ** 0.5 * float(other.abs().max())
     return bool(((one - other).abs() <= size).all())
 

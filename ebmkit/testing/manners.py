@@ -1,4 +1,4 @@
-"""What a chain must leave as it was: its start, the energy, grad mode, memory."""
+"""What a chain must leave unchanged: its start, earlier states, the energy and grad mode."""
 
 import torch
 from torch import Generator, Tensor
@@ -8,8 +8,8 @@ from ebmkit.testing.probes import Interruption, Network, chain_of, require_same,
 from ebmkit.testing.targets import quadratic
 
 
-def chains_leave_their_start_alone(subject: Subject) -> None:
-    """The start is not written to, not made to require gradients, and later steps do not write to earlier states."""
+def chains_leave_their_start_unchanged(subject: Subject) -> None:
+    """A chain does not write to its start, nor to earlier states, and does not make its start require gradients."""
     start = start_at()
     given = start.clone()
     states, copies = [], []
@@ -24,15 +24,15 @@ def chains_leave_their_start_alone(subject: Subject) -> None:
 
 
 def chains_keep_no_graph(subject: Subject) -> None:
-    """States need no gradient where the start needs none, although the energy has parameters."""
+    """States require no gradient where the start requires none, although the energy has parameters."""
     for state in chain_of(subject.make(), Network(), start_at()):
         tensors = {"x": state.x, **state.info}
         held = [name for name, value in tensors.items() if isinstance(value, Tensor) and value.requires_grad]
-        require(not held, f"{', '.join(held)} of a state hold a graph: take energy and gradient from value_and_grad")
+        require(not held, f"{', '.join(held)} of a state require a gradient: take them from value_and_grad")
 
 
-def chains_leave_grad_mode_alone(subject: Subject) -> None:
-    """Between steps and after it, also when left in the middle, grad mode is the caller's; any mode of his will do."""
+def chains_leave_grad_mode_unchanged(subject: Subject) -> None:
+    """Between steps, and after a chain that was stopped early, grad mode is the caller's, and any mode is accepted."""
     *_, expected = chain_of(subject.make(), quadratic, start_at())
     energy = Network()
     for mode in (torch.enable_grad, torch.no_grad, torch.inference_mode):
@@ -41,15 +41,15 @@ def chains_leave_grad_mode_alone(subject: Subject) -> None:
             x = start_at()
             for _ in chain_of(subject.make(), energy, start_at()):
                 now = (torch.is_grad_enabled(), torch.is_inference_mode_enabled())
-                require(now == before, "grad mode differs between steps: no `with torch.no_grad()` around a yield")
+                require(now == before, "grad mode differs between steps: do not yield inside `with torch.no_grad()`")
                 break
             for state in chain_of(subject.make(), quadratic, x):
                 x = state.x
-        require_same(x, expected.x, f"under torch.{mode.__name__}() the chain is another one")
+        require_same(x, expected.x, f"under torch.{mode.__name__}() the chain differs")
 
 
-def chains_leave_the_energy_as_it_was(subject: Subject) -> None:
-    """Modes, flags, weights, gradients and buffers of the energy are untouched, also when it raises in mid-chain."""
+def chains_leave_the_energy_unchanged(subject: Subject) -> None:
+    """Modes, flags, weights, gradients and buffers of the energy are unchanged, also when it raises during a chain."""
     for raises_at in (None, 2):
         energy = Network(raises_at)
         before = energy.everything()
@@ -58,12 +58,12 @@ def chains_leave_the_energy_as_it_was(subject: Subject) -> None:
         except Interruption:
             pass
         else:
-            require(raises_at is None, "an error that the energy raised was swallowed: let it pass")
+            require(raises_at is None, "an exception of the energy was suppressed: let it propagate")
         when = "" if raises_at is None else " when the energy raised"
         for name, value in energy.everything().items():
             require(
                 _equal(value, before[name]),
-                f"the chain changed {name} of the energy{when}: reach it by value_and_grad alone",
+                f"the chain changed {name} of the energy{when}: evaluate it only by value_and_grad",
             )
 
 

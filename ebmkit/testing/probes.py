@@ -1,4 +1,4 @@
-"""Energies that notice what a chain does to them, and energies that are broken on purpose."""
+"""Energies that record what a chain does to them, and energies that are wrong on purpose."""
 
 import math
 from collections.abc import Iterator
@@ -11,21 +11,21 @@ from ebmkit.interfaces import EnergyFn, Sampler, State
 from ebmkit.testing.kit import require
 from ebmkit.testing.targets import quadratic
 
-LEFT = "with these settings the chain leaves the finite numbers on |x|²/2: test it with settings that stay in them"
+DIVERGED = "with these settings the chain diverges on |x|²/2: test it with settings for which it stays finite"
 
 
 class Interruption(RuntimeError):
-    """What the kit's energy raises."""
+    """The exception that the kit's energy raises."""
 
 
 class Counted:
-    """|x|² / 2, which counts how often it is called, and the gradients asked for, an example at a time."""
+    """|x|² / 2, which counts its calls, and its gradients, one for each example."""
 
     def __init__(self) -> None:
         self.calls = self.gradients = 0
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Energies `(B,)`; a gradient is counted when autograd comes for it."""
+        """Energies `(B,)`; a gradient is counted when autograd computes it."""
         self.calls += 1
         if x.requires_grad:
             x = x.clone()
@@ -57,7 +57,7 @@ class Network(nn.Module):
         return energy
 
     def everything(self) -> dict[str, Any]:
-        """Whatever must be after a chain as it was before."""
+        """Everything that a chain must leave unchanged, by name."""
         found: dict[str, Any] = {name: value.detach().clone() for name, value in self.state_dict().items()}
         for name, parameter in self.named_parameters():
             found |= {f"requires_grad of {name}": parameter.requires_grad, f"grad of {name}": parameter.grad}
@@ -65,29 +65,29 @@ class Network(nn.Module):
 
 
 def nan(x: Tensor) -> Tensor:
-    """NaN everywhere, and so is the gradient."""
+    """NaN everywhere, like its gradient."""
     return quadratic(x) * math.nan
 
 
 def nan_gradient(x: Tensor) -> Tensor:
-    """|x|² / 2, whose gradient is NaN everywhere: 0 times the slope of the root at 0, which is infinite."""
+    """|x|² / 2 with a gradient that is NaN everywhere: 0 times the infinite slope of the root at 0."""
     return quadratic(x) + (0 * x).flatten(1).sqrt().sum(1)
 
 
 def start_at(*shape: int) -> Tensor:
-    """Where the chains of the checks start: `shape`, or eight points in space."""
+    """Where the chains of the checks start: normal noise of this shape, by default eight points in three dimensions."""
     return torch.randn(*(shape or (8, 3)), generator=Generator().manual_seed(0))
 
 
 def chain_of(sampler: Sampler, energy: EnergyFn, start: Tensor) -> Iterator[State]:
-    """A chain of a seed that is always the same."""
+    """A chain with a fixed seed."""
     return sampler.chain(energy, start, Generator().manual_seed(0))
 
 
 def require_same(one: Tensor, other: Tensor, message: str) -> None:
-    """Fail unless two chains came to the same, bit for bit, NaN to NaN; who left the numbers is told that instead."""
+    """Fail unless two results agree bitwise, NaN with NaN; for chains that diverged, the message says that instead."""
     __tracebackhide__ = True
     if one.shape == other.shape and bool(((one == other) | (one.isnan() & other.isnan())).all()):
         return
     finite = bool(one.isfinite().all() and other.isfinite().all())
-    require(False, message if finite else LEFT)
+    require(False, message if finite else DIVERGED)

@@ -1,4 +1,4 @@
-"""What a sampler may say of its chains beyond their law, held to it: gradients, noise, steps that are all alike."""
+"""Tests of what a sampler promises besides a distribution: gradients, noise, homogeneous steps, translations."""
 
 import torch
 from torch import Generator, Tensor
@@ -9,7 +9,7 @@ from ebmkit.testing.targets import quadratic
 
 
 def chains_take_the_gradients_they_promise(subject: Subject) -> None:
-    """A whole chain asks for as many gradients, for each example, as `promises.gradients` says."""
+    """A whole chain takes `promises.gradients` gradients for each example."""
     sampler = subject.make()
     promised = sampler.promises.gradients
     if promised is None:
@@ -20,31 +20,31 @@ def chains_take_the_gradients_they_promise(subject: Subject) -> None:
     found = energy.gradients / len(start)
     require(
         found == promised,
-        f"a chain took {found:g} gradients for each example, not the promised {promised}: carry the last gradient over "
-        f"to the next step, or promise what it takes",
+        f"a chain took {found:g} gradients for each example, not the promised {promised}: reuse the last gradient in "
+        f"the next step, or promise what it takes",
     )
 
 
 def noiseless_chains_draw_nothing(subject: Subject) -> None:
-    """`noiseless`, where there is one, is a sampler of the same length that draws nothing, and says so."""
+    """`noiseless`, where defined, is a sampler with the same number of steps that draws nothing and promises that."""
     sampler = subject.make()
-    silent = sampler.noiseless
-    if silent is None:
+    noiseless = sampler.noiseless
+    if noiseless is None:
         raise NotPromised("a property `noiseless`, for samplers whose noise can be switched off")
-    require(not silent.promises.stochastic, "the noiseless sampler promises to be stochastic: promise stochastic=False")
+    require(not noiseless.promises.stochastic, "the noiseless sampler promises noise: promise stochastic=False")
     rng = Generator().manual_seed(0)
     before = rng.get_state()
-    length = len(list(silent.chain(quadratic, start_at(), rng)))
-    require(torch.equal(rng.get_state(), before), "the noiseless sampler drew from rng: switch all of its noise off")
+    length = len(list(noiseless.chain(quadratic, start_at(), rng)))
+    require(torch.equal(rng.get_state(), before), "the noiseless sampler drew from rng: switch off all of its noise")
     steps = len(list(chain_of(sampler, quadratic, start_at())))
-    require(length == steps, f"the noiseless chain has {length} steps and not {steps}: change nothing but the noise")
+    require(length == steps, f"the noiseless chain has {length} steps and not {steps}: change only the noise")
 
 
-def homogeneous_chains_can_be_cut(subject: Subject) -> None:
-    """A chain is the same, to rounding, when another one goes on from its middle with the same `rng`."""
+def homogeneous_chains_can_be_split(subject: Subject) -> None:
+    """A chain equals, up to rounding, two shorter ones: the second starts where the first ends, with the same `rng`."""
     sampler = subject.make()
     if not sampler.promises.homogeneous:
-        raise NotPromised("Promises(homogeneous=True), for chains that can be cut into shorter ones")
+        raise NotPromised("Promises(homogeneous=True), for chains that can be split into shorter ones")
     start, rng = start_at().double(), Generator().manual_seed(0)
     first, rest, whole = (subject.make(settings={"steps": steps}) for steps in (3, 4, 7))
     *_, expected = chain_of(whole, quadratic, start)
@@ -52,22 +52,22 @@ def homogeneous_chains_can_be_cut(subject: Subject) -> None:
     found = [state.x for state in rest.chain(quadratic, middle, rng)][-1]
     require(
         torch.allclose(found, expected.x, rtol=1e-9, atol=1e-12, equal_nan=True),
-        "3 steps and then 4 are not the 7 of one chain: does a schedule, a momentum or a step size live on between "
+        "3 steps and then 4 are not the 7 of one chain: does a schedule, a momentum or a step size persist between "
         "steps? Then promise homogeneous=False",
     )
 
 
-def chains_that_promise_it_translate(subject: Subject) -> None:
-    """Where the gradient does not change with x, on a slope, moving the start moves the whole chain alike."""
+def chains_translate_as_promised(subject: Subject) -> None:
+    """On a linear energy, where the gradient is constant, translating the start translates the whole chain."""
     sampler = subject.make()
     if not sampler.promises.translates:
-        raise NotPromised("Promises(translates=True), for chains that x enters by gradients and energies alone")
+        raise NotPromised("Promises(translates=True), for steps that depend on x only through gradients and energies")
     start, offset = start_at().double(), torch.tensor([3.0, -2.0, 0.5], dtype=torch.float64)
     *_, one = chain_of(sampler, _slope, start)
     *_, other = chain_of(sampler, _slope, start + offset)
     require(
         torch.allclose(other.x, one.x + offset, rtol=1e-9, atol=1e-9, equal_nan=True),
-        "on a slope, a chain whose start is moved does not move with it: a clamp, a decay or a step that depends on x? "
+        "on a slope, translating the start does not translate the chain: a clamp, a decay or a step that depends on x? "
         "Then promise translates=False",
     )
 

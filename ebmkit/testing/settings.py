@@ -1,4 +1,4 @@
-"""What the settings of a part of any kind must be, so that a command line can give them and name the wrong ones."""
+"""What the settings of every part must be, so that the command line can set them and name a wrong one."""
 
 import math
 import re
@@ -21,44 +21,44 @@ _FACTS = {
     "sampler": (),
     "init": ("shape", "data"),
     "data": (),
-    "watcher": ("steps", "trainer", "folder", "examples", "iterations", "config", "state"),
+    "watcher": ("updates", "trainer", "folder", "examples", "iterations", "config", "save"),
     "features": ("data",),
 }
 
 
-def settings_have_names_of_their_own(subject: Subject) -> None:
+def settings_have_names(subject: Subject) -> None:
     """There is no `*args` and no `**kwargs`, whose settings have no names, and no setting called `use`."""
     try:
         settings = signature(subject.target).settings
     except TypeError as error:
         return require(False, f"{error}; write out each setting as a keyword-only parameter")
-    require("use" not in settings, "a setting is called 'use', which chooses the part itself; give it another name")
+    require("use" not in settings, "a setting is called 'use', which selects the part itself; rename it")
 
 
 def settings_are_keyword_only(subject: Subject) -> None:
-    """A positional parameter is a fact that the program knows; behind the `*` stands what the user chooses."""
+    """Positional parameters are facts that the program knows; settings of the user follow the `*`."""
     _settings(subject)
     known = _FACTS[subject.kind]
     other = [name for name in signature(subject.target).facts if name not in known]
     require(
         not other,
-        f"{', '.join(other)} of {name_of(subject.target)} can be given by position, and no such fact is known "
-        f"({', '.join(known) or 'none'}); put settings behind a `*`, or use @dataclass(kw_only=True)",
+        f"{', '.join(other)} of {name_of(subject.target)} can be passed by position, but is not a fact of this kind "
+        f"({', '.join(known) or 'it has none'}); put settings after a `*`, or use @dataclass(kw_only=True)",
     )
 
 
 def settings_have_types_that_a_command_line_can_give(subject: Subject) -> None:
-    """Each is annotated with int, float, bool, str, Literal, a tuple of these, None, or a union with one of these."""
+    """Each is annotated with int, float, bool, str, Path, Literal, a tuple of these, or a union with one of these."""
     for name, setting in _settings(subject).items():
         require(
             _can_be_typed(setting.annotation),
-            f"{name} has a type that no command line can give, or none at all; annotate it with int, float, bool, str, "
-            f"Literal[...], tuple[...] or one of these | None; a union may also name types for Python alone",
+            f"{name} has no type that the command line can set; annotate it with int, float, bool, str, Path, "
+            f"Literal[...], tuple[...] or one of these | None; a union may also name types only for Python",
         )
 
 
 def settings_have_a_line_of_help(subject: Subject) -> None:
-    """Each has an entry in `Args:` of the docstring, which `--help` and `ebmkit show` print."""
+    """Each has an entry in `Args:` of the docstring, which `ebmkit show` and the header print."""
     without = [name for name, setting in _settings(subject).items() if not setting.help]
     require(
         not without,
@@ -68,13 +68,13 @@ def settings_have_a_line_of_help(subject: Subject) -> None:
 
 
 def float_settings_refuse_nan(subject: Subject) -> None:
-    """NaN, alone or in a tuple, is refused by a ValueError of one line that starts with the setting's name."""
+    """NaN, also in a tuple, is refused by a ValueError of one line that starts with the name of the setting."""
     for name, setting in _settings(subject).items():
         for value in _with_nan(setting.annotation):
             reason = _refusal(subject, name, value)
             require(
                 not reason,
-                f"{name}={value} {reason}; refuse it with ebmkit.errors.check('{name}', {name}, ...)",
+                f"{name}={value} {reason}; refuse it with ebmkit.check('{name}', {name}, ...)",
             )
 
 
@@ -82,7 +82,7 @@ def _settings(subject: Subject) -> dict[str, Setting]:
     try:
         return signature(subject.target).settings
     except TypeError:
-        raise NotPromised("settings that each have a name of their own: no *args and no **kwargs") from None
+        raise NotPromised("settings with names: no *args and no **kwargs") from None
 
 
 def _can_be_typed(annotation: Any) -> bool:
@@ -94,7 +94,7 @@ def _can_be_typed(annotation: Any) -> bool:
 
 
 def _with_nan(annotation: Any) -> list[Any]:
-    """The values with NaN that a setting of this type may be given."""
+    """The values with NaN that a setting of this type can have."""
     if get_origin(annotation) in (typing.Union, types.UnionType):
         return [value for member in get_args(annotation) for value in _with_nan(member)]
     if get_origin(annotation) is tuple:
@@ -104,9 +104,9 @@ def _with_nan(annotation: Any) -> list[Any]:
 
 
 def _refusal(subject: Subject, name: str, value: Any) -> str:
-    """What is wrong with how a value is refused; nothing, if it is refused well."""
+    """What is wrong with how a value is refused; empty if it is refused properly."""
     spoilt = replace(subject, settings={**subject.settings, name: value})
-    # A watcher may refuse points before it comes to its settings.
+    # A watcher may refuse points before it checks its settings.
     makes = [lambda: _watch(spoilt, SHAPES[0]), lambda: _watch(spoilt, SHAPES[1])]
     reasons = [_reason(name, make) for make in (makes if subject.kind == "watcher" else [spoilt.make])]
     return "" if "" in reasons else reasons[0]
@@ -126,8 +126,8 @@ def _reason(name: str, make: Callable[[], Any]) -> str:
 
 
 def _watch(subject: Subject, shape: tuple[int, ...]) -> None:
-    """Make a watcher and watch one step: it may look at its settings only then."""
-    # Its background process may still write while the folder goes.
+    """Build a watcher and watch one update: it may check its settings only then."""
+    # A background process may still write while the folder is removed.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place, chdir(place):
         training = Training(shape)
         watched = training.watched(subject)

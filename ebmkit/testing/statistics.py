@@ -1,15 +1,15 @@
-"""Standard errors: how far a sample is from what it should be. A check fails beyond `LIMIT`."""
+"""z-tests: how many standard errors a mean is from its expected value. A check fails beyond `LIMIT`."""
 
 import math
 
 from torch import Tensor
 
-# Two-sided, a right part is beyond this once in 1.7 million tests; seeds are fixed, so it is so always or never.
+# A correct part exceeds this, two-sided, in one of 1.7 million tests; seeds are fixed, so always or never.
 LIMIT = 5.0
 
 
 def z(values: Tensor, expected: float | Tensor) -> float:
-    """The largest |z| of the means of `values` `(n, ...)` along its first axis, against those expected.
+    """The largest |z| of the means of `values` `(n, ...)` over the first axis, against the expected ones.
 
     Values that are not finite have an infinite z.
     """
@@ -19,7 +19,7 @@ def z(values: Tensor, expected: float | Tensor) -> float:
 def each_z(values: Tensor, expected: float | Tensor) -> Tensor:
     """The z of the mean of each element of `values` `(n, ...)`, as one row.
 
-    An element without any spread has z = 0 where it is what was expected, and infinity elsewhere.
+    An element without spread has z = 0 if it equals its expected value, and infinity otherwise.
     """
     offset = (values.double() - expected).reshape(len(values), -1)
     error = offset.std(0) / math.sqrt(len(offset))

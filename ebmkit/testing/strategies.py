@@ -1,4 +1,4 @@
-"""Strategies of hypothesis for tests of parts: examples, shapes, precisions, energies and generators.
+"""Hypothesis strategies for tests of parts: examples, shapes, precisions, energies and generators.
 
     from ebmkit.testing.strategies import energies, examples, generators
 
@@ -6,7 +6,7 @@
     def test_the_chain_stays_finite(energy, x, rng):
         assert MySampler(steps=3).sample(energy, x, rng).isfinite().all()
 
-It needs hypothesis, which ebmkit itself does not.
+This module needs hypothesis; the rest of ebmkit does not.
 """
 
 import math
@@ -22,7 +22,7 @@ def shapes(*, most: int = 64) -> SearchStrategy[tuple[int, ...]]:
     """Shapes of one example: vectors `(d,)`, and square images `(C, H, W)` in grey or colour.
 
     Args:
-        most: The largest number of elements; images are left out where none is so small.
+        most: The largest number of elements; there are no images where none is small enough.
     """
     vectors = st.integers(1, most).map(lambda size: (size,))
     images = [(channels, side, side) for side in (2, 4, 8, 16, 32) for channels in (1, 3)]
@@ -38,7 +38,7 @@ def examples(
     high: float = 1.0,
     dtype: torch.dtype = torch.float32,
 ) -> SearchStrategy[Tensor]:
-    """Batches `(B, *shape)` of 1 to `most` examples, with numbers between `low` and `high`, rounded to `dtype`."""
+    """Batches `(B, *shape)` of 1 to `most` examples, with elements between `low` and `high`, rounded to `dtype`."""
     numbers = st.floats(low, high, allow_subnormal=False)
     batches = st.integers(1, most).map(lambda count: (count, *shape))
     arrays = numpy.arrays("float64", batches, elements=numbers)
@@ -49,7 +49,7 @@ def precisions(d: int, *, condition: float = 100.0) -> SearchStrategy[Tensor]:
     """Symmetric positive definite matrices `(d, d)` in double precision.
 
     Args:
-        d: How many rows.
+        d: The number of rows.
         condition: The largest condition number; eigenvalues are between its root and the inverse of its root.
     """
     reach = math.log(condition) / 2
@@ -58,7 +58,7 @@ def precisions(d: int, *, condition: float = 100.0) -> SearchStrategy[Tensor]:
 
 
 def energies(shape: tuple[int, ...], *, dtype: torch.dtype = torch.float32) -> SearchStrategy[nn.Module]:
-    """Smooth energies of examples of a shape, whose exp(-E) has a finite integral: quadratics and small networks.
+    """Smooth energies whose exp(-E) has a finite integral: quadratics and small networks.
 
     Above 64 elements the only quadratic is |x|² / 2.
     """
@@ -69,7 +69,7 @@ def energies(shape: tuple[int, ...], *, dtype: torch.dtype = torch.float32) -> S
 
 
 def generators() -> SearchStrategy[Generator]:
-    """Generators on the CPU, by their seeds."""
+    """Generators on the CPU with different seeds."""
     return st.builds(_generator, seed=st.integers(0, 2**32 - 1))
 
 
@@ -89,7 +89,7 @@ class Quadratic(nn.Module):
 
 
 class Network(nn.Module):
-    """`E(x) = |x|² / 2 + Σⱼ aⱼ tanh(wⱼ . x + bⱼ)`, x flattened: 8 units with weights by a seed."""
+    """`E(x) = |x|² / 2 + Σⱼ aⱼ tanh(wⱼ . x + bⱼ)`, x flattened: 8 units with weights drawn from a seed."""
 
     def __init__(self, shape: tuple[int, ...], *, seed: int) -> None:
         super().__init__()

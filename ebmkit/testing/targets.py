@@ -1,4 +1,4 @@
-"""Densities that samplers are held to: energies with exact draws, at the scale that tests a sampler hardest."""
+"""Densities that samplers are tested on: energies with exact draws, at the scale that tests a sampler hardest."""
 
 import math
 from collections.abc import Callable
@@ -20,7 +20,7 @@ WALL = 1.0  # where `walled` ends in its first element
 
 @dataclass(frozen=True)
 class Target:
-    """A density of examples of d elements that can be drawn from.
+    """A density with exact draws, of examples of d elements.
 
     Attributes:
         energy: E `(n, *shape) -> (n,)`, for which the density is exp(-E).
@@ -55,7 +55,7 @@ def quadratic(x: Tensor) -> Tensor:
 
 
 def gaussian() -> Target:
-    """Two correlated elements around a mean that is not 0."""
+    """A Gaussian of two correlated elements whose mean is not 0."""
     precision = torch.linalg.inv(ROOT @ ROOT.T)
     return Target(
         lambda x: ((x - MEAN) @ precision * (x - MEAN)).sum(1) / 2,
@@ -83,30 +83,30 @@ def mixture(modes: Tensor = MODES) -> Target:
 
 
 def images() -> Target:
-    """The same of images `(1, 2, 2)`, for whatever is taken of the first axis or of two elements alone."""
+    """A mixture of images `(1, 2, 2)`, for faults that show only with several axes or more than two elements."""
     return mixture(IMAGES)
 
 
 def infinite(x: Tensor) -> Tensor:
-    """A standard Gaussian's energy before the wall, infinity behind it; the gradient there is 0."""
+    """The energy of a standard Gaussian before the wall, infinite behind it, where its gradient is 0."""
     return torch.where(x[:, 0] < WALL, quadratic(x), math.inf)
 
 
 def undefined(x: Tensor) -> Tensor:
-    """The same with NaN behind the wall; the gradient there is 0."""
+    """Like `infinite`, but NaN behind the wall; the gradient there is 0."""
     return torch.where(x[:, 0] < WALL, quadratic(x), math.nan)
 
 
 def undefined_with_its_gradient(x: Tensor) -> Tensor:
-    """The same with NaN behind the wall, for the gradient too: the root ends there."""
+    """Like `undefined`, but with a NaN gradient behind the wall too, from the root of a negative number."""
     return quadratic(x) + 0 * (WALL - x[:, 0]).sqrt()
 
 
 def walled(energy: Callable[[Tensor], Tensor]) -> Target:
-    """A standard Gaussian whose first element ends at `WALL`, by one of the three energies above."""
+    """A standard Gaussian whose first element is truncated at `WALL`, with one of the three energies above."""
 
     def draw(n: int, rng: Generator) -> Tensor:
-        # 84 % of the normals are before the wall.
+        # 84 % of the normal draws are before the wall.
         x = normals(2 * n, rng)
         return x[x[:, 0] < WALL][:n]
 
@@ -119,9 +119,9 @@ def walled(energy: Callable[[Tensor], Tensor]) -> Target:
 
 
 def hard_scale(sampler: Sampler, temperature: float) -> float:
-    """The scale of `gaussian` at which this sampler rejects about a third, or, if it never rejects, moves by about one.
+    """The scale of `gaussian` at which this sampler rejects about a third, or moves by about one if it never rejects.
 
-    On a much wider density every proposal is accepted, and on a much narrower one none is: both would hide faults.
+    On a much wider density every proposal is accepted, on a much narrower one none is: both would hide errors.
     """
     found = {exponent: _moves(sampler, temperature, 2.0**exponent) for exponent in range(-60, 61, 4)}
     best = _hardest(found)
@@ -131,7 +131,7 @@ def hard_scale(sampler: Sampler, temperature: float) -> float:
 
 
 def _moves(sampler: Sampler, temperature: float, scale: float) -> tuple[float, float]:
-    """Which share of the examples a step moves on `gaussian` at this scale, and how far, in units of the scale."""
+    """The fraction of examples that a step moves on `gaussian` at this scale, and how far, in units of the scale."""
     target = gaussian().scaled(scale, temperature)
     rng = Generator().manual_seed(0)
     x = target.draw(400, rng)
@@ -144,7 +144,7 @@ def _moves(sampler: Sampler, temperature: float, scale: float) -> tuple[float, f
 
 
 def _hardest(found: dict[int, tuple[float, float]]) -> int:
-    """The exponent at which about two thirds moved, and not by rounding alone; else that of a step of about one."""
+    """The exponent at which about two thirds moved, by more than rounding; without one, where a step is about one."""
     rejecting = {
         exponent: abs(moved - 0.65)
         for exponent, (moved, distance) in found.items()

@@ -1,4 +1,4 @@
-"""A small training, always the same one, for watchers to look at."""
+"""A short training, always the same one, for watchers to observe."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ebmkit.data.examples import Examples
+from ebmkit.files import replacing
 from ebmkit.interfaces import Energy, EnergyFn, InitDistribution, Sampler, State, noise_like, value_and_grad
 from ebmkit.methods.maximum_likelihood import Trainer, Update
 from ebmkit.testing.kit import Subject
@@ -34,7 +35,7 @@ class Walk(Sampler):
     """A few steps of `x' = x - 0.1 dE/dx(x) + 0.1 N(0, I)`.
 
     Args:
-        steps: How many.
+        steps: K, the length of one chain.
     """
 
     steps: int = 3
@@ -48,7 +49,7 @@ class Walk(Sampler):
 
 
 class Bank(InitDistribution):
-    """Chains start near where the last ones ended, so that whatever a watcher tells the init comes to light."""
+    """Chains start near where the last ones ended, so that training shows whatever a watcher makes it remember."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.ends = torch.zeros(BATCH, *shape)
@@ -59,7 +60,7 @@ class Bank(InitDistribution):
         return start + 0.5 * noise_like(start, rng)
 
     def remember(self, x: Tensor) -> None:
-        """Start here next time."""
+        """Store where the chains ended `(n, *shape)`."""
         self.ends = x.clone()
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -67,7 +68,7 @@ class Bank(InitDistribution):
         return {"ends": self.ends}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take up what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
         self.ends = state["ends"].clone()
 
 
@@ -76,8 +77,8 @@ class Training:
 
     Attributes:
         shape: Shape of one example.
-        folder: The run's folder, which is not made here.
-        trainer: Its trainer, fresh.
+        folder: The folder of the run, which is not created here.
+        trainer: Its trainer, new.
     """
 
     def __init__(self, shape: tuple[int, ...], folder: str = "runs/first") -> None:
@@ -88,17 +89,17 @@ class Training:
         self.examples = Examples(torch.rand(64, *shape, generator=Generator().manual_seed(2)) * 2 - 1)
 
     def updates(self, count: int = UPDATES) -> Iterator[Update]:
-        """The next updates, bare."""
+        """The next updates, without a watcher."""
         for _ in range(count):
             yield self.trainer.update(self.examples.fetch(torch.arange(BATCH) + self.trainer.index))
 
-    def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint of it would hold."""
-        state = {"format": 1, "config": "", "shape": list(self.shape), "device": "cpu"}
-        return {**state, "trainer": self.trainer.state_dict()}
+    def save(self) -> None:
+        """Write `checkpoint.pt` in the folder, as a run does."""
+        with replacing(self.folder / "checkpoint.pt") as path:
+            torch.save({"trainer": self.trainer.state_dict()}, path)
 
     def condition(self) -> dict[str, Any]:
-        """All that the next update depends on, by name."""
+        """Everything that the next update depends on, by name."""
         energy = self.trainer.energy
         return {
             **self.trainer.state_dict(),
@@ -106,22 +107,22 @@ class Training:
             "requires_grad": [parameter.requires_grad for parameter in energy.parameters()],
         }
 
-    def watched(self, subject: Subject, steps: Iterator[Update] | None = None) -> Iterator[Update]:
-        """The next updates, or these `steps`, as they come out of a watcher."""
+    def watched(self, subject: Subject, updates: Iterator[Update] | None = None) -> Iterator[Update]:
+        """The next updates, or these `updates`, as a watcher yields them."""
         facts: dict[str, Any] = {
-            "steps": self.updates() if steps is None else steps,
+            "updates": self.updates() if updates is None else updates,
             "trainer": self.trainer,
             "folder": self.folder,
             "examples": self.examples,
             "iterations": self.trainer.index + UPDATES,
             "config": {"train": {"iterations": UPDATES, "batch_size": BATCH, "average": None}},
-            "state": self.state_dict,
+            "save": self.save,
         }
         return iter(subject.make(**facts))
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two trees of tensors and plain values are equal, bit for bit."""
+    """Whether two trees of tensors and plain values are bitwise equal."""
     if isinstance(one, Tensor):
         return isinstance(other, Tensor) and one.dtype == other.dtype and torch.equal(one, other)
     if isinstance(one, Mapping):

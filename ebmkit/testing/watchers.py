@@ -1,4 +1,4 @@
-"""What every watcher must do: see each step of a training, and leave the training as it is."""
+"""What every watcher must do: yield every update of a training, and leave the training unchanged."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,92 +15,92 @@ from ebmkit.testing.training import UPDATES, Training, same
 
 
 def _on_some_data(check: Callable[[Subject, Training], None]) -> Callable[[Subject], None]:
-    """Give a check a training in an empty current folder: on points, or on images where points are refused."""
+    """Run a check on a training in an empty current folder: on points, or on images where points are refused."""
 
     @wraps(check)
     def run(subject: Subject) -> None:
         refusals = []
         for shape in SHAPES[:2]:
-            # A watcher's background process may still write while the folder goes.
+            # A background process of the watcher may still write while the folder is removed.
             with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place, chdir(place):
                 try:
                     return check(subject, Training(shape))
                 except UsageError as error:
                     refusals.append(f"{shape}: {error}")
         tried = "; of shape ".join(refusals)
-        return require(False, f"it refuses all examples, those of shape {tried}; let it take one of these")
+        return require(False, f"it refuses all examples, those of shape {tried}; accept one of these shapes")
 
     return run
 
 
 @_on_some_data
-def watchers_touch_no_file_before_the_first_step(subject: Subject, training: Training) -> None:
-    """The run's folder is made after the watchers are: until the first step is asked for, nothing may be written."""
-    advice = "the run's folder is not there when a watcher is made: open files inside the generator, not before"
+def watchers_touch_no_file_before_the_first_update(subject: Subject, training: Training) -> None:
+    """The run's folder is created after the watchers: nothing is written before the first update is asked for."""
+    advice = "the run's folder does not exist yet when a watcher is built: open files inside the generator"
     try:
         watched = training.watched(subject)
     except OSError as error:
-        return require(False, f"making it raised {type(error).__name__}: {error}; {advice}")
-    require(not list(Path().iterdir()), f"making it wrote {_names(Path())}; {advice}")
+        return require(False, f"building it raised {type(error).__name__}: {error}; {advice}")
+    require(not list(Path().iterdir()), f"building it wrote {_names(Path())}; {advice}")
     training.folder.mkdir(parents=True)
     for _ in watched:
         pass
 
 
 @_on_some_data
-def watchers_yield_every_step_unchanged_and_in_order(subject: Subject, training: Training) -> None:
-    """What comes out are the very steps that went in, each once, in order, with the numbers that they had."""
+def watchers_yield_every_update_unchanged_and_in_order(subject: Subject, training: Training) -> None:
+    """A watcher yields the same update objects that it receives, each once, in order, with their values unchanged."""
     training.folder.mkdir(parents=True)
-    steps = list(training.updates())
-    copies = deepcopy([vars(step) for step in steps])
-    out = list(training.watched(subject, iter(steps)))
-    came = [getattr(step, "index", step) for step in out]
+    updates = list(training.updates())
+    copies = deepcopy([vars(update) for update in updates])
+    out = list(training.watched(subject, iter(updates)))
+    came = [getattr(update, "index", update) for update in out]
     require(
-        list(map(id, out)) == list(map(id, steps)),
-        f"steps 1 to {UPDATES} went in and {came} came out, or others in their place; yield each step itself, once",
+        list(map(id, out)) == list(map(id, updates)),
+        f"updates 1 to {UPDATES} went in and {came} came out, or copies of them; yield each update itself, once",
     )
-    for old, step in zip(copies, steps, strict=True):
-        changed = [name for name, value in old.items() if not same(value, getattr(step, name))]
-        require(not changed, f"it wrote into {', '.join(changed)} of a step; clone a tensor before you change it")
+    for old, update in zip(copies, updates, strict=True):
+        changed = [name for name, value in old.items() if not same(value, getattr(update, name))]
+        require(not changed, f"it wrote to {', '.join(changed)} of an update; clone a tensor before changing it")
 
 
 @_on_some_data
-def watchers_take_one_step_at_a_time(subject: Subject, training: Training) -> None:
-    """No step is asked for before the last one is out: who reads ahead delays checkpoints and the display."""
+def watchers_take_one_update_at_a_time(subject: Subject, training: Training) -> None:
+    """The next update is taken only after the last was yielded: reading ahead delays checkpoints and the display."""
     training.folder.mkdir(parents=True)
-    advice = "ask for a step only when one is asked of you: `for step in steps: ...; yield step`"
+    advice = "take the next update only after the last was yielded: `for update in updates: ...; yield update`"
     watched = training.watched(subject)
-    require(training.trainer.index == 0, f"making it ran {training.trainer.index} updates; {advice}")
-    for step in watched:
+    require(training.trainer.index == 0, f"building it ran {training.trainer.index} updates; {advice}")
+    for update in watched:
         ran = training.trainer.index
-        require(ran <= step.index, f"{ran} updates had run when step {step.index} came out; {advice}")
+        require(ran <= update.index, f"{ran} updates had run when update {update.index} came out; {advice}")
 
 
 @_on_some_data
 def watchers_change_nothing_in_training(subject: Subject, training: Training) -> None:
-    """Weights, optimiser, init and random numbers end as they would without it, bit for bit."""
+    """Weights, optimiser, init and random states end bitwise as they would without the watcher."""
     training.folder.mkdir(parents=True)
     bare = Training(training.shape)
     list(bare.updates())
     drawn = changed_by(lambda: list(training.watched(subject)))
-    require(not drawn, f"it changed the global random state of {drawn}; draw from a generator of your own")
-    alone, watched = bare.condition(), training.condition()
-    changed = [name for name in alone if not same(alone[name], watched[name])]
+    require(not drawn, f"it changed the global random state of {drawn}; draw from a torch.Generator of its own")
+    without, watched = bare.condition(), training.condition()
+    changed = [name for name in without if not same(without[name], watched[name])]
     require(
         not changed,
-        f"the trainer's {', '.join(changed)} ended otherwise than without it; work on copies, "
-        "and draw from a Generator of your own, not from trainer.rng",
+        f"the trainer's {', '.join(changed)} ended differently than without it; work on copies, "
+        "and draw from a torch.Generator of its own, not from trainer.rng",
     )
 
 
 @_on_some_data
 def watchers_let_the_consumer_leave(subject: Subject, training: Training) -> None:
-    """`close` after two steps raises nothing and asks for no more steps: this is how a run is stopped."""
+    """`close` after two updates raises nothing and takes no further update: this is how a run is stopped."""
     training.folder.mkdir(parents=True)
     watched = training.watched(subject)
     close = getattr(watched, "close", None)
     if close is None:
-        return require(False, f"it gives a {type(watched).__name__}, which has no close; write a generator")
+        return require(False, f"it returned a {type(watched).__name__}, which has no close; write a generator")
     next(watched)
     next(watched)
     ran = training.trainer.index
@@ -108,14 +108,14 @@ def watchers_let_the_consumer_leave(subject: Subject, training: Training) -> Non
         close()
     except (Exception, SystemExit) as error:
         reason = f"close raised {type(error).__name__}: {error}"
-        require(False, f"{reason}; GeneratorExit is raised at your yield: let it pass, and clean up without failing")
+        require(False, f"{reason}; GeneratorExit is raised at your yield: let it propagate, and clean up safely")
     more = training.trainer.index - ran
-    require(not more, f"{more} more updates ran when the consumer left; take no step after GeneratorExit")
+    require(not more, f"{more} more updates ran when the consumer left; take no update after GeneratorExit")
 
 
 @_on_some_data
 def watchers_pass_errors_on(subject: Subject, training: Training) -> None:
-    """An error of the training comes out of the watcher as it is: the same object, in its place."""
+    """An exception of the training comes out of the watcher unchanged: the same object."""
     training.folder.mkdir(parents=True)
     planted = RuntimeError("planted by the test of the watcher")
 
@@ -139,8 +139,8 @@ def watchers_pass_errors_on(subject: Subject, training: Training) -> None:
 
 
 @_on_some_data
-def watchers_write_in_the_run_folder_alone(subject: Subject, training: Training) -> None:
-    """Whatever it writes is in the run's folder: nothing appears in the current folder, nor beside the run's."""
+def watchers_write_only_in_the_run_folder(subject: Subject, training: Training) -> None:
+    """A watcher writes only in the run's folder: nothing appears in the current folder, nor beside the run's."""
     training.folder.mkdir(parents=True)
     list(training.watched(subject))
     runs = training.folder.parent
@@ -151,7 +151,7 @@ def watchers_write_in_the_run_folder_alone(subject: Subject, training: Training)
 
 @_on_some_data
 def watchers_can_be_used_twice(subject: Subject, training: Training) -> None:
-    """A second run in the same program is watched like the first, in its own folder."""
+    """A second run in the same process is watched like the first, in its own folder."""
     second = Training(training.shape, "runs/second")
     for one in (training, second):
         one.folder.mkdir(parents=True)
@@ -159,27 +159,25 @@ def watchers_can_be_used_twice(subject: Subject, training: Training) -> None:
     before = _contents(training.folder)
     out = len(list(second.watched(subject)))
     advice = "keep what belongs to a run inside the generator, not in the module"
-    require(out == first, f"{first} steps came out of the first run, and {out} of the second; {advice}")
+    require(out == first, f"{first} updates came out of the first run, and {out} of the second; {advice}")
     require(_contents(training.folder) == before, f"a second run changed the folder of the first; {advice}")
     wrote = bool(_contents(second.folder)) or not before
     require(wrote, f"the first run wrote {_names(training.folder)}, the second nothing; {advice}")
 
 
 @_on_some_data
-def watchers_go_on_after_a_resume(subject: Subject, training: Training) -> None:
-    """A run that is taken up again finds the watcher's own files in its folder, and its steps count on."""
+def watchers_continue_after_a_resume(subject: Subject, training: Training) -> None:
+    """In a resumed run, the watcher's own files are in the folder already, and the index of the updates continues."""
     training.folder.mkdir(parents=True)
     list(training.watched(subject))
     again = Training(training.shape)
     again.trainer.load_state_dict(training.trainer.state_dict())
     try:
-        came = [step.index for step in again.watched(subject)]
+        came = [update.index for update in again.watched(subject)]
     except OSError as error:
-        return require(False, f"a resumed run raised {type(error).__name__}: {error}; your files may be there already")
+        return require(False, f"a resumed run raised {type(error).__name__}: {error}; your files may exist already")
     due = list(range(UPDATES + 1, 2 * UPDATES + 1))
-    require(
-        came == due, f"steps {due} of a resumed run went in and {came} came out; yield each step that you are given"
-    )
+    require(came == due, f"updates {due} of a resumed run went in and {came} came out; yield each update you receive")
 
 
 def _names(folder: Path) -> str:

@@ -1,6 +1,6 @@
-"""Samplers that are wrong on purpose: `FAULTS` has them all, by what they do."""
+"""Parts with planted faults, by kind; `FAULTS` has those of samplers, by what is wrong with them."""
 
-from faulty import laws, samplers
+from faulty import invariant, objects, samplers
 from faulty.planting import FAULTS
 
-__all__ = ["FAULTS", "laws", "samplers"]
+__all__ = ["FAULTS", "invariant", "objects", "samplers"]

@@ -1,19 +1,18 @@
-"""Print every planted fault with the checks that must fail for it, as Markdown tables; run in tests/."""
+"""Print every planted fault with the checks that must fail, as Markdown tables; run in tests/."""
 
 from collections.abc import Iterable, Iterator
 
-from test_testing_datasets import FAULTS as DATASETS
-from test_testing_energies import FAULTS as ENERGIES
-from test_testing_features import FAULTS as FEATURES
-from test_testing_inits import FAULTS as INITS
-from test_testing_settings import FAULTS as SETTINGS
-from test_testing_watchers import FAULTS as WATCHERS
-
 from faulty import FAULTS as SAMPLERS
+from faulty.datasets import FAULTS as DATASETS
+from faulty.energies import FAULTS as ENERGIES
+from faulty.features import FAULTS as FEATURES
+from faulty.inits import FAULTS as INITS
+from faulty.settings import FAULTS as SETTINGS
+from faulty.watchers import FAULTS as WATCHERS
 
 
 def tables() -> Iterator[tuple[str, dict[str, set[str]]]]:
-    """Each kind's faults, in words, with their checks."""
+    """The faults of each kind, in words, with their checks."""
     yield "Samplers", {name: caught for name, (_, caught) in SAMPLERS.items()}
     yield "Energies", {name: caught for name, (_, caught) in ENERGIES.items()}
     yield "Inits", {name: caught for name, (_, caught) in INITS.items()}

@@ -1,20 +1,20 @@
-"""Every fault planted in a sampler, with exactly the checks that must fail for it."""
+"""Registers the planted faults of samplers, each with exactly the checks that must fail."""
 
 import re
 from collections.abc import Callable
 from typing import Any
 
-LAW = "each_step_leaves_its_target_as_it_is"
+INVARIANT = "each_step_leaves_its_target_invariant"
 CONTROL = "chains_move_towards_their_target"
 BALANCE = "steps_are_in_detailed_balance"
-NAN, INFINITY = "walls_of_nan_end_the_target", "walls_of_infinity_end_the_target"
+NAN, INFINITY = "walls_of_nan_truncate_the_target", "walls_of_infinity_truncate_the_target"
 
-# What a fault does, in words; the sampler; the checks that must fail.
+# By the fault in words: the sampler, and the checks that must fail.
 FAULTS: dict[str, tuple[type[Any], set[str]]] = {}
 
 
 def fault(*caught: str) -> Callable[[type[Any]], type[Any]]:
-    """A planted fault, and exactly the checks that must fail for it."""
+    """Register a sampler with a planted fault, and exactly the checks that must fail."""
 
     def note(sampler: type[Any]) -> type[Any]:
         words = re.sub(r"(?<!^)(?=[A-Z])", " ", sampler.__name__)

@@ -1,4 +1,4 @@
-"""Two right samplers in pieces, for faults to be planted in."""
+"""Two correct samplers, split into methods in which faults are planted."""
 
 import math
 from collections.abc import Iterator
@@ -12,11 +12,11 @@ from ebmkit.interfaces import EnergyFn, Promises, Sampler, State, noise_like, pe
 
 @dataclass(frozen=True, kw_only=True)
 class Plain(Sampler):
-    """Langevin dynamics, right, in pieces that a fault can replace.
+    """Correct Langevin dynamics, in methods that a fault overrides.
 
     Args:
-        steps: How many steps one chain takes.
-        noise: Standard deviation of a step's noise.
+        steps: K, the length of one chain.
+        noise: Standard deviation of the noise of a step.
     """
 
     steps: int = 10
@@ -45,10 +45,10 @@ class Plain(Sampler):
 
 @dataclass(frozen=True, kw_only=True)
 class Exact(Sampler):
-    """Metropolis-adjusted Langevin, right, in pieces that a fault can replace.
+    """Correct Metropolis-adjusted Langevin, in methods that a fault overrides.
 
     Args:
-        steps: How many steps one chain takes.
+        steps: K, the length of one chain.
     """
 
     steps: int = 10

@@ -1,4 +1,4 @@
-"""Faults that any chain can have."""
+"""Faults of chains that do not depend on what the sampler promises."""
 
 import numpy as np
 import torch
@@ -16,9 +16,9 @@ class ClimbsTheEnergy(Plain):
 
 
 @fault(
-    "chains_leave_their_start_alone",
+    "chains_leave_their_start_unchanged",
     "chains_can_be_differentiated",
-    "chains_say_energy_and_gradient_where_each_step_began",
+    "chains_report_energy_and_gradient_before_each_step",
 )
 class WritesToItsStart(Plain):
     def move(self, x, gradient, rng):
@@ -28,8 +28,8 @@ class WritesToItsStart(Plain):
 @fault(
     "chains_repeat_with_their_seed",
     "chains_differ_with_another_seed",
-    "chains_leave_global_randomness_alone",
-    "chains_leave_grad_mode_alone",
+    "chains_leave_global_randomness_unchanged",
+    "chains_leave_grad_mode_unchanged",
     "chains_do_not_mix_examples",
     "samplers_keep_no_state",
     "samples_are_the_ends_of_chains",
@@ -41,15 +41,15 @@ class DrawsFromTorch(Plain):
         return x - 0.1 * gradient + self.noise * torch.randn_like(x)
 
 
-@fault("chains_leave_global_randomness_alone")
+@fault("chains_leave_global_randomness_unchanged")
 class SeedsNumpy(Plain):
     def move(self, x, gradient, rng):
         np.random.seed(0)  # noqa: NPY002
         return super().move(x, gradient, rng)
 
 
-@fault("chains_differ_with_another_seed", "chains_have_noise_of_their_own")
-class ForgetsTheNoise(Plain):
+@fault("chains_differ_with_another_seed", "chains_have_independent_noise")
+class OmitsTheNoise(Plain):
     def move(self, x, gradient, rng):
         return x - 0.1 * gradient
 
@@ -78,7 +78,7 @@ class KeepsItsMomentum(Plain):
         return x + self.momentum + self.noise * noise_like(x, rng)
 
 
-@fault("chains_have_the_length_they_say")
+@fault("chains_have_the_length_of_their_setting")
 class StopsTooEarly(Plain):
     def chain(self, energy, x, rng):
         for step, state in enumerate(super().chain(energy, x, rng), 1):
@@ -99,8 +99,8 @@ class TakesTwoGradients(Plain):
         return value_and_grad(energy, x)
 
 
-@fault("chains_say_energy_and_gradient_where_each_step_began")
-class SaysTheEnergyOfTheEnd(Plain):
+@fault("chains_report_energy_and_gradient_before_each_step")
+class ReportsTheEnergyOfTheEnd(Plain):
     def chain(self, energy, x, rng):
         for state in super().chain(energy, x, rng):
             with eval_mode(energy):
@@ -108,13 +108,13 @@ class SaysTheEnergyOfTheEnd(Plain):
             yield State(state.x, state.info | {"energy": value})
 
 
-@fault("chains_do_not_mend_nan")
-class MendsNan(Plain):
+@fault("chains_do_not_replace_nan")
+class ReplacesNan(Plain):
     def move(self, x, gradient, rng):
         return super().move(x, gradient.nan_to_num(0.0), rng)
 
 
-@fault("chains_keep_shape_dtype_and_device", "chains_keep_no_graph", "chains_leave_the_energy_as_it_was")
+@fault("chains_keep_shape_dtype_and_device", "chains_keep_no_graph", "chains_leave_the_energy_unchanged")
 class ComputesInDouble(Plain):
     def move(self, x, gradient, rng):
         return super().move(x, gradient, rng).double()
@@ -134,14 +134,14 @@ class Detaches(Plain):
         return super().move(x.detach(), gradient.detach(), rng)
 
 
-@fault("chains_leave_grad_mode_alone", "chains_can_be_differentiated")
+@fault("chains_leave_grad_mode_unchanged", "chains_can_be_differentiated")
 class LeaksNoGrad(Plain):
     def chain(self, energy, x, rng):
         with torch.no_grad():
             yield from super().chain(energy, x, rng)
 
 
-@fault("chains_leave_the_energy_as_it_was")
+@fault("chains_leave_the_energy_unchanged")
 class FreezesTheWeights(Plain):
     def look(self, energy, x):
         if isinstance(energy, torch.nn.Module):
@@ -149,7 +149,7 @@ class FreezesTheWeights(Plain):
         return value_and_grad(energy, x)
 
 
-@fault("chains_leave_the_energy_as_it_was", "chains_can_be_differentiated")
+@fault("chains_leave_the_energy_unchanged", "chains_can_be_differentiated")
 class BackpropagatesByItself(Plain):
     def look(self, energy, x):
         with torch.inference_mode(False), torch.enable_grad():
@@ -159,7 +159,7 @@ class BackpropagatesByItself(Plain):
         return value.detach().flatten(), leaf.grad
 
 
-@fault("chains_leave_the_energy_as_it_was")
+@fault("chains_leave_the_energy_unchanged")
 class SwallowsErrors(Plain):
     def chain(self, energy, x, rng):
         try:
@@ -176,20 +176,20 @@ class YieldsPairs(Plain):
 
 
 @fault("float_settings_refuse_nan")
-class TakesAnyNoise(Plain):
+class AcceptsNanForTheNoise(Plain):
     def __post_init__(self):
         pass
 
 
 @fault("noiseless_chains_draw_nothing")
-class IsNeverSilent(Plain):
+class IsNeverNoiseless(Plain):
     @property
     def noiseless(self):
         return self
 
 
-@fault("homogeneous_chains_can_be_cut")
-class SlowsDown(Plain):
+@fault("homogeneous_chains_can_be_split")
+class ShrinksItsSteps(Plain):
     @property
     def promises(self):
         return Promises(gradients=self.steps, homogeneous=True)
@@ -201,8 +201,8 @@ class SlowsDown(Plain):
             yield State(x, {"energy": value, "gradient": gradient})
 
 
-@fault("chains_that_promise_it_translate")
-class Shrinks(Plain):
+@fault("chains_translate_as_promised")
+class ShrinksTowardsZero(Plain):
     @property
     def promises(self):
         return Promises(gradients=self.steps, translates=True)
@@ -211,58 +211,19 @@ class Shrinks(Plain):
         return super().move(0.99 * x, gradient, rng)
 
 
-@fault("chains_have_noise_of_their_own")
+@fault("chains_have_independent_noise")
 class SharesItsNoise(Plain):
     def move(self, x, gradient, rng):
         return x - 0.1 * gradient + self.noise * noise_like(x[:1], rng)
 
 
-@fault("chains_go_down_in_energy", "chains_do_not_mend_nan")
+@fault("chains_go_down_in_energy", "chains_do_not_replace_nan")
 class IgnoresTheEnergy(Plain):
     def move(self, x, gradient, rng):
         return x + self.noise * noise_like(x, rng)
 
 
 @fault("chains_take_one_step_at_a_time")
-class GathersItsStates(Plain):
+class ReturnsAList(Plain):
     def chain(self, energy, x, rng):
         return list(super().chain(energy, x, rng))
-
-
-@fault("states_are_states")
-class YieldsNothing(Plain):
-    def chain(self, energy, x, rng):
-        yield from ()
-
-
-@fault("promises_are_promises")
-class PromisesADictionary(Plain):
-    @property
-    def promises(self):
-        return {"gradients": self.steps}
-
-
-@fault("promises_are_promises")
-class PromisesByAMethod(Plain):
-    def promises(self):
-        return Promises(gradients=self.steps)
-
-
-@fault("promises_are_promises")
-class PromisesACold(Plain):
-    @property
-    def promises(self):
-        return Promises(temperature=-1.0)
-
-
-@fault("samplers_are_samplers")
-class IsNoSampler:
-    # Has all that a sampler has, but is none.
-
-    promises, noiseless = Promises(), None
-
-    def chain(self, energy, x, rng):
-        return Plain().chain(energy, x, rng)
-
-    def sample(self, energy, x, rng):
-        return Plain().sample(energy, x, rng)

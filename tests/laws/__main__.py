@@ -1,4 +1,4 @@
-"""Print the laws with their |z|, and their mutants with theirs, as a Markdown table; run in tests/."""
+"""Print the |z| of every law and of its mutants as a Markdown table; run in tests/."""
 
 import torch
 

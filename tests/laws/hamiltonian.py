@@ -1,4 +1,4 @@
-"""Laws of Hamiltonian Monte Carlo: what its trajectories keep, what its steps leave as it is, where it rests."""
+"""Laws of Hamiltonian Monte Carlo: Creutz's equality, detailed balance, invariance and stationary distributions."""
 
 import math
 from functools import partial
@@ -8,8 +8,8 @@ import torch
 from scipy import special
 from torch import Generator, Tensor
 
-from ebmkit.evaluation.diagnostics import effective_sample_size
 from ebmkit.energies.analytic import DoubleWell, GaussianEnergy
+from ebmkit.evaluation.diagnostics import effective_sample_size
 from ebmkit.interfaces import value_and_grad
 from ebmkit.samplers.hmc import HMC
 from laws.law import Law, ks_z, mean_z, normal, rng, variance_z
@@ -20,7 +20,7 @@ UNEVEN = GaussianEnergy((10,), precision=torch.logspace(-1, 1, 10, dtype=torch.f
 
 
 class LogGamma:
-    """E(x) = -shape x + rate exp(x): x is the logarithm of a variable of the gamma law."""
+    """E(x) = -shape x + rate exp(x): x is the logarithm of a gamma variable."""
 
     shape, rate = 5, 10.0
 
@@ -57,7 +57,7 @@ def exchange(
 
 
 def invariance(target: str, *, kind: type[HMC] = HMC, **wrong: Any) -> float:
-    """Exact draws after 8 steps, by Kolmogorov's and Smirnov's test."""
+    """Exact draws after 8 steps, by the Kolmogorov-Smirnov test."""
     generator = rng(33)
     energy, step = (LogGamma(), 0.4) if target == "log-gamma" else (DoubleWell((1,), height=2.0), 0.3)
     x = energy.draw(4 * N, generator).double()
@@ -82,7 +82,7 @@ def stationary(step: float, *, exact: bool = False, kind: type[HMC] = HMC, **wro
 
 
 def standard_errors(*, independent: bool = False, **wrong: Any) -> float:
-    """Means, variances and the correlation of long chains, each over the standard error that its own chains give.
+    """Means, variances and the correlation of long chains, over standard errors estimated from the same chains.
 
     100 groups of 4 chains of 500 steps on N([0, 3], sd [1, 2], correlation 0.75): the largest |z| of a mean over the
     groups, or of the claim that the groups' deviations have unit variance.
@@ -138,7 +138,7 @@ LAWS = [
     *(
         Law(
             f"HMC, invariance on a {name} target",
-            "exact draws keep their law, by the test of Kolmogorov and Smirnov",
+            "exact draws keep their distribution (Kolmogorov-Smirnov test)",
             partial(invariance, name),
             {
                 "target exp(-1.1 E)": {"temperature": 1 / 1.1},
@@ -152,7 +152,7 @@ LAWS = [
     *(
         Law(
             f"HMC, temperature {target:g}",
-            "chains that started at a point sample exp(-E/T)",
+            "chains from a point sample exp(-E/T)",
             partial(temperature, target),
             {
                 "T 5 % too high": {"temperature": 1.05 * target},
@@ -164,13 +164,13 @@ LAWS = [
     ),
     *(
         Law(
-            f"HMC at rest without adjustment, step {step:g}",
-            "N(0, 1 / (1 - e²/4)) is left as it is",
+            f"HMC without adjustment, stationary, step size {step:g}",
+            "N(0, 1 / (1 - e²/4)) is invariant",
             partial(stationary, step),
             {
                 "the exact target's variance": {"exact": True},
-                "adjusted all the same": {"adjust": True},
-                "no last half kick, adjusted": {"adjust": True, "kind": NoLastKick},
+                "with adjustment": {"adjust": True},
+                "no last half kick, with adjustment": {"adjust": True, "kind": NoLastKick},
                 "Euler for the leapfrog": {"kind": Euler},
             },
         )
@@ -178,7 +178,7 @@ LAWS = [
     ),
     Law(
         "HMC, standard errors",
-        "means, variances and the correlation of N([0, 3]) lie within the errors told by effective sample sizes",
+        "means, variances and the correlation of N([0, 3]) lie within the errors estimated from effective sample sizes",
         standard_errors,
         {
             "target exp(-1.1 E)": {"temperature": 1 / 1.1},

@@ -1,4 +1,4 @@
-"""Laws of Langevin dynamics without correction: its law is known at every K, and so is its stationary one."""
+"""Laws of unadjusted Langevin dynamics: its distribution is known for every K, and so is the stationary one."""
 
 import math
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ class Uphill(Langevin):
 
 
 class OneNoise(Langevin):
-    """Draws noise once, and adds the same at every step."""
+    """Draws noise once, and adds it at every step."""
 
     def chain(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Iterator[State]:
         noise = self.noise * noise_like(x, rng)
@@ -45,7 +45,7 @@ class SharedNoise(Langevin):
 
 
 class NoiseFirst(Langevin):
-    """Takes the gradient where the noise has put the chain."""
+    """Takes the gradient after the noise was added."""
 
     def chain(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Iterator[State]:
         for _ in range(self.steps):
@@ -60,7 +60,7 @@ def precision(d: int) -> Tensor:
 
 
 def finite_k(start: str, d: int, steps: int, *, kind: type[Langevin] = Langevin, extra: int = 0, **wrong: Any) -> float:
-    """Ends of K steps against `m' = A m, C' = A C Aᵀ + noise² I`, A = I - step_size Λ."""
+    """The ends of K steps against `m' = A m, C' = A C Aᵀ + noise² I`, A = I - step_size Λ."""
     generator, eye = rng(11), torch.eye(d, dtype=torch.float64)
     init = Uniform((d,), low=1.0, high=3.0) if start == "uniform" else GaussianStart((d,), mean=2.0, scale=0.5)
     x = init.sample(N, generator).double()
@@ -85,17 +85,17 @@ LONGER: dict[str, dict[str, Any]] = {"one step too few": {"extra": -1}, "one noi
 
 
 def stationary(step: float, *, exact: bool = False, kind: type[Langevin] = Langevin, heat: float = 1.0) -> float:
-    """Chains that start in N(0, T / (1 - s/2)) stay there, T = noise² / (2 s) being the sampler's temperature."""
+    """Chains that start in N(0, T / (1 - s/2)) stay there, where T = noise² / (2 s) is the implied temperature."""
     generator = rng(21)
-    honest = Langevin(steps=10, step_size=step, noise=0.5)
-    variance = honest.temperature / (1 if exact else 1 - step / 2)
+    correct = Langevin(steps=10, step_size=step, noise=0.5)
+    variance = correct.implied_temperature / (1 if exact else 1 - step / 2)
     x = math.sqrt(variance) * normal(generator, 2 * N, 1)
     end = kind(steps=10, step_size=step, noise=0.5 * heat).sample(GaussianEnergy((1,)), x, generator)
     return variance_z(end, 0.0, variance)
 
 
 def temperature(target: float, *, theory: float = 1.0, factor: float = math.sqrt(2), heat: float = 1.0) -> float:
-    """With noise = sqrt(2 s T), chains from a point end in the law of exp(-E/T), up to what s is known to add."""
+    """With noise = sqrt(2 s T), chains from a point end in exp(-E/T), up to the known bias of the step size s."""
     step, steps, curvature = 0.01, 300, 2.0
     sampler = Langevin(steps=steps, step_size=step, noise=heat * factor * math.sqrt(step * target))
     start, generator = torch.ones(N // 2, 1, dtype=torch.float64), rng(int(10 * target))
@@ -123,8 +123,8 @@ LAWS = [
     ),
     *(
         Law(
-            f"Langevin at rest, step {step:g}",
-            "N(0, T / (1 - s/2)) is left as it is",
+            f"Langevin, stationary, step size {step:g}",
+            "N(0, T / (1 - s/2)) is invariant",
             partial(stationary, step),
             {
                 "the exact target's variance": {"exact": True},
@@ -138,7 +138,7 @@ LAWS = [
     *(
         Law(
             f"Langevin, temperature {target:g}",
-            "noise = sqrt(2 s T) makes chains that started at a point sample exp(-E/T)",
+            "noise = sqrt(2 s T) makes chains from a point sample exp(-E/T)",
             partial(temperature, target),
             {
                 "noise = sqrt(s T)": {"factor": 1.0},

@@ -1,7 +1,7 @@
-"""Laws of learning: which parameters training comes to, with exact negatives and with those of short chains.
+"""Laws of learning: the parameters that training finds, with exact negatives and with those of short chains.
 
-`lr = 1 / (slope t)` at update t, slope being the derivative of the expected gradient where it is zero, makes the end
-of training as sharp as the average of all that was seen: its standard error is known.
+With `lr = 1 / (slope t)` at update t, where slope is the derivative of the expected gradient at its zero, the last
+parameters are as precise as an average over all batches: their standard error is known.
 """
 
 import math
@@ -14,8 +14,8 @@ from torch import Generator, Tensor, nn
 
 from ebmkit.energies.analytic import GaussianEnergy
 from ebmkit.interfaces import EnergyFn, InitDistribution, Sampler, State
-from ebmkit.samplers.langevin import Langevin
 from ebmkit.methods.maximum_likelihood import Trainer
+from ebmkit.samplers.langevin import Langevin
 from laws.law import Law, normal, rng
 
 UPDATES, BATCH = 200, 400
@@ -27,7 +27,7 @@ SCALE = 0.4
 
 
 class Exact(Sampler):
-    """One step that is an exact draw of exp(-E), E Gaussian."""
+    """One step that draws exactly from exp(-E), for a Gaussian E."""
 
     def chain(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Iterator[State]:
         assert isinstance(energy, GaussianEnergy)
@@ -45,7 +45,7 @@ class Cloud(InitDistribution):
 
 
 class Spring(nn.Module):
-    """E(x) = λ x² / 2, λ being the parameter."""
+    """E(x) = λ x² / 2 with the parameter λ."""
 
     def __init__(self, stiffness: float) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ def gradient(*, sign: float = 1.0, weight: float = 0.0) -> float:
 
 
 def mean_exact(*, shift: float = 0.0, **wrong: Any) -> float:
-    """Where the mean of |x - mean|²/2 ends with exact negatives, against the mean of all data seen."""
+    """The learned mean of |x - mean|²/2 with exact negatives, against the mean of all batches."""
     energy, generator, seen = GaussianEnergy((3,), mean=torch.full((3,), 5.0, dtype=torch.float64)), rng(64), []
 
     def batch() -> Tensor:
@@ -85,13 +85,13 @@ def mean_exact(*, shift: float = 0.0, **wrong: Any) -> float:
         return seen[-1]
 
     train(energy, Exact(), Cloud(3, START), batch, 1.0, **wrong)
-    # What is left are the negatives, of unit variance.
+    # What remains is the noise of the negatives, of unit variance.
     error = energy.mean.detach() - torch.cat(seen).mean(0) - shift
     return float(error.abs().max()) * math.sqrt(UPDATES * BATCH)
 
 
 def mean_short(steps: int, *, extra: int = 0, mle: bool = False, **wrong: Any) -> float:
-    """Where the mean ends with K-step negatives: (1-s)^K START + (1 - (1-s)^K) mean = mean(data)."""
+    """The learned mean with K-step negatives: (1-s)^K START + (1 - (1-s)^K) mean = mean(data)."""
     energy, generator = GaussianEnergy((3,), mean=torch.full((3,), 5.0, dtype=torch.float64)), rng(65)
     kept = (1 - RATE) ** steps
     sampler = Langevin(steps=steps, step_size=RATE, noise=NOISE)
@@ -110,7 +110,7 @@ def second_moment(stiffness: float, steps: int) -> float:
 
 
 def fixed_stiffness(steps: int) -> float:
-    """The λ whose K-step second moment is that of the data, by bisection over the λ of steps that do not overshoot."""
+    """The λ whose K-step second moment is that of the data, by bisection over the λ whose steps do not overshoot."""
     low, high = 0.0, 1 / RATE
     for _ in range(100):
         middle = (low + high) / 2
@@ -119,7 +119,7 @@ def fixed_stiffness(steps: int) -> float:
 
 
 def precision_short(steps: int, *, extra: int = 0, mle: bool = False, **wrong: Any) -> float:
-    """Where λ of λ x²/2 ends with K-step negatives: their second moment is then that of the data."""
+    """The learned λ of λ x²/2 with K-step negatives, for which their second moment is that of the data."""
     theory, generator = fixed_stiffness(steps), rng(66)
     slope = (second_moment(theory - 1e-5, steps) - second_moment(theory + 1e-5, steps)) / 4e-5
     energy, sampler = Spring(theory + 0.1), Langevin(steps=steps, step_size=RATE, noise=NOISE)
@@ -142,7 +142,7 @@ LAWS = [
         "learning, gradient",
         "on (x - μ)²/2 it is mean(fake) - mean(batch) to 1e-6 (exact, in units of 2e-7)",
         gradient,
-        {"the other sign": {"sign": -1.0}, "a penalty besides": {"weight": 1e-5}},
+        {"the other sign": {"sign": -1.0}, "with an added penalty": {"weight": 1e-5}},
     ),
     Law(
         "learning, exact negatives",

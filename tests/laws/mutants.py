@@ -9,7 +9,7 @@ Phase = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 class Euler(HMC):
-    """Euler's rule in place of the leapfrog."""
+    """The Euler method instead of the leapfrog."""
 
     def leapfrogs(self, energy: EnergyFn, x: Tensor, momentum: Tensor, gradient: Tensor) -> Phase:
         for _ in range(self.leapfrog):
@@ -27,7 +27,7 @@ class NoLastKick(HMC):
 
 
 class Friction(HMC):
-    """Loses a hundredth of the momentum on the way."""
+    """Loses a hundredth of the momentum in each trajectory."""
 
     def leapfrogs(self, energy: EnergyFn, x: Tensor, momentum: Tensor, gradient: Tensor) -> Phase:
         x, momentum, value, gradient = super().leapfrogs(energy, x, momentum, gradient)
@@ -35,7 +35,7 @@ class Friction(HMC):
 
 
 class WrongSign(HMC):
-    """Gives an energy at the end with which ΔH has the other sign."""
+    """Changes the energy at the end so that ΔH has the opposite sign."""
 
     def leapfrogs(self, energy: EnergyFn, x: Tensor, momentum: Tensor, gradient: Tensor) -> Phase:
         before = value_and_grad(energy, x)[0] + self.kinetic(momentum)
@@ -44,7 +44,7 @@ class WrongSign(HMC):
 
 
 class Undivided(HMC):
-    """Takes the kinetic energy for |p|²."""
+    """Uses |p|² as the kinetic energy."""
 
     def kinetic(self, momentum: Tensor) -> Tensor:
         return 2 * super().kinetic(momentum)

@@ -1,4 +1,4 @@
-"""Laws of the starts: uniform and Gaussian noise, and what a bank of past chains draws."""
+"""Laws of the starts of chains: uniform and Gaussian noise, and draws from a replay buffer."""
 
 import math
 from functools import partial
@@ -18,7 +18,7 @@ N, SIZE, BATCH, DRAWS = 20_000, 200, 100, 1000
 
 
 class Births(InitDistribution):
-    """Starts that are numbered in the order of their birth: 0, 1, 2, ..."""
+    """Starts that are numbered in the order of their creation: 0, 1, 2, ..."""
 
     def __init__(self) -> None:
         self.born = 0
@@ -29,7 +29,7 @@ class Births(InitDistribution):
 
 
 class FixedShare(ReplayBuffer):
-    """Starts the same number anew in every draw."""
+    """Restarts the same number of chains in every draw."""
 
     def sample(self, n: int, rng: Generator) -> Tensor:
         x = ReplayBuffer.sample(self, n, rng)
@@ -42,7 +42,7 @@ class FixedShare(ReplayBuffer):
 
 
 class AllOrNone(ReplayBuffer):
-    """Starts all anew, or none."""
+    """Restarts all chains of a draw, or none."""
 
     def sample(self, n: int, rng: Generator) -> Tensor:
         x = ReplayBuffer.sample(self, n, rng)
@@ -53,7 +53,7 @@ class AllOrNone(ReplayBuffer):
 
 
 class Uneven(ReplayBuffer):
-    """Draws early slots a little more often than late ones."""
+    """Draws early slots more often than late ones."""
 
     def sample(self, n: int, rng: Generator) -> Tensor:
         ReplayBuffer.sample(self, n, rng)
@@ -64,7 +64,7 @@ class Uneven(ReplayBuffer):
 
 
 class WrongSlots(ReplayBuffer):
-    """Writes chains back one slot beside their own."""
+    """Writes chains back to the slot next to their own."""
 
     def remember(self, x: Tensor) -> None:
         super().remember(x.roll(1, 0))
@@ -74,18 +74,18 @@ def noise(name: str, low: float, high: float, /, **wrong: Any) -> float:
     """Means, covariances and distribution of uniform noise in a range, or of Gaussian noise of that mean and scale."""
     if name == "uniform":
         init: InitDistribution = Uniform((3,), **{"low": low, "high": high, **wrong})
-        mean, variance, law = (low + high) / 2, (high - low) ** 2 / 12, stats.uniform(low, high - low)
+        mean, variance, distribution = (low + high) / 2, (high - low) ** 2 / 12, stats.uniform(low, high - low)
     else:
         init = Gaussian((3,), **{"mean": low, "scale": high, **wrong})
-        mean, variance, law = low, high**2, stats.norm(low, high)
+        mean, variance, distribution = low, high**2, stats.norm(low, high)
     x = init.sample(N, rng(int(50 + 10 * high)))
     neighbours = (x[1:] - mean) * (x[:-1] - mean)
     eye = torch.eye(3, dtype=torch.float64)
-    return max(moments_z(x, mean, variance * eye), mean_z(neighbours), ks_z(x, law.cdf))
+    return max(moments_z(x, mean, variance * eye), mean_z(neighbours), ks_z(x, distribution.cdf))
 
 
 def restarts(restart: float, *, kind: type[ReplayBuffer] = ReplayBuffer, real: float | None = None) -> float:
-    """How many of a draw are new, against Binomial(batch, restart): its mean and its variance."""
+    """The number of new chains in a draw, against Binomial(batch, restart): its mean and its variance."""
     replay = kind((1,), size=SIZE, restart=restart if real is None else real, base=Births())
     generator = rng(52)
     counts = torch.stack([(replay.sample(BATCH, generator) >= SIZE).sum() for _ in range(DRAWS)]).double()
@@ -97,7 +97,7 @@ def restarts(restart: float, *, kind: type[ReplayBuffer] = ReplayBuffer, real: f
 
 
 def slots(*, kind: type[ReplayBuffer] = ReplayBuffer) -> float:
-    """How often each slot is drawn, and how often two are drawn together, against chance without replacement."""
+    """How often each slot, and each pair of slots, is drawn, against draws without replacement."""
     replay, generator = kind((1,), size=10, restart=0.0, base=Births()), rng(53)
     drawn = torch.stack([replay.sample(4, generator).flatten().long() for _ in range(5 * DRAWS)])
     there = torch.nn.functional.one_hot(drawn, 10).sum(1).double()
@@ -106,7 +106,7 @@ def slots(*, kind: type[ReplayBuffer] = ReplayBuffer) -> float:
 
 
 def lineages(*, kind: type[ReplayBuffer] = ReplayBuffer, restart: float = 0.0) -> float:
-    """How many chains that stand still are not in their slots after 200 draws: exactly none."""
+    """The number of chains that do not move and are not in their slots after 200 draws: exactly 0."""
     replay, generator = kind((1,), size=SIZE, restart=restart, base=Births()), rng(54)
     for _ in range(200):
         replay.remember(replay.sample(BATCH, generator))
@@ -117,7 +117,7 @@ LAWS = [
     *(
         Law(
             f"uniform starts on [{low:g}, {high:g}]",
-            "means, covariances, neighbours and distribution (Kolmogorov and Smirnov)",
+            "means, covariances, neighbours and distribution (Kolmogorov-Smirnov test)",
             partial(noise, "uniform", low, high),
             {"range 5 % too wide": {"high": high + 0.05 * (high - low)}, "lower end moved": {"low": low - 0.05}},
         )
@@ -126,7 +126,7 @@ LAWS = [
     *(
         Law(
             f"Gaussian starts, mean {mean:g}, scale {scale:g}",
-            "means, covariances, neighbours and distribution (Kolmogorov and Smirnov)",
+            "means, covariances, neighbours and distribution (Kolmogorov-Smirnov test)",
             partial(noise, "gaussian", mean, scale),
             {"scale 5 % too large": {"scale": 1.05 * scale}, "mean moved": {"mean": mean + 0.05 * scale}},
         )
@@ -147,14 +147,14 @@ LAWS = [
     ),
     Law(
         "replay, slots",
-        "slots are drawn evenly and without replacement",
+        "slots are drawn uniformly and without replacement",
         slots,
-        {"early slots favoured": {"kind": Uneven}},
+        {"early slots more often": {"kind": Uneven}},
     ),
     Law(
         "replay, lineages",
-        "chains that stand still stay in their slots (a count; exactly 0)",
+        "chains that do not move stay in their slots (a count; exactly 0)",
         lineages,
-        {"restarts of 1 %": {"restart": 0.01}, "written back one slot off": {"kind": WrongSlots}},
+        {"restarts of 1 %": {"restart": 0.01}, "written back to the wrong slot": {"kind": WrongSlots}},
     ),
 ]

@@ -1,4 +1,4 @@
-"""Every law; `python -m laws`, run in tests/, prints them as a table."""
+"""All laws; `python -m laws`, run in tests/, prints them as a table."""
 
 from laws import hamiltonian, langevin, learning, starts, walls
 from laws.law import Law

@@ -1,4 +1,4 @@
-"""Laws at walls: a target that ends where its energy is infinite or not a number is sampled as if cut off there."""
+"""Laws at walls: a target is truncated where its energy is infinite or NaN."""
 
 import math
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ N = 50_000
 
 @dataclass(frozen=True)
 class Walled:
-    """A Gaussian energy of mean and variance as given inside of a range, and `outside` beyond it."""
+    """The energy of a Gaussian inside a range, and the value `outside` beyond it."""
 
     mean: float
     variance: float
@@ -44,7 +44,7 @@ class Walled:
 
 
 class Clamped(HMC):
-    """Puts what ended behind a wall onto it."""
+    """Clamps proposals behind a wall to the wall."""
 
     def leapfrogs(
         self, energy: EnergyFn, x: Tensor, momentum: Tensor, gradient: Tensor
@@ -57,18 +57,18 @@ class Clamped(HMC):
 
 # exp(-x - x²) is a Gaussian around -1/2 of variance 1/2.
 TARGETS = {
-    "a normal law cut off above 2": partial(Walled, 0.0, 1.0, -math.inf, 2.0),
+    "a normal distribution truncated above 2": partial(Walled, 0.0, 1.0, -math.inf, 2.0),
     "exp(-x - x²) on x ≥ 0": partial(Walled, -0.5, 0.5, 0.0, math.inf),
 }
 
 
 def wall(target: str, outside: float, *, kind: type[HMC] = HMC, seen: float | None = None, **wrong: Any) -> float:
     """Exact draws keep their mean and variance over 10 steps, many of which end behind the wall."""
-    generator, honest = rng(41), TARGETS[target](outside)
+    generator, correct = rng(41), TARGETS[target](outside)
     energy = TARGETS[target](outside if seen is None else seen)
     sampler = kind(**{"steps": 10, "step_size": 0.6 * energy.variance, "leapfrog": 3, **wrong})
-    end = sampler.sample(energy, honest.draw(N, generator), generator)
-    return variance_z(end, *honest.moments())
+    end = sampler.sample(energy, correct.draw(N, generator), generator)
+    return variance_z(end, *correct.moments())
 
 
 LAWS = [
@@ -79,7 +79,7 @@ LAWS = [
         {
             "energy 0 behind the wall": {"seen": 0.0},
             "energy 3 behind the wall": {"seen": 3.0},
-            "put back onto the wall": {"kind": Clamped},
+            "clamped to the wall": {"kind": Clamped},
             "no accept or reject": {"adjust": False},
         },
     )

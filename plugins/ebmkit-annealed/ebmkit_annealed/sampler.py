@@ -1,30 +1,30 @@
-"""Langevin dynamics with falling noise."""
+"""Langevin dynamics with decreasing noise."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from torch import Generator, Tensor
 
-from ebmkit import Promises, Sampler, State, value_and_grad
-from ebmkit.errors import check
-from ebmkit.interfaces import EnergyFn, noise_like
+from ebmkit import EnergyFn, Promises, Sampler, State, check, noise_like, value_and_grad
 
 
 @dataclass(frozen=True, kw_only=True)
 class Annealed(Sampler):
-    """Langevin dynamics whose noise falls linearly along the chain.
+    """Langevin dynamics whose noise decreases linearly along the chain.
 
-    One step is `x' = x - step_size * dE/dx(x) + s N(0, I)`, where `s` goes down a straight line from `noise` at
-    the first step to `final_noise` at the last. There is no one temperature, so the sampler states none.
+    One step is `x' = x - step_size * dE/dx(x) + s N(0, I)`, where `s` decreases linearly from `noise` at the
+    first step to `final_noise` at the last. The temperature changes with it, so none is implied.
+
+    A chain of K steps takes K gradients.
 
     Args:
-        steps: How many steps one chain takes.
+        steps: K, the length of one chain.
         step_size: Coefficient of the gradient in one step.
         noise: Standard deviation of the noise that the first step adds.
         final_noise: Standard deviation of the noise that the last step adds; a single step has `noise`.
 
     Raises:
-        UsageError: if a setting is outside its range, or the noise would rise.
+        UsageError: if a setting is outside its range, or the noise would increase.
     """
 
     steps: int = 100
@@ -40,12 +40,12 @@ class Annealed(Sampler):
 
     @property
     def promises(self) -> Promises:
-        """K gradients. No law is left as it is: nothing corrects the discretisation."""
+        """K gradients. There is no exact invariant distribution: nothing corrects the discretisation."""
         return Promises(gradients=self.steps, stochastic=self.noise > 0, translates=True)
 
     @property
     def noiseless(self) -> "Annealed":
-        """Gradient descent with the same steps."""
+        """Gradient descent with the same number of steps and the same step size."""
         return replace(self, noise=0.0, final_noise=0.0)
 
     def chain(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Iterator[State]:
@@ -58,6 +58,6 @@ class Annealed(Sampler):
             yield State(x, {"energy": value, "gradient": gradient})
 
     def noise_at(self, step: int) -> float:
-        """Standard deviation of the noise of a step, counted from 0."""
+        """Standard deviation of the noise of a step; steps are counted from 0."""
         share = step / max(1, self.steps - 1)
         return self.noise + share * (self.final_noise - self.noise)

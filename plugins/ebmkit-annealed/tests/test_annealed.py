@@ -1,8 +1,9 @@
-"""Annealed: its schedule, its exact law on a Gaussian, and its settings."""
+"""Annealed: its schedule, its exact distribution on a Gaussian, and its settings."""
 
 import math
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -11,12 +12,17 @@ import torch
 from ebmkit_annealed.sampler import Annealed
 from torch import Generator, Tensor
 
-from ebmkit import UsageError
-from ebmkit.interfaces import noise_like
+from ebmkit import UsageError, noise_like
+from ebmkit.testing import conforms
 
 N = 100_000
 PRECISION, MEAN, SCALE = 0.8, 0.7, 1.3
-LAW: dict[str, Any] = {"steps": 8, "step_size": 0.15, "noise": 0.5, "final_noise": 0.1}
+SETTINGS: dict[str, Any] = {"steps": 8, "step_size": 0.15, "noise": 0.5, "final_noise": 0.1}
+
+
+@conforms("sampler", Annealed, steps=10)
+def test_annealed_conforms(check: Callable[[], None]):
+    check()
 
 
 def rng(seed: int = 0) -> Generator:
@@ -28,13 +34,13 @@ def gaussian(x: Tensor) -> Tensor:
     return PRECISION * x.square().flatten(1).sum(1) / 2
 
 
-def law_z(sampler: Annealed) -> float:
-    """How far the ends of `sampler` are from the law of LAW: the larger |z| of the mean and the variance."""
+def moments_z(sampler: Annealed) -> float:
+    """The larger |z| of the mean and the variance of the ends of `sampler`, against the chain with SETTINGS."""
     generator = rng(11)
     mean, variance = MEAN, SCALE**2
-    keep, last = 1 - LAW["step_size"] * PRECISION, LAW["steps"] - 1
-    for k in range(LAW["steps"]):
-        noise = (LAW["noise"] * (last - k) + LAW["final_noise"] * k) / last
+    keep, last = 1 - SETTINGS["step_size"] * PRECISION, SETTINGS["steps"] - 1
+    for k in range(SETTINGS["steps"]):
+        noise = (SETTINGS["noise"] * (last - k) + SETTINGS["final_noise"] * k) / last
         mean, variance = keep * mean, keep**2 * variance + noise**2
     start = MEAN + SCALE * torch.randn(N, 1, generator=generator, dtype=torch.float64)
     offset = sampler.sample(gaussian, start, generator) - mean
@@ -42,14 +48,14 @@ def law_z(sampler: Annealed) -> float:
     return float((both.mean(0) / (both.std(0) / math.sqrt(N))).abs().max())
 
 
-def test_the_law_after_k_steps_on_a_gaussian_is_exact():
-    assert law_z(Annealed(**LAW)) < 5
+def test_the_distribution_after_k_steps_on_a_gaussian_is_exact():
+    assert moments_z(Annealed(**SETTINGS)) < 5
 
 
 @pytest.mark.parametrize(
     "mutant",
     [
-        {"final_noise": LAW["noise"]},
+        {"final_noise": SETTINGS["noise"]},
         {"noise": 0.3, "final_noise": 0.3},
         {"final_noise": 0.0},
         {"steps": 7},
@@ -58,11 +64,11 @@ def test_the_law_after_k_steps_on_a_gaussian_is_exact():
     ],
     ids=str,
 )
-def test_the_test_of_the_law_catches_constant_noise_and_other_mutants(mutant: dict[str, Any]):
-    assert law_z(Annealed(**LAW | mutant)) > 5
+def test_the_test_of_the_distribution_detects_mutants(mutant: dict[str, Any]):
+    assert moments_z(Annealed(**SETTINGS | mutant)) > 5
 
 
-def test_the_noise_falls_on_a_straight_line_from_the_first_step_to_the_last():
+def test_the_noise_decreases_linearly_along_the_chain():
     drawn, x = rng(5), torch.zeros(4, 3)
     levels = [0.4, 0.3, 0.2, 0.1, 0.0]
     states = Annealed(steps=5, noise=0.4).chain(lambda x: 0 * x.sum(1), x, rng(5))
@@ -77,7 +83,7 @@ def test_a_single_step_has_the_first_noise():
     torch.testing.assert_close(end, 0.4 * noise_like(x, rng(5)))
 
 
-def test_the_same_seed_gives_the_same_chain_and_another_does_not():
+def test_only_the_same_seed_gives_the_same_chain():
     x, sampler = torch.ones(3, 2), Annealed(steps=4, step_size=0.1)
     assert torch.equal(sampler.sample(gaussian, x, rng(1)), sampler.sample(gaussian, x, rng(1)))
     assert not torch.equal(sampler.sample(gaussian, x, rng(1)), sampler.sample(gaussian, x, rng(2)))
@@ -95,7 +101,7 @@ def test_a_chain_of_k_steps_takes_k_gradients():
     assert (calls, len(states)) == (6, 6)
 
 
-def test_each_state_tells_the_energy_and_the_gradient_where_its_step_began():
+def test_a_state_has_energy_and_gradient_before_its_step():
     x = torch.ones(3, 2)
     for state in Annealed(steps=3, step_size=0.1).chain(gaussian, x, rng()):
         torch.testing.assert_close(state.info["energy"], gaussian(x))
@@ -123,10 +129,14 @@ def test_settings_out_of_range_are_refused_in_one_line(settings: dict[str, Any])
     assert "\n" not in str(caught.value)
 
 
-def test_the_entry_point_leads_to_the_sampler():
+def test_no_temperature_is_implied():
+    assert Annealed().implied_temperature is None
+
+
+def test_the_entry_point_names_the_sampler():
     (entry,) = entry_points(group="ebmkit", name="annealed")
     module = entry.load()
-    assert module.EBMKIT_PLUGIN_API == 1
+    assert module.EBMKIT_PLUGIN_API == 2
     assert module.samplers() == {"annealed": f"{Annealed.__module__}:{Annealed.__qualname__}"}
 
 

@@ -2,10 +2,10 @@
 
 from ebmkit import hookimpl
 
-EBMKIT_PLUGIN_API = 1
+EBMKIT_PLUGIN_API = 2
 
 
 @hookimpl
 def samplers() -> dict[str, str]:
-    """The sampler by its import string, so that listing it imports no torch."""
+    """The sampler as an import string, so that listing it does not import torch."""
     return {"mala": "ebmkit_mala.sampler:Mala"}

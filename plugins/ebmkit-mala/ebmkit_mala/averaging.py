@@ -1,4 +1,4 @@
-"""Dual averaging: step sizes that bring an acceptance probability to its target."""
+"""Dual averaging: adapts step sizes until the acceptance probability is at its target."""
 
 import math
 
@@ -9,9 +9,9 @@ GAMMA, OFFSET, DECAY = 0.05, 10, 0.75  # gamma, t_0 and kappa of the paper, with
 
 
 class DualAveraging:
-    """Nesterov's dual averaging of log step sizes, each chain on its own.
+    """Nesterov's dual averaging of log step sizes, for each chain separately.
 
-    After the m-th step, which ended with acceptance probability α_m, the step size is
+    After the m-th step, which had acceptance probability α_m, the step size is
 
         log ε_m = log(10 ε_0) - sqrt(m) / γ * 1 / (m + t_0) * sum_{i <= m} (target - α_i)
 
@@ -29,7 +29,7 @@ class DualAveraging:
         self._count = 0
 
     def update(self, acceptance: Tensor) -> None:
-        """Take note of the acceptance probabilities `(B,)` of a step of the sizes `current`."""
+        """Adapt to the acceptance probabilities `(B,)` of a step of the sizes `current`."""
         self._count += 1
         self._missing = self._missing + (self._target - acceptance)
         gain = math.sqrt(self._count) / (GAMMA * (self._count + OFFSET))
@@ -44,5 +44,5 @@ class DualAveraging:
 
     @property
     def average(self) -> Tensor:
-        """The averaged step sizes ε̄_m `(B,)` to keep in the end."""
+        """The averaged step sizes ε̄_m `(B,)` to use after the warmup."""
         return self._log_average.exp()

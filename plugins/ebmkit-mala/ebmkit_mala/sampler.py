@@ -7,36 +7,34 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from ebmkit import Promises, Sampler, State, value_and_grad
-from ebmkit.errors import check
-from ebmkit.interfaces import EnergyFn, noise_like, per_example
+from ebmkit import EnergyFn, Promises, Sampler, State, check, noise_like, per_example, value_and_grad
 from ebmkit_mala.averaging import DualAveraging
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mala(Sampler):
-    """Langevin steps for exp(-E / temperature) that are accepted or rejected by Metropolis' and Hastings' rule.
+    """Langevin steps for exp(-E / temperature), each accepted or rejected by the Metropolis-Hastings rule.
 
-    One step proposes `x' = x - s dE/dx(x) + sqrt(2 s temperature) N(0, I)` with `s = step_size`, and goes there with
+    One step proposes `x' = x - s dE/dx(x) + sqrt(2 s temperature) N(0, I)` with `s = step_size`, and accepts it with
     probability `min(1, exp(-(E(x') - E(x)) / temperature) q(x | x') / q(x' | x))`, where `q` is the proposal's
     density. A proposal that is not finite (in its examples, its energy or its gradient) is rejected and reported,
     never repaired.
 
-    In the first `warmup` steps each chain brings its own step size to the acceptance probability `target` by dual
-    averaging; the averaged step size is used from then on. Only the steps after the warmup leave exp(-E / temperature)
-    as it is. Update sizes then depend on the start, and derivatives of the chain include that: they may become large.
+    In the first `warmup` steps each chain adapts its own step size to the acceptance probability `target` by dual
+    averaging; the averaged step size is used afterwards. Only the steps after the warmup leave exp(-E / temperature)
+    invariant. Step sizes then depend on the start, and derivatives of the chain include that: they may become large.
 
-    A chain of n steps costs `n + 1` gradients: energy and gradient of where a step ended are those of the next.
+    A chain of n steps takes `n + 1` gradients: the energy and gradient at the end of a step are reused by the next.
 
     Source: Roberts and Tweedie, "Exponential convergence of Langevin distributions and their discrete
     approximations" (Bernoulli 1996), section 1.4.2; Hoffman and Gelman (JMLR 2014), section 3.2, for the warmup.
 
     Args:
-        steps: How many steps one chain takes, those of the warmup among them.
-        step_size: Coefficient of the gradient in one step; where a warmup is, that of its first step.
+        steps: K, the length of one chain, warmup included.
+        step_size: Coefficient of the gradient in one step; with a warmup, that of its first step.
         temperature: Temperature T of the target exp(-E/T).
-        warmup: How many steps at the chain's start adapt its step size; 0 keeps step_size as it is.
-        target: Acceptance probability that the warmup aims at.
+        warmup: Number of steps at the chain's start that adapt its step size; 0 does not adapt it.
+        target: Target acceptance probability of the warmup.
 
     Raises:
         UsageError: if a setting is outside its range.
@@ -56,6 +54,11 @@ class Mala(Sampler):
         check("target", self.target, above=0, below=1)
 
     @property
+    def implied_temperature(self) -> float:
+        """The setting `temperature`."""
+        return self.temperature
+
+    @property
     def promises(self) -> Promises:
         """Without a warmup, steps in detailed balance with exp(-E / temperature)."""
         fixed = self.warmup == 0
@@ -66,7 +69,7 @@ class Mala(Sampler):
         )
 
     def chain(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Iterator[State]:
-        """Yield the state after each proposal was kept or rejected; `info` also has `step_size` `(B,)`."""
+        """Yield the state after each proposal was accepted or rejected; `info` also has `step_size` `(B,)`."""
         value, gradient = value_and_grad(energy, x)
         size = torch.full_like(value, self.step_size, dtype=torch.promote_types(value.dtype, torch.float32))
         averaging = DualAveraging(size, self.target)
@@ -76,7 +79,7 @@ class Mala(Sampler):
             value_end, gradient_end = value_and_grad(energy, end)
             finite = value_end.isfinite() & _finite(end) & _finite(gradient_end)
             log_ratio = (value - value_end) / self.temperature + self.correction(gradient, gradient_end, noise, size)
-            # A chain that starts at an infinite energy stays there; infinities that cancel to NaN are no way to go.
+            # A chain that starts at an infinite energy stays there; infinities that cancel to NaN are rejected.
             possible = finite & value.isfinite() & ~log_ratio.isnan()
             log_ratio = torch.where(possible, log_ratio, -math.inf)
             uniform = torch.rand(value.shape, generator=rng, dtype=log_ratio.dtype, device=x.device)
@@ -91,15 +94,15 @@ class Mala(Sampler):
                 size = averaging.current if step + 1 < self.warmup else averaging.average
 
     def proposal(self, x: Tensor, gradient: Tensor, noise: Tensor, size: Tensor) -> Tensor:
-        """Where a Langevin step of the sizes `size` `(B,)` leads from `x` with this noise: `(B, *shape)`."""
+        """The proposal of a Langevin step of the sizes `size` `(B,)` from `x` with this noise: `(B, *shape)`."""
         size = per_example(x, size)
         return (x - size * gradient + (2 * size * self.temperature).sqrt() * noise).to(x.dtype)
 
     def correction(self, gradient: Tensor, gradient_end: Tensor, noise: Tensor, size: Tensor) -> Tensor:
-        """What the proposal adds to the log ratio, log q(x | x') - log q(x' | x), `(B,)`, in at least single precision.
+        """Log q(x | x') - log q(x' | x), the proposal's part of the log ratio, `(B,)`, in at least single precision.
 
-        Both densities are normal with the same variance, so it is (|n|² - |n'|²) / 2, where n is the noise that led
-        from x to x' and n' = sqrt(s / (2 temperature)) (dE/dx(x) + dE/dx(x')) - n the one that would lead back.
+        Both densities are normal with the same variance, so it is (|n|² - |n'|²) / 2, where n is the noise that
+        leads from x to x', and n' = sqrt(s / (2 temperature)) (dE/dx(x) + dE/dx(x')) - n the one that leads back.
         """
         scale = per_example(noise, (size / (2 * self.temperature)).sqrt())
         back = scale * (gradient + gradient_end) - noise

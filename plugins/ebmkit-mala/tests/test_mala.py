@@ -1,4 +1,4 @@
-"""Mala: the kit's checks, its equality with HMC of one leapfrog, its law on a Gaussian, and walls."""
+"""Mala: the kit's checks, its equality with HMC of one leapfrog, its invariant distribution, and walls."""
 
 import math
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from ebmkit_mala.sampler import Mala
 from torch import Generator, Tensor
 
 from ebmkit import value_and_grad
-from ebmkit.samplers.hmc import HMC
+from ebmkit.samplers import HMC
 from ebmkit.testing import conforms
 
 N = 100_000
@@ -47,23 +47,22 @@ def moments(x: Tensor) -> Tensor:
 
 
 @conforms("sampler", Mala, steps=10)
-def test_mala(check: Callable[[], None]):
+def test_mala_conforms(check: Callable[[], None]):
     check()
 
 
 @conforms("sampler", Mala, steps=10, step_size=0.3, temperature=0.2)
-def test_mala_of_another_temperature(check: Callable[[], None]):
+def test_mala_at_another_temperature_conforms(check: Callable[[], None]):
     check()
 
 
-# A high target keeps the steps short: in a warmup of long ones the chain's derivative grows to sizes at which no finite
-# difference can follow.
+# A high target keeps the steps short: with long ones, the derivative of the warmup is too large for finite differences.
 @conforms("sampler", Mala, steps=30, warmup=20, target=0.9)
-def test_mala_with_a_warmup(check: Callable[[], None]):
+def test_mala_with_a_warmup_conforms(check: Callable[[], None]):
     check()
 
 
-def test_the_chain_is_that_of_hmc_with_one_leapfrog():
+def test_the_chain_equals_that_of_hmc_with_one_leapfrog():
     time = 0.6
     x = normal(50, 3, seed=1)
     mala = Mala(steps=40, step_size=time**2 / 2, temperature=TEMPERATURE)
@@ -79,7 +78,7 @@ def test_the_chain_is_that_of_hmc_with_one_leapfrog():
     assert 200 < accepted < 1800
 
 
-def test_the_log_acceptance_is_that_of_hmc_with_one_leapfrog():
+def test_the_log_acceptance_equals_that_of_hmc():
     time = 0.6
     x, noise = normal(50, 3, seed=1), normal(50, 3, seed=2)
     value, gradient = value_and_grad(quartic, x)
@@ -111,7 +110,7 @@ def test_the_correction_is_the_ratio_of_the_proposals_densities():
 
 
 class Uncorrected(Mala):
-    """A mutant: Metropolis' rule as if the proposal were symmetric."""
+    """A mutant: the Metropolis rule of a symmetric proposal."""
 
     def correction(self, gradient: Tensor, gradient_end: Tensor, noise: Tensor, size: Tensor) -> Tensor:
         return torch.zeros_like(size)
@@ -125,14 +124,14 @@ class Accepting(Mala):
 
 
 class Shaking(Mala):
-    """A mutant: the noise knows of no temperature."""
+    """A mutant: the noise ignores the temperature."""
 
     def proposal(self, x: Tensor, gradient: Tensor, noise: Tensor, size: Tensor) -> Tensor:
         return super().proposal(x, gradient, noise / self.temperature**0.5, size)
 
 
 def invariance_z(kind: type[Mala] = Mala, temperature: float = TEMPERATURE) -> float:
-    """How far exact draws are from their law after 6 steps: the largest |z| of means and (co)variances."""
+    """The largest |z| of the means and (co)variances of exact draws after 6 steps."""
     start = normal(N, 2, seed=4) @ torch.linalg.cholesky(COVARIANCE).T
     sampler = kind(steps=6, step_size=0.6, temperature=temperature)
     *_, last = sampler.chain(gaussian, start, rng(5))
@@ -145,11 +144,11 @@ def test_exact_draws_of_a_correlated_gaussian_stay_exact():
 
 
 @pytest.mark.parametrize("mutant", [Uncorrected, Accepting, Shaking])
-def test_the_test_of_the_law_catches_a_missing_correction_and_other_mutants(mutant: type[Mala]):
+def test_the_test_of_invariance_detects_mutants(mutant: type[Mala]):
     assert invariance_z(mutant) > 5
 
 
-def test_the_test_of_the_law_catches_another_temperature():
+def test_the_test_of_invariance_detects_another_temperature():
     assert invariance_z(temperature=1.05 * TEMPERATURE) > 5
 
 
@@ -158,26 +157,26 @@ def half_normal(beyond: float) -> Callable[[Tensor], Tensor]:
 
 
 def wall_z(energy: Callable[[Tensor], Tensor]) -> tuple[float, Tensor]:
-    """How far exact draws of a half normal are from it after 6 steps; and where they are."""
+    """|z| of the moments of exact draws of a half normal after 6 steps, and where they are."""
     end = Mala(steps=6, step_size=0.5).sample(energy, normal(N, 1, seed=6).abs(), rng(7))
     both = torch.cat([end - math.sqrt(2 / math.pi), end.square() - 1], dim=1)
     return worst_z(both), end
 
 
 @pytest.mark.parametrize("beyond", [math.inf, math.nan])
-def test_a_wall_truncates_the_law_and_is_never_crossed(beyond: float):
+def test_a_wall_truncates_the_target_and_is_never_crossed(beyond: float):
     found, end = wall_z(half_normal(beyond))
     assert found < 5
     assert bool((end > 0).all())
 
 
-def test_the_test_of_the_wall_notices_where_there_is_none():
+def test_the_test_of_the_wall_detects_a_missing_wall():
     assert wall_z(lambda x: x.square().sum(1) / 2)[0] > 5
 
 
 @pytest.mark.parametrize("warmup", [0, 10])
 @pytest.mark.parametrize("beyond", [math.inf, math.nan])
-def test_a_chain_that_starts_where_the_energy_is_not_finite_stays_and_the_others_move(beyond: float, warmup: int):
+def test_chains_stay_where_the_energy_is_not_finite(beyond: float, warmup: int):
     x = torch.tensor([[-1.0], [1.0]], dtype=D)
     end = Mala(steps=20, step_size=0.5, warmup=warmup).sample(half_normal(beyond), x, rng(8))
     assert (end != x).squeeze(1).tolist() == [False, True]
@@ -191,6 +190,6 @@ def test_a_proposal_that_is_not_finite_is_rejected_and_reported():
     assert not (accepted & nonfinite).any()
 
 
-def test_each_state_tells_the_step_size_of_its_step():
+def test_a_state_has_the_step_size_of_its_step():
     for state in Mala(steps=3, step_size=0.25).chain(gaussian, normal(4, 2), rng()):
         assert state.info["step_size"].tolist() == [0.25] * 4

@@ -12,7 +12,11 @@ from ebmkit_mala.sampler import Mala
 from ebmkit import UsageError
 
 
-def test_only_a_chain_without_a_warmup_promises_a_law():
+def test_the_implied_temperature_is_the_setting():
+    assert Mala(temperature=0.3).implied_temperature == Mala(temperature=0.3, warmup=5).implied_temperature == 0.3
+
+
+def test_only_chains_without_a_warmup_promise_a_temperature():
     fixed, warm = Mala(steps=9, temperature=0.3).promises, Mala(steps=9, temperature=0.3, warmup=1).promises
     assert (fixed.temperature, fixed.reversible, fixed.gradients) == (0.3, True, 10)
     assert (warm.temperature, warm.reversible, warm.gradients) == (None, False, 10)
@@ -40,10 +44,10 @@ def test_settings_out_of_range_are_refused_in_one_line(settings: dict[str, Any])
     assert "\n" not in str(caught.value)
 
 
-def test_the_entry_point_leads_to_the_sampler():
+def test_the_entry_point_names_the_sampler():
     (entry,) = entry_points(group="ebmkit", name="mala")
     module = entry.load()
-    assert module.EBMKIT_PLUGIN_API == 1
+    assert module.EBMKIT_PLUGIN_API == 2
     assert module.samplers() == {"mala": f"{Mala.__module__}:{Mala.__qualname__}"}
 
 

@@ -1,4 +1,4 @@
-"""The warmup of Mala: dual averaging as it is written, the acceptance that it reaches, and the law after it."""
+"""The warmup of Mala: dual averaging, the acceptance rate that it reaches, and the distribution after it."""
 
 import math
 from itertools import islice, pairwise
@@ -31,7 +31,7 @@ def z(values: Tensor) -> Tensor:
     return values.mean(0) / (values.std(0) / math.sqrt(len(values)))
 
 
-def test_dual_averaging_is_the_paper_s():
+def test_dual_averaging_follows_the_paper():
     start = torch.tensor([0.01, 2.0], dtype=D)
     acceptance = torch.rand(12, 2, generator=rng(1), dtype=D)
     averaging = DualAveraging(start, 0.7)
@@ -48,10 +48,10 @@ def test_dual_averaging_is_the_paper_s():
 
 
 def path_z(target: float) -> float:
-    """How far accepted proposals are from what the path of the step sizes says of their probabilities.
+    """|z| of the number of accepted proposals, against what the step sizes say of their probabilities.
 
-    Solved for the acceptance probabilities, dual averaging says that the first m of them sum to
-    `m TARGET - (m + t_0) γ / sqrt(m) log(10 ε_0 / ε_m)`; less this, the number of accepted proposals has mean 0.
+    Solved for the acceptance probabilities, dual averaging says that the sum of the first m is
+    `m TARGET - (m + t_0) γ / sqrt(m) log(10 ε_0 / ε_m)`, the mean of the number of accepted proposals.
     """
     m, first = 59, 0.02
     sampler = Mala(steps=m + 1, step_size=first, warmup=m + 1, target=target)
@@ -62,11 +62,11 @@ def path_z(target: float) -> float:
     return float(z(accepted - expected).abs())
 
 
-def test_each_step_size_of_a_warmup_is_that_of_dual_averaging():
+def test_step_sizes_in_the_warmup_follow_dual_averaging():
     assert path_z(TARGET) < 5
 
 
-def test_the_test_of_the_step_sizes_catches_another_target():
+def test_the_test_of_the_step_sizes_detects_another_target():
     assert path_z(TARGET + 0.02) > 5
 
 
@@ -78,7 +78,7 @@ def acceptance_z(step_size: float, scale: float) -> float:
 
 
 def found_step_size(wrong: float, scale: float, target: float = TARGET) -> float:
-    """Where 500 warmups that start `wrong` times too large arrive: the geometric mean of what they keep."""
+    """The geometric mean of the step sizes that 500 warmups reach from a start `wrong` times too large."""
     sampler = Mala(steps=401, step_size=wrong * scale**2, warmup=400, target=target)
     *_, last = sampler.chain(lambda x: square(x / scale), scale * normal(500, 5), rng(5))
     return float(last.info["step_size"].log().mean().exp())
@@ -86,24 +86,24 @@ def found_step_size(wrong: float, scale: float, target: float = TARGET) -> float
 
 @pytest.mark.parametrize("scale", [0.01, 1.0, 30.0])
 @pytest.mark.parametrize("wrong", [0.01, 1.0, 100.0])
-def test_a_warmup_finds_the_step_size_of_the_target_on_every_scale_from_far_off(scale: float, wrong: float):
+def test_a_warmup_reaches_the_target_on_every_scale(scale: float, wrong: float):
     found = found_step_size(wrong, scale)
-    # The acceptance rate falls as the step grows, so the step size of the target is between these two.
+    # The acceptance rate decreases with the step size, so that of the target is between these two.
     assert acceptance_z(found / 1.15, scale) > 5
     assert acceptance_z(found * 1.15, scale) < -5
 
 
-def test_the_test_of_the_warmup_catches_another_target():
+def test_the_test_of_the_warmup_detects_another_target():
     assert acceptance_z(found_step_size(1.0, 1.0, TARGET + 0.1) * 1.15, 1.0) > -5
     assert acceptance_z(found_step_size(1.0, 1.0, TARGET - 0.1) / 1.15, 1.0) < 5
 
 
-def test_chains_that_are_far_off_do_accept_too_much_or_too_little():
+def test_wrong_step_sizes_accept_too_much_or_too_little():
     assert acceptance_z(0.01, 1.0) > 5
     assert acceptance_z(100.0, 1.0) < -5
 
 
-def test_each_chain_of_a_batch_has_the_step_size_of_its_own_energy():
+def test_each_chain_of_a_batch_adapts_its_own_step_size():
     scales = torch.tensor([0.1, 1.0, 10.0], dtype=D)
     sampler = Mala(steps=401, warmup=400)
     *_, last = sampler.chain(lambda x: square(x / scales.unsqueeze(1)), scales.unsqueeze(1) * normal(3, 8), rng(6))
@@ -111,7 +111,7 @@ def test_each_chain_of_a_batch_has_the_step_size_of_its_own_energy():
     assert float(ratios.max() / ratios.min()) < 10
 
 
-def test_step_sizes_change_in_the_warmup_and_are_kept_after_it():
+def test_step_sizes_change_only_in_the_warmup():
     states = list(Mala(steps=12, step_size=0.3, warmup=5).chain(square, normal(4, 3), rng(7)))
     sizes = [state.info["step_size"] for state in states]
     changed = [not torch.equal(one, next_one) for one, next_one in pairwise(sizes)]
@@ -119,7 +119,7 @@ def test_step_sizes_change_in_the_warmup_and_are_kept_after_it():
     assert changed == [True] * 5 + [False] * 6
 
 
-def test_the_step_size_that_is_kept_is_the_averaged_one():
+def test_the_step_size_after_the_warmup_is_the_averaged_one():
     states = list(Mala(steps=12, step_size=0.3, warmup=5).chain(square, normal(4, 3), rng(7)))
     *path, kept = [state.info["step_size"].log() for state in states[1:6]]
     longer = Mala(steps=6, step_size=0.3, warmup=6)
@@ -135,7 +135,7 @@ COVARIANCE = torch.tensor([[1.0, 0.75 * 2], [0.75 * 2, 4.0]], dtype=D)
 
 
 class Skewed(Mala):
-    """A mutant: ends on steep ground are accepted a little too often."""
+    """A mutant: proposals with large gradients are accepted slightly too often."""
 
     def correction(self, gradient: Tensor, gradient_end: Tensor, noise: Tensor, size: Tensor) -> Tensor:
         log_ratio = super().correction(gradient, gradient_end, noise, size)
@@ -158,9 +158,9 @@ def long_z(kind: type[Mala]) -> float:
     return float(z(total / 250).abs().max())
 
 
-def test_the_law_after_a_warmup_is_that_of_the_energy():
+def test_chains_sample_the_energy_after_a_warmup():
     assert long_z(Mala) < 5
 
 
-def test_the_test_of_the_law_after_a_warmup_catches_a_wrong_ratio():
+def test_the_test_after_a_warmup_detects_a_wrong_ratio():
     assert long_z(Skewed) > 5

@@ -1,4 +1,4 @@
-"""Replica exchange: hot copies of a chain find other modes, and hand them down to the cold one."""
+"""Replica exchange: hot copies of a chain find other modes, and pass them on to the cold one."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,9 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from ebmkit import Promises, Sampler, State, value_and_grad
-from ebmkit.errors import check
-from ebmkit.interfaces import EnergyFn, noise_like
+from ebmkit import EnergyFn, Promises, Sampler, State, check, noise_like, value_and_grad
 
 
 class Replicas(NamedTuple):
@@ -30,12 +28,12 @@ class Replicas(NamedTuple):
 class Tempering(Sampler):
     """Replica exchange, or parallel tempering, with adjusted Hamiltonian moves; the chain is its coldest replica.
 
-    Every example has R replicas. The i-th aims at `exp(-E / T_i)`; the ladder is geometric,
+    Every example has R replicas. The target of the i-th is `exp(-E / T_i)`; the ladder is geometric,
     `T_i = temperature * hottest^((i - 1) / (R - 1))`. One step moves all of them, then exchanges neighbours:
 
     1. Each draws momenta `p ~ N(0, T_i)`, follows `H(x, p) = E(x) + |p|² / 2` for `leapfrog` leapfrogs of `step_size`,
        and keeps the end with probability `min(1, exp(-ΔH / T_i))`. So one leapfrog moves x by about
-       `step_size * sqrt(T_i)`: hot replicas make longer strides.
+       `step_size * sqrt(T_i)`: hot replicas move further.
     2. Replicas i and i + 1 exchange their places with probability
        `min(1, exp((1/T_i - 1/T_{i+1}) (E_i - E_{i+1})))`: the pairs (1, 2), (3, 4), ... at the first step,
        (2, 3), (4, 5), ... at the second, and so in turn.
@@ -43,24 +41,24 @@ class Tempering(Sampler):
     An end that is not finite (in its examples, its energy or its gradient) is rejected and reported, and a replica
     whose energy is not finite takes part in no exchange.
 
-    A step leaves the joint law of the replicas, `Π exp(-E(x_i) / T_i)`, as it is, but not the law of the cold replica
-    by itself. A chain begins with R copies of one x, and that is no draw from the joint law: the hot replicas are too
-    cold at first. So even a start from exp(-E / temperature) drifts off it, and comes back as the chain grows.
-    Therefore no `temperature` is promised.
+    A step leaves the joint distribution of the replicas, `Π exp(-E(x_i) / T_i)`, invariant, but not the marginal of the
+    cold replica. A chain begins with R copies of one x, which is not a draw from the joint distribution: the hot
+    replicas are too cold at first. So even a start from exp(-E / temperature) departs from it, and returns to it as the
+    chain gets longer. Therefore no `temperature` is promised.
 
-    A chain of n steps costs `R * (n * leapfrog + 1)` gradients; replicas and examples go through the energy as one
+    A chain of n steps takes `R * (n * leapfrog + 1)` gradients; replicas and examples go through the energy as one
     batch of R * B.
 
     Source: Swendsen, Wang, Physical Review Letters 57 (1986); Geyer, "Markov chain Monte Carlo maximum likelihood"
     (1991). The moves are those of Neal, "MCMC using Hamiltonian dynamics" (2011).
 
     Args:
-        steps: How many moves, each followed by an exchange, one chain makes: the length K of the chain.
-        step_size: Time that one leapfrog advances, for every replica.
-        leapfrog: How many leapfrogs one move takes.
-        replicas: How many replicas R each example has.
+        steps: K, the length of one chain: the number of moves, each followed by an exchange.
+        step_size: Time of one leapfrog, for every replica.
+        leapfrog: Number of leapfrogs in one move.
+        replicas: R, the number of replicas of each example.
         hottest: Temperature of the hottest replica, in units of `temperature`.
-        temperature: Temperature T of the coldest replica, which aims at exp(-E/T).
+        temperature: Temperature T of the coldest replica, whose target is exp(-E/T).
 
     Raises:
         UsageError: if a setting is outside its range.
@@ -82,8 +80,13 @@ class Tempering(Sampler):
         check("temperature", self.temperature, above=0)
 
     @property
+    def implied_temperature(self) -> float:
+        """The setting `temperature`, that of the coldest replica."""
+        return self.temperature
+
+    @property
     def promises(self) -> Promises:
-        """R gradients wherever one chain would take one. No law of the cold replica alone is left as it is."""
+        """R gradients where one chain takes one. The cold replica by itself has no exact invariant distribution."""
         return Promises(gradients=self.replicas * (self.steps * self.leapfrog + 1))
 
     def chain(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Iterator[State]:
@@ -97,10 +100,10 @@ class Tempering(Sampler):
             yield State(replicas.x[0], info)
 
     def move(self, energy: EnergyFn, replicas: Replicas, rng: Generator) -> tuple[Replicas, Tensor, Tensor]:
-        """Move each replica at its own temperature; leaves each `exp(-E / T_i)` as it is.
+        """Move each replica at its own temperature; leaves each `exp(-E / T_i)` invariant.
 
         Returns:
-            The replicas, which of them kept their ends, and whose ends were not finite, `(R, B)` each.
+            The replicas, which of them accepted their proposals, and whose proposals were not finite, `(R, B)` each.
         """
         x, value, gradient = replicas
         temperature = self.temperatures(value)
@@ -123,15 +126,15 @@ class Tempering(Sampler):
         return moved, keep, ~finite
 
     def exchange(self, replicas: Replicas, first: int, rng: Generator) -> tuple[Replicas, Tensor]:
-        """Exchange neighbours by Metropolis' rule; leaves the joint law of the replicas as it is.
+        """Exchange neighbours by the Metropolis rule; leaves the joint distribution of the replicas invariant.
 
         Args:
             replicas: The replicas.
-            first: Colder member of the first pair, counted from 0; the next pair begins two replicas further on.
+            first: Index from 0 of the colder member of the first pair; each next pair begins two replicas later.
             rng: The only source of randomness.
 
         Returns:
-            The replicas, and which of them have come from a neighbour, `(R, B)`.
+            The replicas, and which of them came from a neighbour, `(R, B)`.
         """
         count, batch = replicas.energy.shape
         value = replicas.energy.to(_single(replicas.energy))
@@ -150,13 +153,13 @@ class Tempering(Sampler):
 
     def temperatures(self, energy: Tensor) -> Tensor:
         """The ladder `(R, 1)`, the coldest first, on the device of `energy` and in at least single precision."""
-        # Made on the device: a list of numbers would have to be copied there, and the chain would wait.
+        # Created on the device: copying a list of numbers there would make the chain wait.
         rung = torch.arange(self.replicas, dtype=_single(energy), device=energy.device).unsqueeze(1)
         return self.temperature * self.hottest ** (rung / (self.replicas - 1))
 
 
 def seen(energy: EnergyFn, x: Tensor) -> Replicas:
-    """Replicas `(R, B, *shape)` with their energies and gradients, by one call for all of them."""
+    """Replicas `(R, B, *shape)` with their energies and gradients, from one evaluation of all of them."""
     value, gradient = value_and_grad(energy, x.flatten(0, 1))
     return Replicas(x, value.view(x.shape[:2]), gradient.view(x.shape))
 

@@ -2,10 +2,10 @@
 
 from ebmkit import hookimpl
 
-EBMKIT_PLUGIN_API = 1
+EBMKIT_PLUGIN_API = 2
 
 
 @hookimpl
 def watchers() -> dict[str, str]:
-    """The watcher by its import string, so that listing it imports no torch."""
+    """The watcher as an import string, so that listing it does not import torch."""
     return {"tensorboard": "ebmkit_tensorboard.watcher:tensorboard"}

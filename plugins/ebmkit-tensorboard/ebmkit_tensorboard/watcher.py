@@ -1,4 +1,4 @@
-"""Figures, samples and settings of a run, as TensorBoard's event files."""
+"""Scalars, samples and settings of a run, as TensorBoard's event files."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -8,17 +8,16 @@ from typing import Any
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
-from ebmkit import Update, Trainer
-from ebmkit.config.layers import dumps
-from ebmkit.errors import check
+from ebmkit import Trainer, Update, check
+from ebmkit.config import dumps
 from ebmkit.pictures import drawable, grid
-from ebmkit.watchers.watch import scalars
+from ebmkit.watchers import scalars_of
 
 Updates = Iterator[Update]
 
 
 def tensorboard(
-    steps: Updates,
+    updates: Updates,
     trainer: Trainer,
     folder: Path,
     config: Mapping[str, Mapping[str, Any]],
@@ -26,16 +25,15 @@ def tensorboard(
     every: int = 1,
     images: int = 100,
 ) -> Updates:
-    """Write figures, samples and the configuration to `tensorboard/` in the run's folder.
+    """Write scalars, samples and the configuration to `tensorboard/` in the run's folder.
 
-    The figures are those of `ebmkit.watchers.watch.measures`, each a scalar of its name. The samples are where the chains of
-    an update ended, the whole batch as one picture. The files are closed at the end, when the consumer leaves, and
-    on an error. A run that is taken up again goes on with its curves; TensorBoard then hides what was written after
-    the checkpoint.
+    The scalars are those of `ebmkit.watchers.scalars_of`, under the same names. The samples are where the chains of an
+    update ended, the whole batch as one picture. The files are closed at the end, when the consumer leaves, and on an
+    error. A resumed run continues its curves; TensorBoard then hides what was written after the checkpoint.
 
     Args:
-        every: Write the figures of each N-th update; 0 writes none.
-        images: Draw the samples of each N-th update, where examples can be drawn; 0 draws none.
+        every: Write the scalars of every N-th update; 0 writes none.
+        images: Draw the samples of every N-th update, if examples can be drawn; 0 draws none.
 
     Raises:
         UsageError: if a setting is outside its range.
@@ -46,16 +44,16 @@ def tensorboard(
     def watched() -> Updates:
         done = trainer.index
         with SummaryWriter(str(folder / "tensorboard"), purge_step=done + 1 if done else None) as writer:
-            # Behind four blanks, Markdown leaves a text as it is.
+            # Markdown does not change a text that is indented by four blanks.
             text = "".join(f"    {line}\n" for line in dumps(config).splitlines())
             writer.add_text("config", text, done)
-            for step in steps:
-                if every and step.index % every == 0:
-                    for name, value in scalars(step).items():
-                        writer.add_scalar(name, value, step.index)
-                if images and step.index % images == 0 and drawable(tuple(step.fake.shape[1:])):
-                    picture = grid(step.fake, columns=math.ceil(math.sqrt(len(step.fake))))
-                    writer.add_image("samples", np.asarray(picture), step.index, dataformats="HWC")
-                yield step
+            for update in updates:
+                if every and update.index % every == 0:
+                    for name, value in scalars_of(update).items():
+                        writer.add_scalar(name, value, update.index)
+                if images and update.index % images == 0 and drawable(tuple(update.fake.shape[1:])):
+                    picture = grid(update.fake, columns=math.ceil(math.sqrt(len(update.fake))))
+                    writer.add_image("samples", np.asarray(picture), update.index, dataformats="HWC")
+                yield update
 
     return watched()

@@ -1,4 +1,4 @@
-"""What the watcher wrote is read back from the event files, and compared number by number."""
+"""What the watcher writes is read back from the event files, and compared value by value."""
 
 import io
 import json
@@ -24,24 +24,23 @@ from typer.testing import CliRunner
 
 from ebmkit import Update, UsageError
 from ebmkit.cli.main import app
-from ebmkit.config.layers import dumps
+from ebmkit.config import dumps
 from ebmkit.pictures import grid
-from ebmkit.testing import conforms
-from ebmkit.testing.training import Training
-from ebmkit.watchers.watch import scalars
+from ebmkit.testing import Training, conforms
+from ebmkit.watchers import scalars_of
 
 CONFIG = {"sampler": {"use": "langevin", "steps": 3, "clip": None}, "train": {"iterations": 5}}
 ALL = ["loss", "gap", "real_energy", "fake_energy", "gradient_norm", "displacement", "start_gradient", "end_gradient"]
 
 
 @conforms("watcher", watcher.tensorboard, every=2, images=2)
-def test_it_is_a_watcher(check):
+def test_it_conforms(check):
     check()
 
 
-def watched(training: Training, steps: Iterator[Update] | None = None, **settings: Any) -> Iterator[Update]:
+def watched(training: Training, updates: Iterator[Update] | None = None, **settings: Any) -> Iterator[Update]:
     training.folder.mkdir(parents=True, exist_ok=True)
-    source = training.updates() if steps is None else steps
+    source = training.updates() if updates is None else updates
     return watcher.tensorboard(source, training.trainer, training.folder, CONFIG, **settings)
 
 
@@ -50,7 +49,7 @@ def training(tmp_path: Path, shape: tuple[int, ...] = (2,)) -> Training:
 
 
 def read(folder: Path) -> EventAccumulator:
-    """All that is in the event files, nothing left out of it."""
+    """Everything in the event files."""
     return EventAccumulator(
         str(folder / "tensorboard"), size_guidance={"scalars": 0, "images": 0, "tensors": 0}
     ).Reload()
@@ -61,8 +60,9 @@ def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
     return {name: [(one.step, one.value) for one in events.Scalars(name)] for name in events.Tags()["scalars"]}
 
 
-def expected(steps: list[Update]) -> dict[str, list[tuple[int, float]]]:
-    return {name: [(step.index, scalars(step)[name]) for step in steps] for name in measures(steps[0])}
+def expected(updates: list[Update]) -> dict[str, list[tuple[int, float]]]:
+    scalars = {update.index: scalars_of(update) for update in updates}
+    return {name: [(index, values[name]) for index, values in scalars.items()] for name in scalars_of(updates[0])}
 
 
 def picture(event: Any) -> np.ndarray:
@@ -70,46 +70,46 @@ def picture(event: Any) -> np.ndarray:
         return np.asarray(image)
 
 
-def test_the_scalars_are_the_measures_of_each_update(tmp_path):
+def test_the_curves_are_the_scalars_of_every_update(tmp_path):
     run = training(tmp_path)
-    steps = list(watched(run))
-    assert curves(run.folder) == expected(steps)
+    updates = list(watched(run))
+    assert curves(run.folder) == expected(updates)
     assert set(curves(run.folder)) == set(ALL)
 
 
 @pytest.mark.parametrize(("every", "indices"), [(0, []), (2, [2, 4]), (5, [5])])
-def test_the_scalars_are_of_each_nth_update(every, indices, tmp_path):
+def test_scalars_are_written_at_every_nth_update(every, indices, tmp_path):
     run = training(tmp_path)
-    steps = [step for step in watched(run, every=every) if step.index in indices]
-    assert curves(run.folder) == (expected(steps) if indices else {})
+    updates = [update for update in watched(run, every=every) if update.index in indices]
+    assert curves(run.folder) == (expected(updates) if indices else {})
 
 
-def test_a_figure_that_is_not_finite_is_written_as_it_is(tmp_path):
+def test_a_scalar_that_is_nan_is_written_as_nan(tmp_path):
     run = training(tmp_path)
-    (step,) = run.updates(1)
-    step.loss.fill_(math.nan)
-    list(watched(run, iter([step])))
+    (update,) = run.updates(1)
+    update.loss.fill_(math.nan)
+    list(watched(run, iter([update])))
     ((_, value),) = curves(run.folder)["loss"]
     assert math.isnan(value)
 
 
 @pytest.mark.parametrize("shape", [(2,), (1, 8, 8), (3, 4, 4)])
-def test_the_pictures_are_the_samples_of_each_nth_update(shape, tmp_path):
+def test_the_pictures_are_the_samples_of_every_nth_update(shape, tmp_path):
     run = training(tmp_path, shape)
-    steps = [step for step in watched(run, images=2) if step.index % 2 == 0]
-    for event, step in zip(read(run.folder).Images("samples"), steps, strict=True):
-        assert event.step == step.index
-        assert np.array_equal(picture(event), np.asarray(grid(step.fake, columns=3)))
+    updates = [update for update in watched(run, images=2) if update.index % 2 == 0]
+    for event, update in zip(read(run.folder).Images("samples"), updates, strict=True):
+        assert event.step == update.index
+        assert np.array_equal(picture(event), np.asarray(grid(update.fake, columns=3)))
 
 
 @pytest.mark.parametrize(("shape", "images"), [((5,), 1), ((2, 4, 4), 1), ((2,), 0)])
-def test_there_are_no_pictures_of_what_cannot_be_drawn_nor_where_none_are_wanted(shape, images, tmp_path):
+def test_no_pictures_if_not_drawable_or_not_wanted(shape, images, tmp_path):
     run = training(tmp_path, shape)
     assert len(list(watched(run, images=images))) == 5
     assert read(run.folder).Tags()["images"] == []
 
 
-def test_the_configuration_is_a_text(tmp_path):
+def test_the_configuration_is_written_as_text(tmp_path):
     run = training(tmp_path)
     list(watched(run))
     (event,) = read(run.folder).Tensors("config/text_summary")
@@ -118,18 +118,18 @@ def test_the_configuration_is_a_text(tmp_path):
     assert "".join(line.removeprefix("    ") for line in text.splitlines(keepends=True)) == dumps(CONFIG)
 
 
-def test_a_resumed_run_goes_on_with_its_curves_and_later_figures_are_purged(tmp_path):
+def test_a_resumed_run_continues_its_curves(tmp_path):
     run = training(tmp_path)
-    steps = list(watched(run, run.updates(3), images=1))
+    updates = list(watched(run, run.updates(3), images=1))
     state = run.trainer.state_dict()
-    list(watched(run, run.updates(2), images=1))  # lost: the checkpoint is of update 3
-    time.sleep(1.1)  # event files are told apart, and ordered, by the second in their names
+    list(watched(run, run.updates(2), images=1))  # lost: the checkpoint is that of update 3
+    time.sleep(1.1)  # event files are named and ordered by the second
     again = training(tmp_path)
     again.trainer.load_state_dict(state)
     again.trainer.optimizer.param_groups[0]["lr"] = 0.5
-    steps += list(watched(again, again.updates(2), images=1))
-    assert [step.index for step in steps] == [1, 2, 3, 4, 5]
-    assert curves(run.folder) == expected(steps)
+    updates += list(watched(again, again.updates(2), images=1))
+    assert [update.index for update in updates] == [1, 2, 3, 4, 5]
+    assert curves(run.folder) == expected(updates)
     assert [event.step for event in read(run.folder).Images("samples")] == [1, 2, 3, 4, 5]
 
 
@@ -139,7 +139,7 @@ def failing(run: Training) -> Iterator[Update]:
 
 
 @pytest.mark.parametrize("how", ["end", "close", "error"])
-def test_the_writer_is_closed_and_everything_is_on_disk(how, tmp_path, monkeypatch):
+def test_the_writer_is_closed_with_everything_on_disk(how, tmp_path, monkeypatch):
     closed = []
     monkeypatch.setattr(
         watcher.SummaryWriter, "close", lambda self, close=watcher.SummaryWriter.close: (closed.append(1), close(self))
@@ -149,11 +149,11 @@ def test_the_writer_is_closed_and_everything_is_on_disk(how, tmp_path, monkeypat
         with pytest.raises(RuntimeError, match="on purpose"):
             list(watched(run, failing(run)))
     else:
-        steps = watched(run, run.updates(2))
-        next(steps)
-        next(steps)
+        updates = watched(run, run.updates(2))
+        next(updates)
+        next(updates)
         assert not closed
-        steps.close() if how == "close" else list(steps)
+        updates.close() if how == "close" else list(updates)
     assert closed == [1]
     assert [index for index, _ in curves(run.folder)["loss"]] == [1, 2]
 
@@ -170,7 +170,7 @@ WATCHED = ("--watch", "tensorboard", "-s", "watch.tensorboard.images=2")
 
 
 def train(*words: object, code: int = 0) -> str:
-    """Run the command line; what it said on stderr."""
+    """Run the command line; what it printed on stderr."""
     ended = CliRunner().invoke(app, ["train", *map(str, words)], prog_name="ebmkit")
     assert ended.exit_code == code, (ended.stdout, ended.stderr, ended.exception)
     assert "switched off" not in ended.stderr
@@ -179,10 +179,10 @@ def train(*words: object, code: int = 0) -> str:
 
 def from_metrics(folder: Path) -> dict[str, list[tuple[int, float]]]:
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return {name: [(line["step"], line[name]) for line in lines] for name in ALL}
+    return {name: [(line["update"], line[name]) for line in lines] for name in ALL}
 
 
-def test_the_command_line_writes_goes_on_and_agrees_with_the_metrics(tmp_path):
+def test_curves_from_the_command_line_equal_the_metrics(tmp_path):
     out = tmp_path / "run"
     train(*SMALL, *WATCHED, "--iterations", 3, "--out", out)
     (event,) = read(out).Tensors("config/text_summary")
@@ -197,27 +197,27 @@ def test_the_command_line_writes_goes_on_and_agrees_with_the_metrics(tmp_path):
     assert [event.step for event in read(out).Images("samples")] == [2, 4]
 
 
-def test_a_run_that_is_stopped_has_its_figures_on_disk(tmp_path, monkeypatch):
-    def interrupting(step: Update) -> dict[str, float]:
-        if step.index == 3:
+def test_a_stopped_run_has_its_scalars_on_disk(tmp_path, monkeypatch):
+    def interrupting(update: Update) -> dict[str, float]:
+        if update.index == 3:
             os.kill(os.getpid(), signal.SIGINT)
-        return scalars(step)
+        return scalars_of(update)
 
-    monkeypatch.setattr(watcher, "measures", interrupting)
+    monkeypatch.setattr(watcher, "scalars_of", interrupting)
     out = tmp_path / "run"
-    told = train(*SMALL, *WATCHED, "--iterations", 100, "--out", out, code=130)
-    assert "stopped after step 3" in told
+    output = train(*SMALL, *WATCHED, "--iterations", 100, "--out", out, code=130)
+    assert "stopped after update 3" in output
     assert curves(out) == from_metrics(out)
     assert [index for index, _ in curves(out)["loss"]] == [1, 2, 3]
 
 
-def test_the_entry_point_leads_to_the_watcher():
+def test_the_entry_point_names_the_watcher():
     (entry,) = entry_points(group="ebmkit", name="tensorboard")
     module = entry.load()
-    assert module.EBMKIT_PLUGIN_API == 1
+    assert module.EBMKIT_PLUGIN_API == 2
     assert module.watchers() == {"tensorboard": f"{watcher.__name__}:{watcher.tensorboard.__name__}"}
 
 
-def test_importing_the_plug_in_imports_neither_torch_nor_tensorboard():
+def test_importing_the_plug_in_does_not_import_torch():
     code = "import sys, ebmkit_tensorboard; sys.exit('torch' in sys.modules or 'tensorboard' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -2,12 +2,12 @@
 
 from ebmkit import hookimpl
 
-EBMKIT_PLUGIN_API = 1
+EBMKIT_PLUGIN_API = 2
 
 
 @hookimpl
 def energies() -> dict[str, str]:
-    """The energies with exact draws, by import strings, so that listing them imports no torch."""
+    """The energies with exact draws, as import strings, so that listing them does not import torch."""
     return {
         "funnel": "ebmkit_toys.energy:Funnel",
         "banana": "ebmkit_toys.energy:Banana",
@@ -17,7 +17,7 @@ def energies() -> dict[str, str]:
 
 @hookimpl
 def samplers() -> dict[str, str]:
-    """The random walk of Metropolis."""
+    """The Metropolis random walk."""
     return {"metropolis": "ebmkit_toys.sampler:Metropolis"}
 
 
@@ -46,5 +46,5 @@ def watchers() -> dict[str, str]:
 
 @hookimpl
 def features() -> dict[str, str]:
-    """Distance and direction."""
+    """The distance and the direction."""
     return {"polar": "ebmkit_toys.feature:Polar"}

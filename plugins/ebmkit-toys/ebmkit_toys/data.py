@@ -5,20 +5,20 @@ import math
 import torch
 from torch import Generator, Tensor
 
-from ebmkit.errors import check
+from ebmkit import check
 
 
 def checkerboard(*, count: int = 10_000, seed: int = 0, squares: int = 4) -> Tensor:
-    """Points in the plane: uniform on the dark squares of a board, `(count, 2)`; the board is [-1, 1]².
+    """Points in the plane: uniform on the dark squares of the board [-1, 1]², `(count, 2)`.
 
     The square at the lower left is dark.
 
     Source: the toy data of Grathwohl, Chen, Bettencourt, Sutskever, Duvenaud, "FFJORD", ICLR 2019.
 
     Args:
-        count: How many points to draw.
+        count: Number of points.
         seed: Seed of the generator.
-        squares: How many squares the board has along each side.
+        squares: Number of squares along each side of the board.
 
     Raises:
         UsageError: if a setting is out of range.
@@ -39,10 +39,10 @@ def spirals(*, count: int = 10_000, seed: int = 0, arms: int = 2, turns: float =
     Source: the toy data of Grathwohl, Chen, Bettencourt, Sutskever, Duvenaud, "FFJORD", ICLR 2019.
 
     Args:
-        count: How many points to draw.
+        count: Number of points.
         seed: Seed of the generator.
-        arms: How many arms there are, equally likely.
-        turns: How often each arm goes round.
+        arms: Number of arms, equally likely.
+        turns: Number of turns of each arm.
         scale: Standard deviation of the Gaussian noise around each arm.
 
     Raises:
@@ -70,20 +70,20 @@ def pinwheel(
 ) -> Tensor:
     """Points in the plane: Gaussian vanes around the centre, bent by a twist, `(count, 2)`; their tails leave [-1, 1].
 
-    A vane is `N(radius, length²)` along and `N(0, width²)` across; then each point is turned by
+    A vane is `N(radius, length²)` along and `N(0, width²)` across; then each point is rotated by
     `twist * exp(along / radius)` radians.
 
     Source: Johnson, Duvenaud, Wiltschko, Adams, Datta, "Composing graphical models with neural networks", NeurIPS
     2016, at half its size.
 
     Args:
-        count: How many points to draw.
+        count: Number of points.
         seed: Seed of the generator.
-        arms: How many vanes there are, equally likely.
+        arms: Number of vanes, equally likely.
         radius: Distance of the middle of each vane from the centre.
         length: Standard deviation of a vane along its direction.
         width: Standard deviation of a vane across.
-        twist: How strongly the vanes are bent, in radians; 0 leaves them straight.
+        twist: Strength of the bend of the vanes, in radians; 0 for straight ones.
 
     Raises:
         UsageError: if a setting is out of range.
@@ -110,7 +110,7 @@ def swiss_roll(*, count: int = 10_000, seed: int = 0, scale: float = 0.02) -> Te
     Source: scikit-learn's `make_swiss_roll` without its third coordinate, divided by its largest distance.
 
     Args:
-        count: How many points to draw.
+        count: Number of points.
         seed: Seed of the generator.
         scale: Standard deviation of the Gaussian noise around the roll.
 

@@ -1,4 +1,4 @@
-"""Energies of points in the plane whose shapes are hard for chains, and that can be drawn from exactly."""
+"""Energies of points in the plane that are difficult for chains, with exact draws."""
 
 import math
 from abc import abstractmethod
@@ -6,20 +6,19 @@ from abc import abstractmethod
 import torch
 from torch import Generator, Tensor, nn
 
-from ebmkit import Energy, UsageError
-from ebmkit.errors import check
+from ebmkit import Energy, UsageError, check
 
 
 class Centred(Energy):
-    """An energy of points in the plane that is moved as a whole by its one parameter, `centre` `(2,)`.
+    """An energy of points in the plane with one parameter, `centre` `(2,)`, which translates it.
 
-    Maximum likelihood can learn the centre; it begins at 0.
+    The centre is 0 at first; maximum likelihood can learn it.
     """
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
         if shape != (2,):
-            raise UsageError(f"shape must be (2,), that of points in the plane, not {shape}")
+            raise UsageError(f"shape must be (2,), for points in the plane, not {shape}")
         self.centre = nn.Parameter(torch.zeros(2))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -33,18 +32,18 @@ class Centred(Energy):
 
     @abstractmethod
     def at_origin(self, first: Tensor, second: Tensor) -> Tensor:
-        """Energies `(B,)` of points with these coordinates `(B,)`, the centre being 0."""
+        """Energies `(B,)` of points with these coordinates `(B,)`, for the centre 0."""
 
     @abstractmethod
     def draw_at_origin(self, n: int, rng: Generator) -> Tensor:
-        """`n` exact independent samples `(n, 2)`, the centre being 0."""
+        """`n` exact independent samples `(n, 2)`, for the centre 0."""
 
 
 class Funnel(Centred):
     """Neal's funnel: v is `N(0, scale²)`, and u given v is `N(0, exp(v))`.
 
-    `E(v, u) = v² / (2 scale²) + u² exp(-v) / 2 + v / 2`, the examples being (v, u). Where v is low, the
-    funnel is so narrow that no one step size suits both of its ends.
+    `E(v, u) = v² / (2 scale²) + u² exp(-v) / 2 + v / 2`, for examples (v, u). Where v is low, the
+    funnel is so narrow that no single step size suits both ends.
 
     Source: Neal, "Slice sampling", Annals of Statistics 31 (2003), section 8, with one u; there the scale is 3.
 
@@ -52,7 +51,7 @@ class Funnel(Centred):
         scale: Standard deviation of v.
 
     Raises:
-        UsageError: if the scale is out of range, or the examples are no points in the plane.
+        UsageError: if the scale is out of range, or the examples are not points in the plane.
     """
 
     def __init__(self, shape: tuple[int, ...], *, scale: float = 3.0) -> None:
@@ -74,8 +73,8 @@ class Funnel(Centred):
 class Banana(Centred):
     """A Gaussian, bent upwards at its ends like a banana.
 
-    `E(a, b) = a² / (2 scale²) + (b - bend (a² - scale²))² / (2 width²)`, the examples being (a, b). The bend is
-    a shift of b by a function of a, which keeps volumes: a is `N(0, scale²)`, and b given a is
+    `E(a, b) = a² / (2 scale²) + (b - bend (a² - scale²))² / (2 width²)`, for examples (a, b). The bend shifts
+    b by a function of a, which preserves volumes: a is `N(0, scale²)`, and b given a is
     `N(bend (a² - scale²), width²)`. The mean is 0.
 
     Source: Haario, Saksman, Tamminen, "Adaptive proposal distribution for random walk Metropolis algorithm",
@@ -83,11 +82,11 @@ class Banana(Centred):
 
     Args:
         scale: Standard deviation of the first coordinate.
-        bend: How strongly the second coordinate is shifted; 0 leaves the Gaussian straight.
+        bend: Strength of the shift of the second coordinate; 0 for a straight Gaussian.
         width: Standard deviation of the second coordinate around the bent line.
 
     Raises:
-        UsageError: if a setting is out of range, or the examples are no points in the plane.
+        UsageError: if a setting is out of range, or the examples are not points in the plane.
     """
 
     def __init__(self, shape: tuple[int, ...], *, scale: float = 0.5, bend: float = 1.0, width: float = 0.1) -> None:
@@ -113,19 +112,19 @@ class Banana(Centred):
 
 
 class Ring(Centred):
-    """A smooth ring, along which no point is likelier than another.
+    """A smooth ring, along which all points are equally likely.
 
-    `E(x) = (|x|² - radius²)² / (8 radius² scale²)`: |x|² is `N(radius², (2 radius scale)²)`, cut off at 0,
+    `E(x) = (|x|² - radius²)² / (8 radius² scale²)`: |x|² is `N(radius², (2 radius scale)²)`, truncated at 0,
     so that |x| has a standard deviation of about `scale`.
 
     Source: the sombrero potential of physics; the draws follow from polar coordinates.
 
     Args:
         radius: Distance of the lowest energy from the centre.
-        scale: Standard deviation of the distance, where it is small beside the radius.
+        scale: Standard deviation of the distance, if it is much smaller than the radius.
 
     Raises:
-        UsageError: if a setting is out of range, or the examples are no points in the plane.
+        UsageError: if a setting is out of range, or the examples are not points in the plane.
     """
 
     def __init__(self, shape: tuple[int, ...], *, radius: float = 0.75, scale: float = 0.05) -> None:

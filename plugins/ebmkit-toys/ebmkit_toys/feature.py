@@ -1,17 +1,17 @@
-"""What points in the plane are compared by."""
+"""Features of points in the plane."""
 
 import torch
 from torch import Tensor
 
 from ebmkit import UsageError
-from ebmkit.data.examples import Examples
+from ebmkit.data import Examples
 
 
 class Polar:
-    """Distance from the origin, and direction as cosine and sine: rings and arms show in these.
+    """Distance from the origin, and direction as cosine and sine, which describe rings and arms.
 
     Raises:
-        UsageError: if the examples are no points in the plane.
+        UsageError: if the examples are not points in the plane.
     """
 
     name, d, preprocessing = "polar", 3, "distance and direction from the origin"

@@ -1,4 +1,4 @@
-"""A jittered grid as p_0: starts that leave no part of the plane out."""
+"""A jittered grid as p_0: starts that cover the plane evenly."""
 
 import math
 from dataclasses import KW_ONLY, dataclass
@@ -6,17 +6,16 @@ from dataclasses import KW_ONLY, dataclass
 import torch
 from torch import Generator, Tensor
 
-from ebmkit import InitDistribution, UsageError
-from ebmkit.errors import check
+from ebmkit import InitDistribution, UsageError, check
 
 
 @dataclass(frozen=True)
 class Stratified(InitDistribution):
-    """Chains start at a jittered grid: each of n points in the plane has a cell of [low, high]² for itself.
+    """Chains start at a jittered grid: each of n points in the plane has its own cell of [low, high]².
 
-    The box is cut into m² equal cells, m² being the smallest square that is not below n. Each point is uniform in its
-    cell; the cells are n of the m², drawn without replacement, in random order. So every point by itself is uniform on
-    the box, as with `uniform`, but together they fill it evenly.
+    The box is divided into m² equal cells, where m² is the smallest square that is not below n. Each point is uniform
+    in its cell; the cells are n of the m², drawn without replacement, in random order. So the marginal of every point
+    is uniform on the box, as with `uniform`, but together they cover it evenly.
 
     Source: textbook, as stratified or jittered sampling; for rendering, Cook, ACM Transactions on Graphics 5 (1986).
 
@@ -25,7 +24,7 @@ class Stratified(InitDistribution):
         high: Upper end of the box, for both coordinates.
 
     Raises:
-        UsageError: unless `low < high`, both finite, or if the examples are no points in the plane.
+        UsageError: unless `low < high`, both finite, or if the examples are not points in the plane.
     """
 
     shape: tuple[int, ...]
@@ -35,12 +34,12 @@ class Stratified(InitDistribution):
 
     def __post_init__(self) -> None:
         if self.shape != (2,):
-            raise UsageError(f"shape must be (2,), that of points in the plane, not {self.shape}")
+            raise UsageError(f"shape must be (2,), for points in the plane, not {self.shape}")
         check("low", self.low)
         check("high", self.high, above=self.low)
 
     def sample(self, n: int, rng: Generator) -> Tensor:
-        """`n` draws, `(n, 2)`."""
+        """`n` starts `(n, 2)`, on the device of `rng`."""
         side = math.ceil(math.sqrt(n))
         cells = torch.randperm(side**2, generator=rng, device=rng.device)[:n]
         corners = torch.stack([cells % max(1, side), cells // max(1, side)], dim=1)

@@ -1,4 +1,4 @@
-"""Metropolis' random walk: a sampler that asks for energies only."""
+"""The Metropolis random walk: a sampler that needs only values of the energy."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,25 +6,33 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from ebmkit import Promises, Sampler, State
-from ebmkit.errors import check
-from ebmkit.interfaces import EnergyFn, energy_values, eval_mode, noise_like, per_example
+from ebmkit import (
+    EnergyFn,
+    Promises,
+    Sampler,
+    State,
+    check,
+    energy_values,
+    eval_mode,
+    noise_like,
+    per_example,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metropolis(Sampler):
-    """Metropolis' random walk, without gradients, for exp(-E / temperature).
+    """The Metropolis random walk for exp(-E / temperature), which needs no gradients.
 
-    One step proposes `x' = x + scale * N(0, I)` and keeps it with probability `min(1, exp(-(E(x') - E(x)) / T))`. A
+    One step proposes `x' = x + scale * N(0, I)` and accepts it with probability `min(1, exp(-(E(x') - E(x)) / T))`. A
     proposal that is not finite, in its examples or its energy, is rejected and reported, never repaired.
 
-    A chain of n steps costs n + 1 energies and no gradient. Good for the plane; in many dimensions hardly any
-    proposal is kept.
+    A chain of n steps takes n + 1 values of the energy and no gradient. It suits the plane; in high dimensions hardly
+    any proposal is accepted.
 
     Source: Metropolis, Rosenbluth, Rosenbluth, Teller, Teller, Journal of Chemical Physics 21 (1953).
 
     Args:
-        steps: How many proposals one chain makes: its length K.
+        steps: K, the length of one chain: the number of proposals.
         scale: Standard deviation of each element of a proposal around x.
         temperature: Temperature T of the target exp(-E/T).
 
@@ -42,12 +50,17 @@ class Metropolis(Sampler):
         check("temperature", self.temperature, above=0)
 
     @property
+    def implied_temperature(self) -> float:
+        """The setting `temperature`."""
+        return self.temperature
+
+    @property
     def promises(self) -> Promises:
-        """Updates in detailed balance with exp(-E / temperature), without gradients."""
+        """Steps in detailed balance with exp(-E / temperature), without gradients."""
         return Promises(temperature=self.temperature, reversible=True, gradients=0)
 
     def chain(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Iterator[State]:
-        """Yield the state after each proposal was kept or rejected."""
+        """Yield the state after each proposal was accepted or rejected."""
         value = energies(energy, x)
         for _ in range(self.steps):
             end = x + self.scale * noise_like(x, rng)

@@ -8,17 +8,15 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Generator, Tensor, nn
 
-from ebmkit import Update, Trainer, UsageError
-from ebmkit.data.examples import Examples
-from ebmkit.errors import check
-from ebmkit.interfaces import energy_values, eval_mode
+from ebmkit import Trainer, Update, UsageError, check, energy_values, eval_mode
+from ebmkit.data import Examples
 
 INK, RED = (200, 90, 20), (255, 0, 0)
-SIDE = 384  # pixels along a side; a grid that is coarser is enlarged
+SIDE = 384  # pixels along a side; a coarser grid is enlarged
 
 
 def density(
-    steps: Iterator[Update],
+    updates: Iterator[Update],
     trainer: Trainer,
     folder: Path,
     examples: Examples,
@@ -30,20 +28,20 @@ def density(
     points: int = 500,
     temperature: float = 1.0,
 ) -> Iterator[Update]:
-    """Draw exp(-E / temperature) of the model as `density/<index>.png`, with real examples as dots over it.
+    """Draw exp(-E / temperature) of the model as `density/<index>.png`, with real examples as dots on it.
 
     The darkest place is the most likely one, and white is a density of 0. Red is where the energy is NaN or minus
     infinity. The model is `trainer.model`, averaged where there is an average, in evaluation mode.
 
     Args:
-        every: Draw at each N-th step and the last; none draws ten times in the run, 0 never.
-        cells: How many cells the grid has along each side.
+        every: Draw at every N-th update and the last; none draws ten times in the run, 0 never.
+        cells: Number of cells along each side of the grid.
         extent: The picture shows [-extent, extent]².
-        points: How many real examples are drawn over the density.
+        points: Number of real examples that are drawn on the density.
         temperature: Temperature T of the density that is drawn, exp(-E/T).
 
     Raises:
-        UsageError: at the call, if a setting is out of range or the data are no points in the plane.
+        UsageError: at the call, if a setting is out of range or the data are not points in the plane.
     """
     check("every", every or 0, at_least=0)
     check("cells", cells, at_least=2)
@@ -56,19 +54,19 @@ def density(
     chosen = torch.randint(len(examples), (points,), generator=Generator().manual_seed(0))
 
     def watched() -> Iterator[Update]:
-        for step in steps:
-            if period and (step.index % period == 0 or step.index == iterations):
+        for update in updates:
+            if period and (update.index % period == 0 or update.index == iterations):
                 values = energies(trainer.model, cells, extent, trainer.rng.device) / temperature
                 picture = dotted(shaded(values), examples.fetch(chosen), extent)
                 (folder / "density").mkdir(exist_ok=True)
-                picture.save(folder / "density" / f"{step.index:06d}.png")
-            yield step
+                picture.save(folder / "density" / f"{update.index:06d}.png")
+            yield update
 
     return watched()
 
 
 def energies(model: nn.Module, cells: int, extent: float, device: torch.device) -> Tensor:
-    """Energies `(cells, cells)` in the middles of the grid's cells, the highest row first, on the CPU."""
+    """Energies `(cells, cells)` at the centres of the grid's cells, the top row first, on the CPU."""
     middles = extent * ((2 * torch.arange(cells, device=device) + 1) / cells - 1)
     grid = torch.cartesian_prod(middles.flip(0), middles).flip(1)
     with torch.no_grad(), eval_mode(model):

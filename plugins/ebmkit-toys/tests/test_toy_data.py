@@ -1,4 +1,4 @@
-"""The data sets: their laws, their seeds, their ranges."""
+"""The data sets: their distributions, their seeds, their ranges."""
 
 import math
 from collections.abc import Callable
@@ -44,7 +44,7 @@ def worst_z(values: Tensor) -> float:
 
 
 def uniform(u: Tensor) -> Tensor:
-    """Columns of mean 0 for numbers `(n,)` that are uniform on [0, 1]."""
+    """Columns of mean 0 for values `(n,)` that are uniform on [0, 1]."""
     return torch.stack([u - 1 / 2, u.square() - 1 / 3, u.pow(3) - 1 / 4], dim=1)
 
 
@@ -69,13 +69,13 @@ def test_points_are_in_the_plane_and_mostly_in_the_square(points: Callable[..., 
 
 
 @every_set
-def test_a_seed_decides_the_points(points: Callable[..., Tensor]):
+def test_the_points_depend_on_the_seed(points: Callable[..., Tensor]):
     assert torch.equal(points(count=20, seed=3), points(count=20, seed=3))
     assert not torch.equal(points(count=20, seed=3), points(count=20, seed=4))
 
 
 def board_z(x: Tensor, squares: int) -> float:
-    """How far points are from a uniform law on the dark squares, each for itself; infinite if one is on a light one."""
+    """|z| of points against the uniform distribution on the dark squares; infinite if one is on a light square."""
     place = (x.double() + 1) / 2 * squares
     cell = place.floor().long().clamp(max=squares - 1)
     if (cell.sum(1) % 2).any():
@@ -92,7 +92,7 @@ def test_the_checkerboard_is_uniform_on_its_dark_squares(squares: int):
     assert board_z(checkerboard(count=N, squares=squares), squares) < 5
 
 
-def test_the_test_of_the_checkerboard_catches_other_laws():
+def test_the_test_of_the_checkerboard_detects_mutants():
     x = checkerboard(count=N)
     assert board_z(-x * torch.tensor([1.0, -1.0]), 4) == math.inf
     assert board_z(x[x[:, 0] < 0.9], 4) > 5
@@ -100,7 +100,7 @@ def test_the_test_of_the_checkerboard_catches_other_laws():
 
 
 def arms_z(x: Tensor, arms: int, twists: float) -> float:
-    """How far points are from noiseless spirals: uniform squared distances, arms equally likely and exactly met."""
+    """|z| of points against noiseless spirals: uniform squared distances and arms; infinite if one is not on an arm."""
     radius = x.norm(dim=1)
     start = (turns(x) - twists * radius) * arms
     if not torch.allclose(start, start.round(), atol=1e-3):
@@ -111,12 +111,12 @@ def arms_z(x: Tensor, arms: int, twists: float) -> float:
 
 @pytest.mark.parametrize(("arms", "twists"), [(2, 1.5), (3, 0.5)])
 def test_spirals_have_uniform_squared_distances_on_their_arms(arms: int, twists: float):
-    # Near the centre, single precision does not tell the angle.
+    # Near the centre, the angle is not determined in single precision.
     x = spirals(count=N, arms=arms, turns=twists, scale=0.0).double()
     assert arms_z(x, arms, twists) < 5
 
 
-def test_the_test_of_the_spirals_catches_other_laws():
+def test_the_test_of_the_spirals_detects_mutants():
     x = spirals(count=N, scale=0.0).double()
     assert arms_z(x, 2, 1.4) == math.inf
     assert arms_z(spirals(count=N, arms=1, scale=0.0).double(), 2, 1.5) > 5
@@ -124,7 +124,7 @@ def test_the_test_of_the_spirals_catches_other_laws():
 
 
 def vane_z(x: Tensor, arms: int, width: float) -> float:
-    """How far points are from straight vanes of radius 0.5 and length 0.15: the vane, along it, and across it."""
+    """|z| of points against straight vanes of radius 0.5 and length 0.15: which vane, along it, and across it."""
     kinds = (turns(x) * arms).round().long() % arms
     angle = 2 * math.pi * kinds / arms
     along = (x[:, 0] * angle.cos() + x[:, 1] * angle.sin() - 0.5) / 0.15
@@ -133,16 +133,16 @@ def vane_z(x: Tensor, arms: int, width: float) -> float:
     return worst_z(torch.cat([torch.stack(columns, dim=1), shares(kinds, arms)], dim=1))
 
 
-def test_the_pinwheel_without_its_twist_has_straight_gaussian_vanes():
+def test_a_pinwheel_without_a_twist_has_straight_vanes():
     x = pinwheel(count=N, twist=0.0, width=0.005).double()
-    x = x[x.norm(dim=1) > 0.05]  # behind the centre, a point looks like one of another vane
+    x = x[x.norm(dim=1) > 0.05]  # a point behind the centre is attributed to another vane
     assert vane_z(x, 5, 0.005) < 5
     assert vane_z(x, 5, 0.0052) > 5
     assert vane_z(1.02 * x, 5, 0.005) > 5
     assert vane_z(pinwheel(count=N, arms=4, twist=0.0, width=0.005).double(), 5, 0.005) > 5
 
 
-def test_the_twist_turns_each_point_of_the_pinwheel_by_what_it_is_along():
+def test_the_twist_rotates_points_by_their_distance():
     x = pinwheel(count=N, width=0.0, length=0.05)
     straight = pinwheel(count=N, width=0.0, length=0.05, twist=0.0)
     torch.testing.assert_close(x.norm(dim=1), straight.norm(dim=1))
@@ -151,7 +151,7 @@ def test_the_twist_turns_each_point_of_the_pinwheel_by_what_it_is_along():
 
 
 def roll_z(x: Tensor) -> float:
-    """How far points are from a noiseless roll: infinite if one is off it."""
+    """|z| of points against a noiseless roll; infinite if one is not on it."""
     radius = x.norm(dim=1)
     off = (turns(x) - 2.25 * radius) % 1
     return worst_z(uniform((3 * radius - 1) / 2)) if ((off < 1e-4) | (off > 1 - 1e-4)).all() else math.inf
@@ -165,14 +165,14 @@ def test_the_swiss_roll_is_uniform_in_its_distance():
 
 
 def noise_z(points: Callable[..., Tensor], scale: float) -> float:
-    """How far the noise of 0.05 is from Gaussian noise of `scale`."""
+    """|z| of noise with scale 0.05 against Gaussian noise with scale `scale`."""
     noise = (points(count=N, scale=0.05) - points(count=N, scale=0.0)) / scale
     squares = noise.square() - 1
     return worst_z(torch.cat([noise, squares, noise.prod(1, keepdim=True), noise.pow(4) - 3], dim=1))
 
 
 @pytest.mark.parametrize("points", [spirals, swiss_roll])
-def test_the_noise_is_gaussian_of_its_scale(points: Callable[..., Tensor]):
+def test_the_noise_is_gaussian_with_the_given_scale(points: Callable[..., Tensor]):
     assert noise_z(points, 0.05) < 5
     assert noise_z(points, 0.052) > 5
 

@@ -1,4 +1,4 @@
-"""The watcher: what its pictures show, when they are drawn, and what it refuses; the plug-in's hooks."""
+"""The watcher: what its pictures show, when they are drawn, and what it refuses; the hooks of the plug-in."""
 
 import math
 import subprocess
@@ -16,11 +16,11 @@ from ebmkit_toys.watcher import INK, RED, density, dotted, energies, shaded
 from PIL import Image
 from torch import Generator, Tensor, nn
 
-from ebmkit import Update, Trainer, UsageError
-from ebmkit.data.examples import Examples
-from ebmkit.energies.mlp import MLP
-from ebmkit.inits.uniform import Uniform
-from ebmkit.samplers.langevin import Langevin
+from ebmkit import Trainer, Update, UsageError
+from ebmkit.data import Examples
+from ebmkit.energies import MLP
+from ebmkit.inits import Uniform
+from ebmkit.samplers import Langevin
 from ebmkit.testing import conforms
 
 
@@ -30,7 +30,7 @@ def test_density_conforms(check: Callable[[], None]):
 
 
 class Bump(nn.Module):
-    """A narrow bump on the upper right, right of the middle; its dropout would destroy it."""
+    """A narrow bump at the upper right; active dropout would destroy it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,13 +52,13 @@ def points(count: int = 50) -> Examples:
 
 def updates(training: Trainer, count: int) -> Iterator[Update]:
     for _ in range(count):
-        yield training.step(points().fetch(torch.arange(8)))
+        yield training.update(points().fetch(torch.arange(8)))
 
 
 def run(training: Trainer, folder: Path, count: int = 5, **settings: Any) -> list[str]:
     """The names of the pictures of `count` updates."""
     out = list(density(updates(training, count), training, folder, points(), count, **settings))
-    assert [step.index for step in out] == list(range(1, count + 1))
+    assert [update.index for update in out] == list(range(1, count + 1))
     return sorted(path.name for path in folder.glob("density/*"))
 
 
@@ -70,7 +70,7 @@ def pixels(path: Path) -> np.ndarray:
 @pytest.mark.parametrize(
     ("every", "drawn"), [(2, [2, 4, 5]), (5, [5]), (9, [5]), (None, [1, 2, 3, 4, 5]), (0, [])], ids=str
 )
-def test_pictures_are_drawn_at_each_nth_step_and_at_the_last(every: int | None, drawn: list[int], tmp_path: Path):
+def test_pictures_are_drawn_at_every_nth_and_the_last_update(every: int | None, drawn: list[int], tmp_path: Path):
     names = run(trainer(MLP((2,), width=4)), tmp_path, every=every, cells=4)
     assert names == [f"{index:06d}.png" for index in drawn]
 
@@ -86,7 +86,7 @@ def test_the_darkest_place_is_the_lowest_energy(tmp_path: Path):
     assert picture[0, 0] == 255
 
 
-def test_the_grid_has_the_energies_of_its_middles():
+def test_the_grid_has_the_energies_of_its_cell_centres():
     found = energies(Bump(), 2, 1.0, torch.device("cpu"))
     corners = torch.tensor([[-0.5, 0.5], [0.5, 0.5], [-0.5, -0.5], [0.5, -0.5]])
     torch.testing.assert_close(found.flatten(), Bump().eval()(corners).detach())
@@ -101,7 +101,7 @@ def test_the_shade_is_the_density_divided_by_its_maximum():
 
 
 @pytest.mark.parametrize("bad", [math.nan, -math.inf])
-def test_energies_that_are_no_numbers_are_red_and_leave_the_rest_alone(bad: float):
+def test_nan_and_minus_infinity_are_red(bad: float):
     picture = np.asarray(shaded(torch.tensor([[1.0, bad], [math.inf, 1.0]])))[::192, ::192]
     assert picture[0, 1].tolist() == list(RED)
     assert picture[:, :, 1].tolist() == [[40, 0], [255, 40]]
@@ -125,7 +125,7 @@ def test_dots_are_where_the_points_are():
     assert (sorted(set(columns)), sorted(set(rows))) == ([47, 48], [7, 8])
 
 
-def test_as_many_examples_as_wanted_are_drawn(tmp_path: Path):
+def test_the_given_number_of_examples_is_drawn(tmp_path: Path):
     counts = []
     for count in (0, 10, 500):
         folder = tmp_path / str(count)
@@ -133,7 +133,7 @@ def test_as_many_examples_as_wanted_are_drawn(tmp_path: Path):
         run(trainer(Bump()), folder, count=1, points=count)
         counts.append(int((pixels(folder / "density/000001.png") == INK).all(2).sum()))
     assert counts[0] == 0
-    assert 0 < counts[1] <= 40 < counts[2] <= 200  # 50 examples, some of them more than once
+    assert 0 < counts[1] <= 40 < counts[2] <= 200  # 50 examples, some of them repeated
 
 
 def test_the_picture_is_of_the_averaged_model(tmp_path: Path):
@@ -154,7 +154,7 @@ def test_the_model_is_left_in_training_mode(tmp_path: Path):
 
 
 @pytest.mark.parametrize("shape", [(3,), (1, 8, 8)], ids=str)
-def test_data_that_are_no_points_in_the_plane_are_refused_at_the_call(shape: tuple[int, ...], tmp_path: Path):
+def test_data_not_in_the_plane_are_refused_at_the_call(shape: tuple[int, ...], tmp_path: Path):
     images = Examples(torch.zeros(4, *shape))
     with pytest.raises(UsageError, match=r"^data must be points in the plane") as caught:
         density(iter(()), trainer(Bump()), tmp_path, images, 1)
@@ -170,10 +170,10 @@ def test_settings_out_of_range_are_refused_at_the_call(settings: dict[str, Any],
     assert "\n" not in str(caught.value)
 
 
-def test_the_entry_point_leads_to_parts_of_every_kind():
+def test_the_entry_point_names_parts_of_every_kind():
     (entry,) = entry_points(group="ebmkit", name="toys")
     module = entry.load()
-    assert module.EBMKIT_PLUGIN_API == 1
+    assert module.EBMKIT_PLUGIN_API == 2
     names = {}
     for hook in ("energies", "samplers", "inits", "datasets", "watchers", "features"):
         parts = getattr(module, hook)()

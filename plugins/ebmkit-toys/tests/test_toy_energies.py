@@ -1,4 +1,4 @@
-"""The energies: their draws are those of exp(-E), and nothing but points in the plane is taken."""
+"""The energies: their draws follow exp(-E), and only points in the plane are accepted."""
 
 import math
 from collections.abc import Callable
@@ -49,7 +49,7 @@ def moved(energy: Centred) -> Centred:
 
 
 def stein_z(drawn: Centred, energy: Centred) -> float:
-    """How far draws of one energy are from the identities of another: mean F = 0 and mean x F = I, F = dE/dx."""
+    """|z| of draws of one energy against Stein's identities of another: mean F = 0 and mean x F = I, F = dE/dx."""
     x = moved(drawn).draw(N, rng(1))
     _, gradient = value_and_grad(moved(energy), x)
     offset = x - energy.centre.detach()
@@ -58,11 +58,11 @@ def stein_z(drawn: Centred, energy: Centred) -> float:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_draws_are_those_of_the_energy(kind: type[Centred]):
+def test_draws_follow_the_energy(kind: type[Centred]):
     assert stein_z(kind((2,)), kind((2,))) < 5
 
 
-def test_draws_of_a_ring_that_reaches_its_centre_are_those_of_the_energy():
+def test_draws_of_a_wide_ring_follow_the_energy():
     assert stein_z(Ring((2,), scale=0.4), Ring((2,), scale=0.4)) < 5
 
 
@@ -78,24 +78,24 @@ def test_draws_of_a_ring_that_reaches_its_centre_are_those_of_the_energy():
     ],
     ids=str,
 )
-def test_the_test_of_the_draws_catches_other_laws(kind: type[Centred], mutant: dict[str, Any]):
+def test_the_test_of_the_draws_detects_other_settings(kind: type[Centred], mutant: dict[str, Any]):
     assert stein_z(kind((2,), **mutant), kind((2,))) > 5
 
 
 def funnel_z(scale: float) -> float:
-    """How far the funnel of scale 2 is from v ~ N(0, scale²) and u ~ N(0, exp(v))."""
+    """|z| of the funnel of scale 2 against v ~ N(0, scale²) and u ~ N(0, exp(v))."""
     v, u = Funnel((2,), scale=2.0).double().draw(N, rng(2)).unbind(1)
     v, u = v / scale, u * (-v / 2).exp()
     return worst_z(torch.stack([v, v.square() - 1, u, u.square() - 1, u * v], dim=1))
 
 
-def test_the_funnel_is_as_wide_as_its_first_coordinate_says():
+def test_the_width_of_the_funnel_is_its_first_coordinate():
     assert funnel_z(2.0) < 5
     assert funnel_z(2.05) > 5
 
 
 def ring_z(radius: float, scale: float) -> float:
-    """How far draws of a thin ring are from squares N(radius², (2 radius scale)²) and uniform angles."""
+    """|z| of draws of a thin ring against squares N(radius², (2 radius scale)²) and uniform angles."""
     x = Ring((2,), radius=0.75, scale=0.05).double().draw(N, rng(3))
     square = x.square().sum(1, keepdim=True)
     excess = (square - radius**2) / (2 * radius * scale)
@@ -104,13 +104,13 @@ def ring_z(radius: float, scale: float) -> float:
     return worst_z(torch.cat([excess, excess.square() - 1, around], dim=1))
 
 
-def test_the_ring_has_its_radius_and_its_width_and_no_corner():
+def test_the_ring_has_its_radius_its_width_and_all_angles():
     assert ring_z(0.75, 0.05) < 5
     assert ring_z(0.76, 0.05) > 5
     assert ring_z(0.75, 0.052) > 5
 
 
-def test_the_mean_of_the_banana_is_its_centre_and_its_ends_point_upwards():
+def test_the_banana_has_its_mean_and_bends_upwards():
     x = Banana((2,), bend=2.0).double().draw(N, rng(4))
     assert worst_z(x) < 5
     assert x[x[:, 0].abs() > 1, 1].mean() > 1
@@ -133,7 +133,7 @@ def test_the_centre_moves_energies_and_draws(kind: type[Centred]):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shape", [(3,), (1, 2), (1, 8, 8)], ids=str)
-def test_examples_that_are_no_points_in_the_plane_are_refused(kind: type[Centred], shape: tuple[int, ...]):
+def test_examples_not_in_the_plane_are_refused(kind: type[Centred], shape: tuple[int, ...]):
     with pytest.raises(UsageError, match=r"^shape must be \(2,\)") as caught:
         kind(shape)
     assert str(shape) in str(caught.value)

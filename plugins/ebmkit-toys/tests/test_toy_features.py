@@ -1,4 +1,4 @@
-"""The features: what they say of points, and for what data."""
+"""The features: their values for points, and the data that they refuse."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ import torch
 from ebmkit_toys.feature import Polar
 
 from ebmkit import UsageError
-from ebmkit.data.examples import Examples
+from ebmkit.data import Examples
 from ebmkit.testing import conforms
 
 

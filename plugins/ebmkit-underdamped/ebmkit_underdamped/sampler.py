@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 from torch import Generator, Tensor
 
-from ebmkit import Promises, Sampler, State, value_and_grad
-from ebmkit.errors import check
-from ebmkit.interfaces import EnergyFn, noise_like
+from ebmkit import EnergyFn, Promises, Sampler, State, check, noise_like, value_and_grad
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,18 +22,18 @@ class Underdamped(Sampler):
         A: x = x + h/2 p / mass
         B: p = p - h/2 dE/dx(x)
 
-    The chain starts with momenta `p ~ N(0, mass temperature)`. Nothing corrects the discretisation; on a quadratic
-    energy, though, the stationary law of x is exp(-E / temperature) for every step_size that is stable.
+    The chain starts with momenta `p ~ N(0, mass temperature)`. Nothing corrects the discretisation, but on a
+    quadratic energy the stationary distribution of x is exp(-E / temperature) for every stable step_size.
 
-    A chain of n steps costs `n + 1` gradients: that of the closing kick opens the next step.
+    A chain of n steps takes `n + 1` gradients: the gradient of the last kick is reused by the next step.
 
     Source: Leimkuhler and Matthews, "Rational construction of stochastic numerical methods for molecular sampling"
     (Applied Mathematics Research eXpress 2013), the scheme BAOAB.
 
     Args:
-        steps: How many steps one chain takes.
-        step_size: Time that one step advances.
-        friction: Rate at which momenta are forgotten, in units of one over time.
+        steps: K, the length of one chain.
+        step_size: Time of one step.
+        friction: Rate at which momenta decay, in units of one over time.
         temperature: Temperature T of the target exp(-E/T).
         mass: Mass of each coordinate.
 
@@ -57,12 +55,17 @@ class Underdamped(Sampler):
         check("mass", self.mass, above=0)
 
     @property
+    def implied_temperature(self) -> float:
+        """The setting `temperature`."""
+        return self.temperature
+
+    @property
     def promises(self) -> Promises:
-        """K + 1 gradients. No law is left as it is: nothing corrects the discretisation."""
+        """K + 1 gradients. There is no exact invariant distribution: nothing corrects the discretisation."""
         return Promises(gradients=self.steps + 1)
 
     def chain(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Iterator[State]:
-        """Yield the state after each step; momenta are drawn first, then one noise for each step."""
+        """Yield the state after each step; momenta are drawn first, then the noise of each step."""
         momentum = math.sqrt(self.mass * self.temperature) * noise_like(x, rng)
         value, gradient = value_and_grad(energy, x)
         for _ in range(self.steps):
@@ -84,7 +87,7 @@ class Underdamped(Sampler):
         return x + self.step_size / (2 * self.mass) * momentum
 
     def refresh(self, momentum: Tensor, noise: Tensor) -> Tensor:
-        """O: the momenta after a whole step of friction and noise, which leaves N(0, mass temperature) as it is."""
+        """O: the momenta after a whole step of friction and noise, which leaves N(0, mass temperature) invariant."""
         time = self.friction * self.step_size
         spread = math.sqrt(-math.expm1(-2 * time) * self.mass * self.temperature)
         return math.exp(-time) * momentum + spread * noise

@@ -1,4 +1,4 @@
-"""Underdamped: the kit's checks, its exact law on a Gaussian, and limits that are known."""
+"""Underdamped: the kit's checks, its exact distribution on a Gaussian, and known limits."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -9,14 +9,13 @@ import torch
 from ebmkit_underdamped.sampler import Underdamped
 from torch import Generator, Tensor
 
-from ebmkit import State, value_and_grad
-from ebmkit.interfaces import EnergyFn, noise_like
-from ebmkit.samplers.hmc import HMC
+from ebmkit import EnergyFn, State, noise_like, value_and_grad
+from ebmkit.samplers import HMC
 from ebmkit.testing import conforms
 
 N = 100_000
 D = torch.float64
-LAW: dict[str, Any] = {"steps": 7, "step_size": 0.5, "friction": 0.8, "temperature": 0.6, "mass": 1.4}
+SETTINGS: dict[str, Any] = {"steps": 7, "step_size": 0.5, "friction": 0.8, "temperature": 0.6, "mass": 1.4}
 
 
 def rng(seed: int = 0) -> Generator:
@@ -59,21 +58,21 @@ def one_step(k: Tensor, step_size: float, friction: float, temperature: float, m
     return after @ forget @ drift @ kick, after @ noise @ after.T
 
 
-def law_z(sampler: Underdamped, d: int) -> float:
-    """How far the ends of `sampler` are from the law of LAW on a Gaussian in `d` dimensions, from a Gaussian start."""
+def moments_z(sampler: Underdamped, d: int) -> float:
+    """The largest |z| of the moments of the ends of `sampler` in `d` dimensions, against the chain with SETTINGS."""
     mean, root = torch.linspace(-2, 2, d, dtype=D), torch.tril(normal(d, d, seed=3))
     end = sampler.sample(energy, mean + normal(N, d, seed=4) @ root.T, rng(5))
-    settings = {name: value for name, value in LAW.items() if name != "steps"}
+    settings = {name: value for name, value in SETTINGS.items() if name != "steps"}
     step, added = one_step(precision(d), **settings)
     joint = torch.cat([mean, torch.zeros_like(mean)])
-    covariance = torch.block_diag(root @ root.T, LAW["mass"] * LAW["temperature"] * torch.eye(d, dtype=D))
-    for _ in range(LAW["steps"]):
+    covariance = torch.block_diag(root @ root.T, SETTINGS["mass"] * SETTINGS["temperature"] * torch.eye(d, dtype=D))
+    for _ in range(SETTINGS["steps"]):
         joint, covariance = step @ joint, step @ covariance @ step.T + added
     return worst_z(end, joint[:d], covariance[:d, :d])
 
 
 class Louder(Underdamped):
-    """A mutant: the noise is that of the equation's first order, sqrt(2 friction h)."""
+    """A mutant: the noise is the first-order one, sqrt(2 friction h)."""
 
     def refresh(self, momentum: Tensor, noise: Tensor) -> Tensor:
         time = self.friction * self.step_size
@@ -110,18 +109,18 @@ class Unclosed(Underdamped):
 
 
 @conforms("sampler", Underdamped, steps=10)
-def test_underdamped(check: Callable[[], None]):
+def test_underdamped_conforms(check: Callable[[], None]):
     check()
 
 
 @conforms("sampler", Underdamped, steps=10, step_size=0.3, friction=20.0, temperature=0.2, mass=2.5)
-def test_underdamped_of_other_settings(check: Callable[[], None]):
+def test_underdamped_with_other_settings_conforms(check: Callable[[], None]):
     check()
 
 
 @pytest.mark.parametrize("d", [3, 4, 5])
-def test_the_law_after_k_steps_on_a_gaussian_is_exact(d: int):
-    assert law_z(Underdamped(**LAW), d) < 5
+def test_the_distribution_after_k_steps_on_a_gaussian_is_exact(d: int):
+    assert moments_z(Underdamped(**SETTINGS), d) < 5
 
 
 @pytest.mark.parametrize("d", [3, 4, 5])
@@ -130,14 +129,14 @@ def test_the_law_after_k_steps_on_a_gaussian_is_exact(d: int):
     [{"steps": 6}, {"steps": 8}, {"step_size": 0.49}, {"friction": 0.7}, {"temperature": 0.63}, {"mass": 1.3}],
     ids=str,
 )
-def test_the_test_of_the_law_catches_each_setting(mutant: dict[str, Any], d: int):
-    assert law_z(Underdamped(**LAW | mutant), d) > 5
+def test_the_test_of_the_distribution_detects_each_setting(mutant: dict[str, Any], d: int):
+    assert moments_z(Underdamped(**SETTINGS | mutant), d) > 5
 
 
 @pytest.mark.parametrize("d", [3, 4, 5])
 @pytest.mark.parametrize("mutant", [Louder, Cold, Unclosed])
-def test_the_test_of_the_law_catches_wrong_noise_and_a_missing_kick(mutant: type[Underdamped], d: int):
-    assert law_z(mutant(**LAW), d) > 5
+def test_the_test_of_the_distribution_detects_mutants(mutant: type[Underdamped], d: int):
+    assert moments_z(mutant(**SETTINGS), d) > 5
 
 
 FREQUENCIES = [0.6, 1.0, 1.8]  # in units of one over the step; 2 is the limit of stability
@@ -145,7 +144,7 @@ FREQUENCIES = [0.6, 1.0, 1.8]  # in units of one over the step; 2 is the limit o
 
 @pytest.mark.parametrize("friction", [0.1, 1.0, 10.0])
 @pytest.mark.parametrize("frequency", FREQUENCIES)
-def test_the_stationary_law_of_the_map_is_the_target_for_every_stable_step(frequency: float, friction: float):
+def test_the_stationary_distribution_is_the_target(frequency: float, friction: float):
     k, mass, temperature = 2.0, 1.4, 0.6
     step_size = frequency / math.sqrt(k / mass)
     step, added = one_step(torch.tensor([[k]], dtype=D), step_size, friction, temperature, mass)
@@ -156,27 +155,27 @@ def test_the_stationary_law_of_the_map_is_the_target_for_every_stable_step(frequ
 
 
 def stationary_z(sampler: Underdamped | HMC) -> float:
-    """How far long chains of the energy x² are from N(0, 0.6 / 2)."""
+    """|z| of the moments of long chains of the energy x² against N(0, 0.6 / 2)."""
     end = sampler.sample(lambda x: x.square().sum(1), normal(N, 1, seed=6), rng(7))
     return worst_z(end, torch.zeros(1, dtype=D), torch.tensor([[0.3]], dtype=D))
 
 
 @pytest.mark.parametrize("frequency", FREQUENCIES)
-def test_long_chains_have_the_target_s_variance_on_a_harmonic_energy(frequency: float):
+def test_long_chains_have_the_variance_of_the_target(frequency: float):
     step_size = frequency / math.sqrt(2.0)
-    # In 150 steps the map forgets its start.
+    # After 150 steps the start no longer matters.
     step, _ = one_step(torch.tensor([[2.0]], dtype=D), step_size, 1.0, 0.6, 1.0)
     assert torch.linalg.eigvals(step).abs().max() ** 150 < 1e-6
     assert stationary_z(Underdamped(steps=150, step_size=step_size, temperature=0.6)) < 5
 
 
 @pytest.mark.parametrize("frequency", FREQUENCIES)
-def test_the_test_of_the_variance_catches_the_splitting_that_kicks_twice_and_drifts_once(frequency: float):
+def test_the_test_of_the_variance_detects_another_splitting(frequency: float):
     step_size = frequency / math.sqrt(2.0)
     assert stationary_z(HMC(steps=150, step_size=step_size, leapfrog=1, adjust=False, temperature=0.6)) > 5
 
 
-def test_with_huge_friction_noises_are_averaged_over_two_steps():
+def test_with_high_friction_noise_is_averaged_over_two_steps():
     drawn, x = rng(8), normal(20, 3)
     step_size, temperature, mass = 0.3, 0.7, 1.6
     size = step_size**2 / (2 * mass)
@@ -184,13 +183,13 @@ def test_with_huge_friction_noises_are_averaged_over_two_steps():
     before, first = noise_like(x, drawn), True
     for state in sampler.chain(energy, x, rng(8)):
         noise = noise_like(x, drawn)
-        # The momenta that a chain starts with have not been kicked yet: its first drift is half of the others.
+        # The initial momenta have not been kicked yet: the first drift is half of the others.
         drift = size * (x @ precision(3)) / (2 if first else 1)
         torch.testing.assert_close(state.x, x - drift + math.sqrt(2 * size * temperature) * (before + noise) / 2)
         x, before, first = state.x, noise, False
 
 
-def test_with_next_to_no_friction_a_step_is_a_leapfrog():
+def test_without_friction_a_step_is_a_leapfrog():
     x = normal(20, 3)
     sampler = Underdamped(steps=1, step_size=0.3, friction=1e-30, mass=1.6)
     leapfrog = HMC(leapfrog=1, step_size=0.3, mass=1.6)

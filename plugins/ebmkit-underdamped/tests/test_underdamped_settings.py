@@ -33,10 +33,14 @@ def test_settings_out_of_range_are_refused_in_one_line(settings: dict[str, Any])
     assert "\n" not in str(caught.value)
 
 
-def test_the_entry_point_leads_to_the_sampler():
+def test_the_implied_temperature_is_the_setting():
+    assert Underdamped(temperature=0.3).implied_temperature == 0.3
+
+
+def test_the_entry_point_names_the_sampler():
     (entry,) = entry_points(group="ebmkit", name="underdamped")
     module = entry.load()
-    assert module.EBMKIT_PLUGIN_API == 1
+    assert module.EBMKIT_PLUGIN_API == 2
     assert module.samplers() == {"underdamped": f"{Underdamped.__module__}:{Underdamped.__qualname__}"}
 
 

@@ -1,4 +1,4 @@
-"""Figures, samples and settings of a run, as a run of Weights & Biases."""
+"""Scalars, samples and settings of a run, as a run of Weights & Biases."""
 
 import math
 import os
@@ -8,17 +8,16 @@ from typing import Any, Literal
 
 import wandb as client
 
-from ebmkit import Update, UsageError
-from ebmkit.errors import check
+from ebmkit import Update, UsageError, check
 from ebmkit.pictures import drawable, grid
-from ebmkit.watchers.watch import scalars
+from ebmkit.watchers import scalars_of
 
 Updates = Iterator[Update]
 Mode = Literal["online", "offline", "disabled"]
 
 
 def wandb(
-    steps: Updates,
+    updates: Updates,
     folder: Path,
     config: Mapping[str, Mapping[str, Any]],
     *,
@@ -29,47 +28,47 @@ def wandb(
     images: int = 100,
     timeout: float = 90.0,
 ) -> Updates:
-    """Log figures, samples and the configuration to Weights & Biases; its files are in `wandb/` in the run's folder.
+    """Log scalars, samples and the configuration to Weights & Biases; the files are in `wandb/` in the run's folder.
 
-    The figures are those of `ebmkit.watchers.watch.measures`, logged at the update that they are of. The samples are where the
-    chains of an update ended, the whole batch as one picture. The run is finished at the end, when the consumer leaves,
-    and on an error, then as failed. Its id is kept in `wandb-id.txt`, and a run that is taken up again has the same.
+    The scalars are those of `ebmkit.watchers.scalars_of`, logged at their update. The samples are where the chains of
+    an update ended, the whole batch as one picture. The run is finished at the end, when the consumer leaves, and on an
+    error, then as failed. Its id is stored in `wandb-id.txt`, and a resumed run has the same.
 
     Args:
         project: Project that the run belongs to.
-        name: Name of the run; none takes that of its folder.
-        mode: Whether to send to the server (online), to keep all in the run's folder (offline), or to log nothing.
-        every: Log the figures of each N-th update; 0 logs none.
-        images: Log the samples of each N-th update, where examples can be drawn; 0 logs none.
-        timeout: Seconds to wait for the server, at the start and at the end; what it did not get stays in the folder.
+        name: Name of the run; none uses the name of its folder.
+        mode: Send to the server (online), write only to the run's folder (offline), or log nothing (disabled).
+        every: Log the scalars of every N-th update; 0 logs none.
+        images: Log the samples of every N-th update, if examples can be drawn; 0 logs none.
+        timeout: Seconds to wait for the server at the start and the end; what it did not receive stays in the folder.
 
     Raises:
-        UsageError: if a setting is outside its range; for `online` without an API key, or without an answer in time.
+        UsageError: if a setting is outside its range; for `online` without an API key or an answer in time.
     """
     check("every", every, at_least=0)
     check("images", images, at_least=0)
     check("timeout", timeout, above=0)
     if not project.strip():
         raise UsageError(f"project must be a name, not {project!r}")
-    if mode == "online" and client.run is None:  # whoever has a run of his own is logged in
+    if mode == "online" and client.run is None:  # a caller with a run of their own is logged in
         check_key()
 
     def watched() -> Updates:
         if mode == "disabled":
-            yield from steps
+            yield from updates
             return
         run, failed = started(folder, config, project, name, mode, timeout), True
         try:
-            for step in steps:
+            for update in updates:
                 logged: dict[str, Any] = {}
-                if every and step.index % every == 0:
-                    logged |= scalars(step)
-                if images and step.index % images == 0 and drawable(tuple(step.fake.shape[1:])):
-                    columns = math.ceil(math.sqrt(len(step.fake)))
-                    logged["samples"] = client.Image(grid(step.fake, columns))
+                if every and update.index % every == 0:
+                    logged |= scalars_of(update)
+                if images and update.index % images == 0 and drawable(tuple(update.fake.shape[1:])):
+                    columns = math.ceil(math.sqrt(len(update.fake)))
+                    logged["samples"] = client.Image(grid(update.fake, columns))
                 if logged:
-                    run.log(logged, step=step.index)
-                yield step
+                    run.log(logged, step=update.index)
+                yield update
             failed = False
         except GeneratorExit:  # a run that was stopped has not failed
             failed = False
@@ -81,10 +80,10 @@ def wandb(
 
 
 def check_key() -> None:
-    """Refuse to go online without an API key, which wandb would ask for in the middle of the run.
+    """Refuse to go online without an API key, which wandb would ask for during the run.
 
     Raises:
-        UsageError: if there is none, or one of a wrong form.
+        UsageError: if there is none, or its form is wrong.
     """
     try:
         found = client.login(prompt=False, verify=False)
@@ -103,14 +102,14 @@ def started(
     mode: Literal["online", "offline"],
     timeout: float,
 ) -> client.Run:
-    """A run of Weights & Biases for this folder: a new one, or the one whose id is there.
+    """A run of Weights & Biases for this folder: a new one, or the one whose id is stored there.
 
     Raises:
         UsageError: if the server does not answer in time.
     """
-    kept = folder / "wandb-id.txt"
-    known = kept.read_text(encoding="utf-8").strip() if kept.exists() else None
-    if mode == "offline":  # else wandb would report its own errors and times to its makers, offline too
+    stored = folder / "wandb-id.txt"
+    known = stored.read_text(encoding="utf-8").strip() if stored.exists() else None
+    if mode == "offline":  # otherwise wandb reports its own errors and times to its makers, also offline
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     try:
         run = client.init(
@@ -121,12 +120,12 @@ def started(
             mode=mode,
             id=known,
             resume="allow" if mode == "online" and known else None,
-            reinit="create_new",  # whoever calls may have a run of his own
-            # Its messages would stand on stdout, which is for the run's folder.
+            reinit="create_new",  # the caller may have a run of their own
+            # Its messages would go to stdout, which only shows the folder of the run.
             settings=client.Settings(init_timeout=timeout, finish_timeout=timeout, console="off", silent=True),
         )
     except client.Error as error:
         reason = " ".join(str(error).split())
         raise UsageError(f"mode is {mode}, but wandb did not start: {reason}; choose offline and sync later") from error
-    kept.write_text(f"{run.id}\n", encoding="utf-8")
+    stored.write_text(f"{run.id}\n", encoding="utf-8")
     return run

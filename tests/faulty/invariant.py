@@ -1,26 +1,26 @@
-"""Faults of samplers that promise a law."""
+"""Faults of samplers that promise a temperature."""
 
 import torch
 
 from ebmkit.interfaces import Promises, State, per_example, value_and_grad
-from faulty.planting import BALANCE, CONTROL, INFINITY, LAW, NAN, fault
+from faulty.planting import BALANCE, CONTROL, INFINITY, INVARIANT, NAN, fault
 from faulty.right import Exact
 
 
-@fault(LAW, CONTROL, BALANCE, NAN, INFINITY)
-class ForgetsTheProposal(Exact):
+@fault(INVARIANT, CONTROL, BALANCE, NAN, INFINITY)
+class OmitsTheProposalRatio(Exact):
     def log_ratio(self, x, e, g, y, f, h):
         return e - f
 
 
-@fault(LAW)
+@fault(INVARIANT)
 class AcceptsEverything(Exact):
     def log_ratio(self, x, e, g, y, f, h):
         return torch.zeros_like(e)
 
 
-@fault(LAW, BALANCE, NAN, INFINITY)
-class TurnsTheRatio(Exact):
+@fault(INVARIANT, BALANCE, NAN, INFINITY)
+class InvertsTheRatio(Exact):
     def log_ratio(self, x, e, g, y, f, h):
         return -super().log_ratio(x, e, g, y, f, h)
 
@@ -29,23 +29,23 @@ class TurnsTheRatio(Exact):
     CONTROL,
     "chains_go_down_in_energy",
     "chains_differ_with_another_seed",
-    "chains_have_noise_of_their_own",
-    "chains_say_energy_and_gradient_where_each_step_began",
+    "chains_have_independent_noise",
+    "chains_report_energy_and_gradient_before_each_step",
 )
 class NeverMoves(Exact):
     def choose(self, keep, y, x):
         return x.clone()
 
 
-@fault(LAW, BALANCE, NAN, INFINITY)
-class SamplesHotter(Exact):
+@fault(INVARIANT, BALANCE, NAN, INFINITY)
+class PromisesTheWrongTemperature(Exact):
     @property
     def promises(self):
         return Promises(temperature=1.5, reversible=True, gradients=self.steps + 1)
 
 
 @fault(NAN)
-class TakesNanForZero(Exact):
+class ReplacesNanByZero(Exact):
     def log_ratio(self, x, e, g, y, f, h):
         return super().log_ratio(x, e.nan_to_num(0.0), g, y, f.nan_to_num(0.0), h)
 
@@ -53,15 +53,15 @@ class TakesNanForZero(Exact):
         return ~f.isinf()
 
 
-@fault("rejected_examples_stay_where_they_are", "chains_do_not_mend_nan")
-class JittersWhatItRejects(Exact):
+@fault("rejected_examples_do_not_move", "chains_do_not_replace_nan")
+class MovesWhatItRejects(Exact):
     def choose(self, keep, y, x):
         return torch.where(per_example(x, keep), y, x * (1 + 1e-6))
 
 
-@fault(LAW, CONTROL, NAN, INFINITY, "rejected_examples_stay_where_they_are")
+@fault(INVARIANT, CONTROL, NAN, INFINITY, "rejected_examples_do_not_move")
 class DenoisesAtTheEnd(Exact):
-    # Ends by a step that is not adjusted.
+    # The last step is not adjusted.
 
     def chain(self, energy, x, rng):
         for _, state in zip(range(self.steps - 1), super().chain(energy, x, rng), strict=False):
@@ -70,9 +70,9 @@ class DenoisesAtTheEnd(Exact):
         yield State(state.x - 0.1 * gradient, state.info | {"energy": value, "gradient": gradient})
 
 
-@fault(LAW, NAN, INFINITY)
-class TiresAfterEightSteps(Exact):
-    # Accepts whatever is finite from then on.
+@fault(INVARIANT, NAN, INFINITY)
+class StopsRejectingAfterEightSteps(Exact):
+    # Later steps accept every finite proposal.
 
     @property
     def promises(self):
@@ -85,18 +85,18 @@ class TiresAfterEightSteps(Exact):
                 yield state
 
 
-@fault(LAW, CONTROL, BALANCE)
-class LooksAtTwoElements(Exact):
-    # Is right in the plane.
+@fault(INVARIANT, CONTROL, BALANCE)
+class ComputesTheRatioFromTwoElements(Exact):
+    # Correct in the plane.
 
     def log_ratio(self, x, e, g, y, f, h):
         there, back = ((b - a + 0.1 * k).flatten(1)[:, :2].square().sum(1) for a, b, k in ((x, y, g), (y, x, h)))
         return e - f + (there - back) / 0.4
 
 
-@fault(LAW, CONTROL, BALANCE)
-class CountsTheChannels(Exact):
-    # Takes the number of channels for that of elements.
+@fault(INVARIANT, CONTROL, BALANCE)
+class DividesByTheChannels(Exact):
+    # Uses the number of channels as that of elements.
 
     def log_ratio(self, x, e, g, y, f, h):
         ratio = super().log_ratio(x, e, g, y, f, h)
@@ -104,8 +104,8 @@ class CountsTheChannels(Exact):
 
 
 @fault(CONTROL)
-class MovesOneElementAlone(Exact):
-    # Leaves the law as it is, but never reaches it.
+class MovesOnlyOneElement(Exact):
+    # Leaves the target invariant, but never reaches it.
 
     count = 1
 
@@ -117,12 +117,12 @@ class MovesOneElementAlone(Exact):
 
 
 @fault(CONTROL)
-class MovesTheFirstTwoElements(MovesOneElementAlone):
-    # Leaves the law as it is, and reaches it in the plane.
+class MovesOnlyTwoElements(MovesOnlyOneElement):
+    # Leaves the target invariant, and reaches it in the plane.
 
     count = 2
 
 
 def first(x, count=1):
-    """Which elements are the first ones, `(1, *shape)`."""
+    """A mask of the first elements, `(1, *shape)`."""
     return (torch.arange(x[0].numel()) < count).view(1, *x.shape[1:])
