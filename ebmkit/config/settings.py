@@ -1,4 +1,4 @@
-"""A component's signature read as settings: names, types, defaults and help, said once.
+"""Settings read from the signature of a component: names, types, defaults and help.
 
 Positional parameters are facts that the program knows (`shape`, `data`, ...); keyword-only parameters are
 settings that the user may choose.
@@ -128,18 +128,27 @@ def bind(target: Callable[..., Any], facts: Mapping[str, Any], settings: Mapping
     Raises:
         ValueError: if it asks for a fact that is not given here.
     """
-    parameters = inspect.signature(target).parameters.values()
-    asked = [p for p in parameters if p.kind is not p.KEYWORD_ONLY and p.name not in settings]
-    for parameter in asked:
-        if parameter.name not in facts and parameter.default is REQUIRED:
+    for parameter in positional(target):
+        if parameter.name not in {**facts, **settings} and parameter.default is REQUIRED:
             raise ValueError(f"{name_of(target)} asks for {missing_fact(parameter.name, facts)}")
-    known = {p.name: facts[p.name] for p in asked if p.name in facts}
-    given = {name: fact.get() if isinstance(fact, Lazy) else fact for name, fact in known.items()}
-    return target(**given, **settings)
+    return target(
+        **asked_facts(target, {name: fact for name, fact in facts.items() if name not in settings}), **settings
+    )
+
+
+def asked_facts(target: Callable[..., Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the facts that a component asks for; a lazy one is computed now."""
+    known = {one.name: facts[one.name] for one in positional(target) if one.name in facts}
+    return {name: fact.get() if isinstance(fact, Lazy) else fact for name, fact in known.items()}
+
+
+def positional(target: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The parameters of a component that can be passed by position."""
+    return [one for one in inspect.signature(target).parameters.values() if one.kind is not one.KEYWORD_ONLY]
 
 
 def missing_fact(name: str, facts: Mapping[str, Any]) -> str:
-    """Why a fact is not there: it has another name since plug-in API 2, or none at all."""
+    """Why a fact is missing: it was renamed in plug-in API 2, or there is none of this name."""
     renamed = {"steps": "updates", "state": "save"}.get(name)
     if renamed in facts:
         return f"'{name}', which is called '{renamed}' since plug-in API 2: rename the parameter"
