@@ -10,18 +10,18 @@ import torch
 from torch import nn
 
 from ebmkit import Sampler
-from ebmkit.runs.building import build
+from ebmkit.config.recipe import build_part
 from ebmkit.registry.component import Component
 from ebmkit.config.layers import typed
 from ebmkit.errors import UsageError
 from ebmkit.runs.device import place_on
 from ebmkit.registry.lookup import SESSION
-from ebmkit.config.resolution import Recipe, resolve
-from ebmkit.runs.run import prepare
+from ebmkit.config.resolution import resolve
+from ebmkit.runs.training import new_run
 
 
 def run_with(tmp_path, *pairs):
-    return prepare(resolve([typed(["train.device=cpu", *pairs])]), tmp_path / "run")
+    return new_run(resolve([typed(["train.device=cpu", *pairs])]), tmp_path / "run")
 
 
 def test_a_small_energy_takes_one_thread_and_a_large_one_what_torch_has(tmp_path, monkeypatch):
@@ -85,9 +85,8 @@ def test_what_goes_wrong_in_a_third_partys_part_says_whose_it_is(raised, expecte
         raise raised(f"strength must be below 1, not {strength}")
 
     part = Component("sampler", "broken", broken, SESSION)
-    recipe = Recipe(sections={"sampler": {"use": "broken", "strength": 2.0}})
     with pytest.raises(expected) as error:
-        build(part, "sampler", {}, recipe)
+        build_part(part, "sampler", {"strength": 2.0}, {})
     told = str(error.value) + " ".join(getattr(error.value, "__notes__", []))
     assert "in sampler 'broken' from registered in this session" in told
     assert ("sampler.strength must be below 1, not 2.0" in told) == (expected is UsageError)
@@ -97,5 +96,5 @@ def test_a_part_that_asks_for_an_unknown_fact_is_refused_in_one_line():
     def asking(weather, *, strength: float = 1.0) -> Sampler: ...
 
     part = Component("sampler", "asking", asking, SESSION)
-    with pytest.raises(UsageError, match=r"asking asks for 'weather', which is no fact known here \(shape\)"):
-        build(part, "sampler", {"shape": (2,)}, Recipe(sections={"sampler": {"use": "asking"}}))
+    with pytest.raises(UsageError, match=r"asking asks for 'weather', which is not a fact that is given here \(shape\)"):
+        build_part(part, "sampler", {}, {"shape": (2,)})

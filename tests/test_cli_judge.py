@@ -7,36 +7,20 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from ebmkit.runs import folder
 from ebmkit.cli.main import app
-from ebmkit.config.layers import typed
 from ebmkit.data.handwritten import digits
 from ebmkit.data.examples import Examples
 from ebmkit.evaluation.measures import as_rows, evaluate
 from ebmkit.features.pixels import Pixels
-from ebmkit.runs.loading import load
-from ebmkit.config.resolution import resolve
-from ebmkit.runs.run import prepare
-
-BASE = [
-    "energy.width=4",
-    "sampler.steps=3",
-    "train.batch_size=8",
-    "train.iterations=3",
-    "train.device=cpu",
-    "watch.pictures.every=0",
-]
+from ebmkit.runs.model import load
+from training_runs import trained
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A small run on digits."""
     place = tmp_path_factory.mktemp("runs") / "digits"
-    recipe = resolve([typed(BASE)])
-    run = prepare(recipe, place)
-    steps = run.steps(pytest.fail)
-    folder.write(place, recipe, run.trainer.rng.device)
-    list(steps)
+    trained(place, {"train.iterations": "3"})
     return place
 
 
@@ -93,15 +77,15 @@ def test_the_inception_weights_choose_the_inception_features(made, tmp_path):
     ("words", "message"),
     [
         (["--features", "pixel"], "unknown features 'pixel'. Did you mean 'pixels'?"),
-        (["-s", "features.sizes=3"], "features 'pixels' have no setting 'sizes'. Did you mean 'size'?"),
-        (["-s", "features.size=x"], "size must be int | none, not 'x'"),
+        (["-s", "features.sizes=3"], "features has no setting 'sizes' (selected: pixels). Did you mean 'size'?"),
+        (["-s", "features.size=x"], "features.size must be int | none, not 'x'"),
         (["-s", "features.size=99"], "features.size must be at least 1 and at most 8, not 99"),
         (["-s", "sampler.steps=3"], "unknown section 'sampler'. Sections: features"),
-        (["--features", "torchscript"], "features 'torchscript' need path: "),
+        (["--features", "torchscript"], "features 'torchscript' needs features.path ("),
         (["-n", "0"], "n must be from 20 to 898"),
         (["-n", "5000"], "n must be from 20 to 898"),
         (["--weights", "first"], "--weights must be auto or average or last, not 'first'"),
-        (["--weights", "average"], "kept no average of its weights"),
+        (["--weights", "average"], "has no 'average' weights, only last"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(made, words, message):
@@ -146,5 +130,5 @@ def test_a_report_elsewhere_replaces_a_file_only_by_force(made, tmp_path):
 @pytest.mark.parametrize("text", ["[]", '{"measures": [{"value": 1}]}', '{"measures": [{"name": "x", "value": "hi"}]}'])
 def test_measures_that_cannot_be_used_are_an_error_and_not_left_out(made, text):
     (made / "evaluation.json").write_text(text, encoding="utf-8")
-    assert "write it anew: ebmkit evaluate" in invoked("report", made, code=2)[1]
+    assert "write it again with: ebmkit evaluate" in invoked("report", made, code=2)[1]
     (made / "evaluation.json").unlink()

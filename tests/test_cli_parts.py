@@ -16,7 +16,7 @@ from ebmkit.cli import complete
 from ebmkit.cli.main import app
 from ebmkit.registry.component import KINDS, Plugin
 from ebmkit.registry.lookup import register, get_registry
-from ebmkit.config.resolution import optimizer, read
+from ebmkit.config.optimizers import find_optimizer, settings_of
 from ebmkit.samplers.langevin import Langevin
 
 RUDE = "[/red] eats [bold]markup[/bold], :100: and {braces}."
@@ -97,7 +97,7 @@ def test_show_works_for_every_part_and_names_its_settings():
         component = get_registry().find(kind, name)
         stdout, _ = called("show", kind, name)
         assert stdout.startswith(f"{kind} {name} · ebmkit {ebmkit.__version__} · {component.where}\n")
-        for setting in read(component, kind).settings.values():
+        for setting in settings_of(component, kind).settings.values():
             assert f"{'watch.' + name if kind == 'watcher' else kind}.{setting.name}" in stdout
             assert setting.help
             assert setting.help.split()[0] in stdout
@@ -106,7 +106,7 @@ def test_show_works_for_every_part_and_names_its_settings():
 def test_show_works_for_every_optimizer():
     for name in ("adam", "sgd", "adamw", "rmsprop", "adagrad"):
         stdout, _ = called("show", "optimizer", name)
-        for setting in read(optimizer(name), "optimizer").settings:
+        for setting in settings_of(find_optimizer(name), "optimizer").settings:
             assert f"optimizer.{setting} " in stdout
 
 

@@ -21,27 +21,20 @@ from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
 
-from ebmkit.runs import folder
 from ebmkit.cli import progress
-from ebmkit.cli.main import app
-from ebmkit.cli.training import stop_signals
+from commands import SMALL, everything, metrics, objects, refused, result_of, same_run, train, updates_of, weights
+from ebmkit.runs.checkpoint import read_checkpoint
+from ebmkit.runs.signals import stop_signals
 from ebmkit.registry.component import Plugin
 from ebmkit.energies.mlp import MLP
 from ebmkit.errors import Diverged
 from ebmkit.registry.lookup import register, get_registry
 from ebmkit.methods.maximum_likelihood import Update
 
-SMALL = ("-s", "energy.width=4", "--steps", "3", "--batch-size", "8", "--device", "cpu", "--samples-every", "0")
+pytestmark = pytest.mark.usefixtures("empty_folder")
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 
 
-@pytest.fixture(autouse=True)
-def _an_empty_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("EBMKIT_PLUGINS", "none")
-    get_registry.cache_clear()
-    yield
-    get_registry.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -52,16 +45,8 @@ def finished(tmp_path_factory) -> Path:
     return place
 
 
-def invoked(*words: str, code: int = 0) -> Any:
-    result = CliRunner().invoke(app, ["train", *words], prog_name="ebmkit")
-    assert result.exit_code == code, (result.stdout, result.stderr, result.exception)
-    return result
 
 
-def train(*words: str, code: int = 0, quiet: bool = True) -> tuple[str, str]:
-    """stdout and stderr of `ebmkit train`, which must end by this exit code."""
-    result = invoked(*words, *(["-q"] if quiet else []), code=code)
-    return result.stdout, result.stderr
 
 
 def printed(*words: str) -> tuple[dict[str, Any], str]:
@@ -70,41 +55,16 @@ def printed(*words: str) -> tuple[dict[str, Any], str]:
     return tomllib.loads(stdout), stdout
 
 
-def objects(text: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in text.splitlines()]
 
 
-def everything() -> dict[str, bytes]:
-    """Every file and folder below this one."""
-    return {str(path): path.read_bytes() if path.is_file() else b"" for path in Path().rglob("*")}
 
 
-def refused(*words: str) -> str:
-    """The one line that bad input gets; nothing else may be printed or written."""
-    before = everything()
-    stdout, stderr = train(*words, code=2, quiet=False)
-    assert stdout == ""
-    assert stderr.startswith("error: ")
-    assert stderr.endswith("\n")
-    assert stderr.count("\n") == 1
-    assert "Traceback" not in stderr
-    assert everything() == before
-    return stderr
 
 
-def weights(place: str | Path) -> dict[str, torch.Tensor]:
-    found: dict[str, torch.Tensor] = folder.checkpoint(Path(place))["trainer"]["energy"]
-    return found
 
 
-def metrics(place: str | Path) -> list[dict[str, float]]:
-    lines = objects((Path(place) / "metrics.jsonl").read_text())
-    return [{key: value for key, value in line.items() if key != "seconds_per_step"} for line in lines]
 
 
-def same_run(one: str | Path, other: str | Path) -> bool:
-    same = all(torch.equal(value, weights(other)[key]) for key, value in weights(one).items())
-    return same and metrics(one) == metrics(other)
 
 
 def test_stdout_is_the_folder_and_stderr_is_for_people():
@@ -122,8 +82,8 @@ def test_stdout_is_the_folder_and_stderr_is_for_people():
         r"work +K=3 chain steps x 3 updates",
         r"target +step_size=1.0 and noise=0.01 imply exp\(-E/T\) at temperature T=5e-05",
         r"folder +a/b",
-        r"step=1/3 it_s=\S+ eta=\d+s gap=\S+ E_data=\S+ E_samples=\S+ gradient=\S+",
-        r"step=3/3 it_s=\S+ eta=0s gap=",
+        r"update=1/3 it_s=\S+ eta=\d+s gap=\S+ E_data=\S+ E_samples=\S+ gradient=\S+",
+        r"update=3/3 it_s=\S+ eta=0s gap=",
     ):
         assert re.search(rf"^{part}", stderr, re.MULTILINE), part
 
@@ -148,11 +108,11 @@ def test_what_a_change_of_parts_drops_is_told():
 
 
 def test_json_is_a_line_for_each_step_and_one_for_the_end():
-    result = invoked(*SMALL, "--iterations", "3", "--out", "a", "--json")
-    *steps, last = objects(result.stdout)
-    assert last == {"schema": 1, "status": "done", "folder": "a"}
-    assert [(line["schema"], line["step"]) for line in steps] == [(1, 1), (1, 2), (1, 3)]
-    for line, kept in zip(steps, metrics("a"), strict=True):
+    result = result_of("train", *SMALL, "--iterations", "3", "--out", "a", "--json")
+    *updates, last = objects(result.stdout)
+    assert last == {"schema": 2, "status": "done", "folder": "a"}
+    assert [(line["schema"], line["update"]) for line in updates] == [(2, 1), (2, 2), (2, 3)]
+    for line, kept in zip(updates, metrics("a"), strict=True):
         assert {key: line[key] for key in line if key != "schema"} == {key: kept[key] for key in kept if key in line}
         assert {"gap", "real_energy", "fake_energy", "end_gradient"} <= set(line)
     assert "K=3 chain steps" in result.stderr
@@ -161,10 +121,10 @@ def test_json_is_a_line_for_each_step_and_one_for_the_end():
 
 def test_the_first_and_the_last_step_are_told_and_others_after_a_silence(monkeypatch):
     monkeypatch.setattr(progress, "SILENCE", 1e9)
-    told = re.findall(r"step=(\d+)/4", train(*SMALL, "--iterations", "4", "--out", "a", quiet=False)[1])
+    told = re.findall(r"update=(\d+)/4", train(*SMALL, "--iterations", "4", "--out", "a", quiet=False)[1])
     assert told == ["1", "4"]
     monkeypatch.setattr(progress, "SILENCE", 0.0)
-    told = re.findall(r"step=(\d+)/4", train(*SMALL, "--iterations", "4", "--out", "b", quiet=False)[1])
+    told = re.findall(r"update=(\d+)/4", train(*SMALL, "--iterations", "4", "--out", "b", quiet=False)[1])
     assert told == ["1", "2", "3", "4"]
     assert progress.SILENCE < 30
 
@@ -172,17 +132,18 @@ def test_the_first_and_the_last_step_are_told_and_others_after_a_silence(monkeyp
 def test_a_terminal_gets_a_bar(monkeypatch):
     screen = io.StringIO()
     monkeypatch.setattr(progress, "err", lambda: Console(file=screen, force_terminal=True, width=120))
-    run: Any = SimpleNamespace(trainer=SimpleNamespace(index=0), train=SimpleNamespace(iterations=2))
+    recipe = SimpleNamespace(train=SimpleNamespace(iterations=2))
+    run: Any = SimpleNamespace(trainer=SimpleNamespace(index=0), recipe=recipe)
     one = torch.ones(2)
-    steps = [Update(index, one.mean(), 3 * one, one, one, one.mean(), {}) for index in (1, 2)]
-    assert list(progress.bar(iter(steps), run)) == steps
+    updates = [Update(index, one.mean(), 3 * one, one, one, one.mean(), {}) for index in (1, 2)]
+    assert list(progress.bar((one for one in updates), run)) == updates
     shown = screen.getvalue()
     for part in ("2/2", "it/s", "gap=+2.0000", "E_data=+3.000", "E_samples=+1.000"):
         assert part in shown
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    assert progress.shown(iter(steps), run, False, False).__name__ == ("lines" if sys.gettrace() else "bar")
+    assert progress.shown(iter(updates), run, False, False).__name__ == ("lines" if sys.gettrace() else "bar")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
-    assert progress.shown(iter(steps), run, False, False).__name__ == "lines"
+    assert progress.shown(iter(updates), run, False, False).__name__ == "lines"
 
 
 def test_later_layers_win_and_every_value_says_where_it_is_from():
@@ -302,15 +263,15 @@ BAD: dict[str, tuple[tuple[str, ...], str]] = {
     "broken image": (("--data", "folder", "-s", "data.path=torn"), "cannot read the image torn/a.png"),
     "image size": (("-s", "data.size=20"), "convnet takes square images of 8, 16, 32, 64 or 128 pixels"),
     "points": (("--data", "moons"), "convnet takes square images"),
-    "existing folder": (("--out", "empty"), "empty exists; go on with it by --resume empty, or choose another --out"),
+    "existing folder": (("--out", "empty"), "empty exists; resume it with --resume empty, or choose another --out"),
     "existing file": (("--out", "good.toml"), "good.toml exists"),
-    "impossible folder": (("--out", "good.toml/a"), "cannot make the run's folder good.toml/a"),
+    "impossible folder": (("--out", "good.toml/a"), "cannot make the folder good.toml/a of the run"),
     "device": (("--device", "gpu"), "train.device: 'gpu' is not on this machine; it has: auto, "),
     "device number": (("--device", "cuda:99"), "train.device: 'cuda:99' is not on this machine"),
-    "batch": (("--batch-size", "1798"), "train.batch_size=1798 is more than the data has: 1797 examples"),
-    "resume nothing": (("--resume", "nope"), "nope is no run: it has no config.toml"),
-    "resume a folder": (("--resume", "empty"), "empty is no run: it has no config.toml"),
-    "resume no checkpoint": (("--resume", "bare"), "bare is no run that can be resumed: it has no checkpoint.pt"),
+    "batch": (("--batch-size", "1798"), "train.batch_size=1798 is more than the data have: 1797 examples"),
+    "resume nothing": (("--resume", "nope"), "nope is not the folder of a run: it has no config.toml"),
+    "resume a folder": (("--resume", "empty"), "empty is not the folder of a run: it has no config.toml"),
+    "resume no checkpoint": (("--resume", "bare"), "bare has no checkpoint.pt: the run cannot be resumed"),
     "resume truncated": (("--resume", "torn_run"), "torn_run/checkpoint.pt cannot be read: truncated"),
     "resume finished": (("--resume", "done"), "done has all of its 2 updates; to go on, ask for more: --iterations 4"),
     "resume with out": (("--resume", "done", "--out", "b"), "leave out --out"),
@@ -325,7 +286,7 @@ BAD: dict[str, tuple[tuple[str, ...], str]] = {
 
 
 @pytest.fixture
-def _bad_files(finished):
+def _bad_files(empty_folder, finished):
     """The files that bad input is made of."""
     texts = {
         "good": "[sampler]\nsteps = 3\n",
@@ -358,12 +319,12 @@ def _bad_files(finished):
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input_gets_one_line_and_exit_2_and_nothing_is_written(case):
     words, message = BAD[case]
-    assert message in refused(*words)
+    assert message in refused("train", *words)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
 def test_cuda_where_there_is_none_is_refused():
-    assert "train.device: 'cuda' is not on this machine; it has: auto, " in refused("--device", "cuda")
+    assert "train.device: 'cuda' is not on this machine; it has: auto, " in refused("train", "--device", "cuda")
 
 
 def test_a_resumed_run_goes_on_in_its_folder(finished):
@@ -389,35 +350,34 @@ def test_divergence_is_exit_3_and_keeps_the_last_good_checkpoint():
     stdout, stderr = train(*SMALL, "--iterations", "9", "--out", "a", "-s", "optimizer.lr=1e30", code=3)
     assert stdout == ""
     assert stderr.count("\n") == 1
-    assert stderr.startswith("error: diverged at step 2: ")
+    assert stderr.startswith("error: diverged at update 2: ")
     assert "try a lower optimizer.lr" in stderr
     assert "; the last good checkpoint is a/checkpoint.pt" in stderr
-    state = folder.checkpoint(Path("a"))
-    assert state["trainer"]["index"] == 1
+    assert updates_of("a") == 1
     assert all(bool(value.isfinite().all()) for value in weights("a").values())
 
 
 def test_divergence_at_once_says_that_there_is_no_checkpoint():
-    result = invoked(*SMALL, "--out", "a", "-s", "sampler.step_size=1e30", "--json", "-q", code=3)
-    assert "diverged at step 1: " in result.stderr
+    result = result_of("train", *SMALL, "--out", "a", "-s", "sampler.step_size=1e30", "--json", "-q", code=3)
+    assert "diverged at update 1: " in result.stderr
     assert "; no checkpoint had been written" in result.stderr
-    assert objects(result.stdout) == [{"schema": 1, "status": "diverged", "folder": "a"}]
+    assert objects(result.stdout) == [{"schema": 2, "status": "diverged", "folder": "a"}]
     assert not Path("a/checkpoint.pt").exists()
 
 
-def signals(steps, *, at: int = 3, number: int = int(signal.SIGINT), times: int = 1):
+def signals(updates, *, at: int = 3, number: int = int(signal.SIGINT), times: int = 1):
     """Sends signals to this process.
 
     Args:
-        at: At which step.
+        at: At which update.
         number: Which signal.
         times: How often.
     """
-    for step in steps:
-        if step.index == at:
+    for update in updates:
+        if update.index == at:
             for _ in range(times):
                 signal.raise_signal(signal.Signals(number))
-        yield step
+        yield update
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -426,9 +386,9 @@ def test_an_interrupted_run_says_how_to_go_on_and_goes_on_as_if_nothing_had_been
     words = (*SMALL, "--iterations", "6", "-s", f"watch.signals.number={int(number)}")
     stdout, stderr = train(*words, "--out", "a", code=130, quiet=False)
     assert stdout == ""
-    assert "stopping after this step; once more stops at once\n" in stderr
-    assert stderr.splitlines()[-1] == "stopped after step 3; go on by: ebmkit train --resume a"
-    assert folder.checkpoint(Path("a"))["trainer"]["index"] == 3
+    assert "stopping after this update; a second signal stops at once\n" in stderr
+    assert stderr.splitlines()[-1] == "stopped after update 3; resume with: ebmkit train --resume a"
+    assert updates_of("a") == 3
     assert signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL)
     train("--resume", "a", "-s", "watch.signals.at=99")
     train(*SMALL, "--iterations", "6", "--out", "b")
@@ -439,8 +399,8 @@ def test_interrupted_json_says_so():
     register("watcher", "signals", signals)
     words = ("--iterations", "6", "--watch", "signals", "--json")
     stdout, _ = train(*SMALL, *words, "--out", "a", code=130)
-    assert [line.get("step") for line in objects(stdout)] == [1, 2, 3, None]
-    assert objects(stdout)[-1] == {"schema": 1, "status": "interrupted", "folder": "a"}
+    assert [line.get("update") for line in objects(stdout)] == [1, 2, 3, None]
+    assert objects(stdout)[-1] == {"schema": 2, "status": "interrupted", "folder": "a"}
 
 
 def test_a_stop_at_the_last_step_is_no_interruption():
@@ -454,12 +414,12 @@ def test_the_second_signal_stops_at_once():
     stdout, stderr = train(*SMALL, *words, "--out", "a", code=130)
     assert "Traceback" not in stderr
     assert objects(stdout)[-1]["status"] == "interrupted"
-    assert folder.checkpoint(Path("a"))["trainer"]["index"] <= 3
+    assert updates_of("a") <= 3
 
 
 def test_signals_are_given_back():
     before = signal.getsignal(signal.SIGINT)
-    with stop_signals() as stop:
+    with stop_signals(print) as stop:
         assert not stop.is_set()
         signal.raise_signal(signal.SIGTERM)
         assert stop.is_set()
@@ -483,18 +443,18 @@ class Fragile(MLP):
 def test_a_failure_that_no_user_can_mend_is_exit_1_with_its_origin():
     register("energy", "fragile", Fragile)
     words = ("--energy", "fragile", "--iterations", "6", "--out", "a", "--json", "-q")
-    result = invoked(*SMALL, *words, code=1)
+    result = result_of("train", *SMALL, *words, code=1)
     assert isinstance(result.exception, RuntimeError)
     (note,) = result.exception.__notes__
     assert note.startswith("in energy 'fragile' from registered in this session")
-    assert objects(result.stdout)[-1] == {"schema": 1, "status": "failed", "folder": "a"}
-    assert folder.checkpoint(Path("a"))["trainer"]["index"] == 1
+    assert objects(result.stdout)[-1] == {"schema": 2, "status": "failed", "folder": "a"}
+    assert updates_of("a") == 1
 
 
-def breaking(steps):
-    """Raises, the loop's errors aside."""
-    for step in steps:
-        yield step
+def breaking(updates):
+    """Raises an exception after its first update."""
+    for update in updates:
+        yield update
         raise OSError("disk full")
 
 
@@ -506,9 +466,9 @@ def test_a_watcher_of_a_third_party_that_breaks_is_told_in_one_line():
 
 
 def test_a_watcher_that_hides_divergence_does_not_hide_it():
-    def hiding(steps):
+    def hiding(updates):
         try:
-            yield from steps
+            yield from updates
         except Diverged:
             return
 
@@ -535,7 +495,7 @@ def test_a_process_keeps_stdout_and_stderr_apart():
         stdout, stderr = running.communicate(timeout=120)
     assert running.returncode == 0
     assert stdout == "a\n"
-    assert "step=2/2" in stderr
+    assert "update=2/2" in stderr
     assert not CONTROL.search(stderr)
     train(*SMALL, "--iterations", "2", "--out", "b")
     assert same_run("a", "b")
@@ -552,10 +512,10 @@ def test_a_process_that_is_asked_to_stop_finishes_its_step_and_saves(number):
         stdout, stderr = running.communicate(timeout=60)
     assert running.returncode == 130
     assert stdout == ""
-    index = int(metrics("a")[-1]["step"])
-    assert stderr.splitlines()[-1] == f"stopped after step {index}; go on by: ebmkit train --resume a"
+    index = int(metrics("a")[-1]["update"])
+    assert stderr.splitlines()[-1] == f"stopped after update {index}; resume with: ebmkit train --resume a"
     assert "Traceback" not in stderr
-    assert folder.checkpoint(Path("a"))["trainer"]["index"] == index
+    assert updates_of("a") == index
     last = str(index + 3)
     train("--resume", "a", "--iterations", last)
     train(*SMALL, "--iterations", last, "--out", "b")

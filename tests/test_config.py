@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ebmkit.config import layers as config
-from ebmkit.config.layers import PARTS, dumps, line_of, loads, preset, presets, read, toml, typed
+from ebmkit.config.layers import PARTS, line_of, loads, preset, presets, read, typed
 from ebmkit.errors import UsageError
 from ebmkit.config.resolution import asked_by, resolve
 from ebmkit.config.settings import REQUIRED
+from ebmkit.config.toml import dumps, toml
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 SCALARS = st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT
@@ -200,7 +201,7 @@ def test_every_packaged_preset_resolves_once_its_required_settings_are_given():
         required = [path for path, setting in asked_by([layer]).items() if setting.default is REQUIRED]
         missing = [path for path in required if path.rpartition(".")[2] not in layer.sections[path.rpartition(".")[0]]]
         recipe = resolve([layer, typed([f"{path}=1" for path in missing])])
-        assert recipe.notes == []
+        assert recipe.notes == ()
         assert f"preset {name}:" in recipe.toml(with_origins=True)
 
 

@@ -20,10 +20,10 @@ from torch import nn
 from typer.testing import CliRunner
 
 from ebmkit import Energy, UsageError, register
-from ebmkit.runs import folder
-from ebmkit.watchers import watch
+from ebmkit.runs.checkpoint import Checkpoint, read_checkpoint
+from ebmkit.runs.folder import new_folder
 from ebmkit.acceleration.accelerated import Accelerated
-from ebmkit.cli.main import app
+from commands import BLIND, PLAIN, SMALL, objects, refused, train, updates_of
 from ebmkit.registry.component import BUILT_IN
 from ebmkit.config.layers import typed
 from ebmkit.energies.mlp import MLP
@@ -31,19 +31,10 @@ from ebmkit.runs.device import place_on
 from ebmkit.registry.lookup import get_registry
 from ebmkit.config.resolution import merged, resolve
 
-PLAIN = ("--steps", "3", "--batch-size", "8", "--device", "cpu")
-BLIND = (*PLAIN, "--samples-every", "0")
-SMALL = (*BLIND, "-s", "energy.width=4")
+pytestmark = pytest.mark.usefixtures("empty_folder")
 LONG = "n" * 300
 
 
-@pytest.fixture(autouse=True)
-def _an_empty_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("EBMKIT_PLUGINS", "none")
-    get_registry.cache_clear()
-    yield
-    get_registry.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -55,45 +46,20 @@ def finished(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def done(finished) -> Path:
+def done(empty_folder, finished) -> Path:
     """The same run, to be spoilt."""
     shutil.copytree(finished, "done")
     return Path("done")
 
 
-def train(*words: str, code: int = 0, quiet: bool = True) -> tuple[str, str]:
-    """stdout and stderr of `ebmkit train`, which must end by this exit code."""
-    result = CliRunner().invoke(app, ["train", *words, *(["-q"] if quiet else [])], prog_name="ebmkit")
-    assert result.exit_code == code, (result.stdout, result.stderr, result.exception)
-    return result.stdout, result.stderr
 
 
-def everything() -> dict[str, bytes]:
-    """Every file and folder below this one."""
-    return {str(path): path.read_bytes() if path.is_file() else b"" for path in Path().rglob("*")}
 
 
-def refused(*words: str) -> str:
-    """The one line that bad input gets; nothing else may be printed or written."""
-    before = everything()
-    stdout, stderr = train(*words, code=2, quiet=False)
-    assert stdout == ""
-    assert re.fullmatch(r"error: .+\n", stderr), stderr
-    assert everything() == before
-    return stderr
 
 
-def strict(text: str) -> list[dict[str, Any]]:
-    """Lines of JSON, without the words for NaN and infinities that JSON has not."""
-
-    def refuse(word: str) -> None:
-        raise AssertionError(f"{word} is no JSON")
-
-    return [json.loads(line, parse_constant=refuse) for line in text.splitlines()]
 
 
-def index(place: str) -> int:
-    return int(folder.checkpoint(Path(place))["trainer"]["index"])
 
 
 REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
@@ -126,7 +92,7 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(case):
     words, message = REFUSED[case]
     defaults = {"--steps": "3", "--batch-size": "8", "--out": "a"}
     missing = [word for option, value in defaults.items() if option not in words for word in (option, value)]
-    assert message in refused(*words, *missing, "-s", "energy.width=4")
+    assert message in refused("train", *words, *missing, "-s", "energy.width=4")
 
 
 def test_a_use_where_there_is_nothing_to_choose_erases_no_settings():
@@ -137,7 +103,7 @@ def test_a_use_where_there_is_nothing_to_choose_erases_no_settings():
 
 
 def test_a_resume_of_an_impossible_name_is_refused():
-    assert LONG in refused("--resume", LONG)
+    assert LONG in refused("train", "--resume", LONG)
 
 
 def test_a_bank_smaller_than_the_number_of_pictures_is_drawn_from():
@@ -157,7 +123,7 @@ def test_an_image_that_was_cut_off_is_found_before_the_run(kind):
     with Image.open(f"images/c.{kind}") as header:
         assert header.size == (32, 32)
     words = ("--data", "folder", "-s", "data.path=images", "--out", "a")
-    assert f"cannot read the image images/c.{kind}" in refused(*SMALL, *words)
+    assert f"cannot read the image images/c.{kind}" in refused("train", *SMALL, *words)
 
 
 class Breaking:
@@ -181,7 +147,7 @@ def test_data_that_break_under_way_leave_the_last_finished_update():
     words = ("--data", "breaking", "--iterations", "99", "--out", "a", "-s", "watch.checkpoints.every=0")
     _, stderr = train(*SMALL, *words, code=2)
     assert stderr == "error: the disk was pulled out\n"
-    assert index("a") == strict(Path("a/metrics.jsonl").read_text())[-1]["step"] > 1
+    assert updates_of("a") == objects(Path("a/metrics.jsonl").read_text())[-1]["update"] > 1
 
 
 SPOILT: dict[str, Callable[[dict[str, Any]], object]] = {
@@ -197,10 +163,10 @@ SPOILT: dict[str, Callable[[dict[str, Any]], object]] = {
 
 @pytest.mark.parametrize("case", SPOILT)
 def test_a_spoilt_checkpoint_is_refused_by_name(case, done):
-    state = folder.checkpoint(done)
+    state = torch.load(done / "checkpoint.pt", weights_only=True)
     SPOILT[case](state)
     torch.save(state, done / "checkpoint.pt")
-    assert "done/checkpoint.pt" in refused("--resume", "done", "--iterations", "5")
+    assert "done/checkpoint.pt" in refused("train", "--resume", "done", "--iterations", "5")
 
 
 def test_the_readme_has_no_place_left_to_be_filled():
@@ -218,7 +184,7 @@ def test_archives_of_other_things_are_no_arrays(name, key):
         Image.new("L", (8, 8)).save(picture, "png")
         with zipfile.ZipFile(name, "w") as archive:
             archive.writestr("a.png", picture.getvalue())
-    assert name in refused(*SMALL, "--data", "arrays", "-s", f"data.path={name}", *key, "--out", "a")
+    assert name in refused("train", *SMALL, "--data", "arrays", "-s", f"data.path={name}", *key, "--out", "a")
 
 
 @pytest.mark.parametrize("there", [False, True])
@@ -226,14 +192,13 @@ def test_a_path_that_is_no_text_is_refused(there):
     if there:
         with open("u\udcff", "wb") as file:
             np.save(file, np.zeros((20, 8, 8), dtype=np.uint8))
-    refused(*SMALL, "--data", "arrays", "-s", "data.path=u\udcff", "--out", "a")
+    refused("train", *SMALL, "--data", "arrays", "-s", "data.path=u\udcff", "--out", "a")
 
 
 def test_a_recipe_that_cannot_be_written_leaves_no_folder():
-    recipe = resolve([])
-    recipe.sections["data"]["path"] = "u\udcff"
-    with pytest.raises(UsageError, match="cannot make the run's folder"):
-        folder.write(Path("a"), recipe, torch.device("cpu"))
+    recipe = resolve([]).with_value("data", "path", "u\udcff", "test")
+    with pytest.raises(UsageError, match=r"cannot write config\.toml"), new_folder(Path("a"), recipe, torch.device("cpu")):
+        pass
     assert not Path("a").exists()
 
 
@@ -243,7 +208,7 @@ def test_spoilt_metrics_do_not_keep_a_run_from_going_on(done):
     log.write_bytes(b"{}\n\xff\xfe\n" + good + b"[]\n{}\n\xff\xfe")
     train("--resume", "done", "--iterations", "5")
     assert log.read_bytes().startswith(good)
-    assert [line["step"] for line in strict(log.read_text())] == [1, 2, 3, 4, 5]
+    assert [line["update"] for line in objects(log.read_text())] == [1, 2, 3, 4, 5]
 
 
 class Volume(Energy):
@@ -292,21 +257,21 @@ def test_a_part_of_another_make_is_refused_with_its_owner(kind, target, given, e
     register(kind, "odd", target)
     width = () if kind == "energy" else ("-s", "energy.width=4")
     steps = () if kind == "sampler" else ("--steps", "3")
-    line = refused(f"--{kind}", "odd", *steps, *width, "--batch-size", "8", "--out", "a")
-    assert re.search(rf"{kind} 'odd' gave an? {given}, not an? {expected}\b", line), line
+    line = refused("train", f"--{kind}", "odd", *steps, *width, "--batch-size", "8", "--out", "a")
+    assert re.search(rf"{kind} 'odd' returned an? {given}, not an? {expected}\b", line), line
     assert f"(in {kind} 'odd' from registered in this session)" in line
 
 
 def test_a_dry_run_is_one_object_and_silent():
     stdout, stderr = train(*SMALL, "--iterations", "7", "--dry-run", "--json")
-    (figures,) = strict(stdout)
-    assert figures["updates"] == 7
+    (values,) = objects(stdout)
+    assert values["updates"] == 7
     assert stderr == ""
 
 
 def test_a_dry_run_of_a_resumption_counts_what_is_left(done):
-    (figures,) = strict(train("--resume", "done", "--iterations", "5", "--dry-run", "--json")[0])
-    assert figures["updates"] == 2
+    (values,) = objects(train("--resume", "done", "--iterations", "5", "--dry-run", "--json")[0])
+    assert values["updates"] == 2
 
 
 class Infinite(MLP):
@@ -317,11 +282,11 @@ class Infinite(MLP):
 
 
 @pytest.mark.parametrize("words", [("--energy", "infinite"), ("-s", "sampler.step_size=1e30")])
-def test_figures_that_are_not_finite_are_null(words):
+def test_values_that_are_not_finite_are_null(words):
     register("energy", "infinite", Infinite)
     unwatched = ("-s", "watch.divergence.every=0", "-s", "watch.checkpoints.every=0", "--iterations", "2", "--json")
-    *told, last = strict(train(*SMALL, *words, *unwatched, "--out", "a")[0])
-    kept = strict(Path("a/metrics.jsonl").read_text())
+    *told, last = objects(train(*SMALL, *words, *unwatched, "--out", "a")[0])
+    kept = objects(Path("a/metrics.jsonl").read_text())
     assert last["status"] == "done"
     assert len(told) == len(kept) == 2
     assert all(None in line.values() for line in [*told, *kept])
@@ -355,9 +320,9 @@ def test_every_resumption_is_put_on_record(done):
 
 
 def test_a_full_disk_is_one_line_and_exit_1(monkeypatch):
-    def full(path: Path, state: dict[str, Any]) -> None:
+    def full(checkpoint: Checkpoint, folder: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(watch, "write_checkpoint", full)
+    monkeypatch.setattr(Checkpoint, "write", full)
     _, stderr = train(*SMALL, "--iterations", "3", "--out", "a", code=1)
     assert stderr == "error: [Errno 28] No space left on device\n"

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ebmkit.registry.builtin import datasets, energies, inits, samplers, watchers
-from ebmkit.config.layers import PARTS, loads, toml, typed
+from ebmkit.config.layers import PARTS, loads, typed
+from ebmkit.config.optimizers import find_optimizer
 from ebmkit.errors import UsageError
 from ebmkit.registry.lookup import register, get_registry
-from ebmkit.config.resolution import DEFAULTS, WATCHERS, asked_by, optimizer, resolve
+from ebmkit.config.resolution import DEFAULTS, WATCHERS, asked_by, resolve
 from ebmkit.config.settings import REQUIRED
+from ebmkit.config.toml import toml
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 MASS = torch.ones(2)
@@ -65,7 +67,7 @@ def test_a_recipe_is_a_configuration_that_gives_the_same_recipe(layer):
     again = resolve([loads(recipe.toml(with_origins=True), "config.toml")])
     assert again.sections == recipe.sections
     assert again.parts == recipe.parts
-    assert again.notes == []
+    assert again.notes == ()
     assert resolve([loads(recipe.toml(), "config.toml")]).sections == recipe.sections
 
 
@@ -110,7 +112,7 @@ def test_later_layers_win_and_every_value_says_where_it_is_from():
 def test_another_component_drops_the_settings_of_lower_layers_aloud():
     file = loads("[sampler]\nuse = 'hmc'\nleapfrog = 3\nsteps = 5\n", "a.toml")
     recipe = resolve([file, typed(["sampler.use=langevin", "sampler.noise=0.5"])])
-    assert recipe.notes == ["sampler is now 'langevin': dropped what was set for 'hmc' (leapfrog, steps)"]
+    assert recipe.notes == ("sampler is now 'langevin': dropped what was set for 'hmc' (leapfrog, steps)",)
     assert recipe.sections["sampler"]["steps"] == 100
     assert recipe.sections["sampler"]["noise"] == 0.5
     assert "leapfrog" not in recipe.sections["sampler"]
@@ -118,7 +120,7 @@ def test_another_component_drops_the_settings_of_lower_layers_aloud():
 
 def test_settings_for_the_default_component_are_dropped_as_well():
     recipe = resolve([loads("[sampler]\nnoise = 0.5\n", "a.toml"), typed(["sampler.use=hmc"])])
-    assert recipe.notes == ["sampler is now 'hmc': dropped what was set for 'langevin' (noise)"]
+    assert recipe.notes == ("sampler is now 'hmc': dropped what was set for 'langevin' (noise)",)
 
 
 def test_the_same_component_named_again_keeps_the_settings():
@@ -126,7 +128,7 @@ def test_the_same_component_named_again_keeps_the_settings():
     for text in ("hmc", '"hmc"', "'hmc'"):
         recipe = resolve([file, typed([f"sampler.use={text}"])])
         assert recipe.sections["sampler"]["leapfrog"] == 3
-        assert recipe.notes == []
+        assert recipe.notes == ()
 
 
 def test_a_setting_of_another_component_names_its_owner_and_the_selected_one():
@@ -199,7 +201,7 @@ def test_an_optimiser_that_is_unknown_or_unfit_is_refused():
 
 def test_every_optimiser_that_is_listed_makes_a_configuration():
     with pytest.raises(UsageError) as error:
-        optimizer("?")
+        find_optimizer("?")
     names = str(error.value).partition("Installed: ")[2].removesuffix(".").split(", ")
     assert {"adam", "adamw", "sgd", "rmsprop"} <= set(names)
     for name in names:
@@ -208,7 +210,7 @@ def test_every_optimiser_that_is_listed_makes_a_configuration():
 
 
 def test_a_watcher_is_switched_on_by_its_section(fresh_registry):
-    register("watcher", "mine", lambda steps, *, every=1: steps)
+    register("watcher", "mine", lambda updates, *, every=1: updates)
     layer = typed([])
     layer.sections["watch.mine"] = {}
     recipe = resolve([layer])

@@ -114,7 +114,7 @@ def test_what_cannot_be_is_refused_as_on_the_command_line(tmp_path):
             train(settings, folder=tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
     list(train(SETTINGS, folder=tmp_path / "a"))
-    with pytest.raises(UsageError, match="goes on in its own folder: leave out `folder`"):
+    with pytest.raises(UsageError, match="stays in its own folder: leave out `folder`"):
         train(resume=tmp_path / "a", folder=tmp_path / "b")
     with pytest.raises(UsageError, match=r"sampler\.steps was 3, now 5"):
         train({"sampler": {"steps": 5}}, resume=tmp_path / "a")

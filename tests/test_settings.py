@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ebmkit.config.layers import toml
+from ebmkit.config.toml import toml
 from ebmkit.errors import UsageError
-from ebmkit.config.settings import REQUIRED, Setting, bind, choices, convert, describe, parse, signature
+from ebmkit.config.convert import choices, convert, describe, parse
+from ebmkit.config.settings import REQUIRED, Setting, bind, signature
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 FLOATS = st.floats(allow_nan=False)
@@ -337,5 +338,5 @@ def test_bind_gives_the_facts_that_are_asked_for_and_the_settings():
 def test_bind_names_a_fact_that_nobody_knows():
     def part(trainer: object) -> None: ...
 
-    with pytest.raises(ValueError, match=r"part asks for 'trainer', which is no fact known here \(shape, data\)"):
+    with pytest.raises(ValueError, match=r"part asks for 'trainer', which is not a fact that is given here \(shape, data\)"):
         bind(part, {"shape": 1, "data": 2}, {})

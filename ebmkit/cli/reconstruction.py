@@ -70,8 +70,8 @@ def reconstruct(
         if images or examples is None:
             targets = targets_from_files(images or [], model.shape, fit)
         else:
-            usual = min(opening.enough(None, 8, model.shape), len(examples))
-            targets = targets_from_data(examples, usual if n is None else n, seed)
+            count = opening.enough(n, 8, model.shape)
+            targets = targets_from_data(examples, min(count, len(examples)) if n is None else count, seed)
         for failure in targets.failures:
             say(f"error: {failure}", "red")
         at = sorted({time for time in TIMES if time < updates} | {updates})

@@ -154,6 +154,7 @@ def print_estimate(run: "Run", quiet: bool, as_json: bool) -> None:
     from ebmkit.cli.progress import header
     from ebmkit.runs.estimate import estimate
 
+    run.check_watchers()
     if not quiet:
         header(run)
     values = estimate(run)

@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+from ebmkit.errors import UsageError
+
 NONE = "none"  # TOML has no null: a setting without a value is written as this word
 
 
@@ -36,7 +38,7 @@ def convert(value: Any, annotation: Any, text: str | None = None) -> Any:
         text: What was typed, if it came from the command line.
 
     Raises:
-        ValueError: if it cannot be converted.
+        ValueError: if it cannot be converted; a UsageError if there is more to say than that.
     """
     origin = get_origin(annotation)
     if annotation is Any:
@@ -70,7 +72,10 @@ def _path(value: str | Path) -> Path:
     # Absolute, so that a run that was made in one folder can be resumed from another.
     if not str(value):
         raise ValueError(value)
-    return Path(os.path.abspath(os.path.expanduser(value)))
+    try:
+        return Path(os.path.abspath(Path(value).expanduser()))
+    except RuntimeError:
+        raise UsageError(f"cannot use '{value}' as a path: there is no such user") from None
 
 
 def _first(value: Any, members: tuple[Any, ...], text: str | None) -> Any:

@@ -30,17 +30,19 @@ class Setting:
 
     @property
     def type(self) -> str:
-        """The type as users read it: `float | none`."""
+        """The type as error messages show it, like `float | none`."""
         return describe(self.annotation)
 
     def convert(self, value: Any, text: str | None = None) -> Any:
-        """`value`, as read from TOML, in this setting's type; `text` is what was typed, where it was typed.
+        """Convert a value, as read from TOML, to the type of this setting; `text` is what was typed, if it was typed.
 
         Raises:
             UsageError: naming the setting, the expected type and what was given.
         """
         try:
             return convert(value, self.annotation, text)
+        except UsageError as error:
+            raise UsageError(f"{self.name}: {error}") from None
         except ValueError:
             given = value if text is None else text
             hint = nearest(str(given), [str(choice) for choice in choices(self.annotation)])
@@ -49,14 +51,14 @@ class Setting:
 
 @dataclass(frozen=True)
 class Lazy:
-    """A fact that is computed only if a component asks for it."""
+    """A fact that is computed when a component asks for it."""
 
     get: Callable[[], Any]
 
 
 @dataclass(frozen=True)
 class Signature:
-    """What a component asks for: facts by position, settings by name."""
+    """The parameters of a component: facts by position, settings by name."""
 
     facts: tuple[str, ...]
     settings: dict[str, Setting]

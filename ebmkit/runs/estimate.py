@@ -1,16 +1,13 @@
 """What a run would cost, from one update."""
 
 import time
-from collections.abc import Generator
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ebmkit.data.examples import batches
 from ebmkit.interfaces import EnergyFn
-from ebmkit.methods.maximum_likelihood import Update
 from ebmkit.passes import CountedEnergy
 from ebmkit.runs.device import occupy
 from ebmkit.runs.run import Run
@@ -22,11 +19,7 @@ def estimate(run: Run) -> dict[str, Any]:
     Returns:
         `parameters`, `network_passes_per_update`, `network_passes_in_the_chain`, `seconds_per_update`, `updates` (how
         many are left), `estimated_total_seconds`. The first update is the slowest.
-
-    Raises:
-        UsageError: for a watcher whose settings are out of range.
     """
-    cast(Generator[Update], run.watched_updates(Path("dry-run"))).close()  # so that the settings are checked
     occupy(run.threads)
     trainer, passes = run.trainer, 0
     inner = trainer.accelerate

@@ -67,7 +67,7 @@ def read_model_file(path: Path) -> SavedModel:
         raise UsageError(
             f"cannot read {path} as a model: {one_line(error)}; name a run's folder, or a file of `ebmkit export`"
         ) from None
-    if not {"format", "config"} <= facts.keys():
+    if "format" not in facts:
         raise UsageError(f"{path} has no settings of an ebmkit model; write one with: ebmkit export RUN {path.name}")
     if facts["format"] != FORMAT:
         raise UsageError(

@@ -1,14 +1,14 @@
 """A run: its parts, its updates, and its life from the first update to the last."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from ebmkit.acceleration.choice import Choice
 from ebmkit.acceleration.precision import arithmetic
@@ -44,7 +44,7 @@ class Run:
     recipe: Recipe
     trainer: Trainer
     examples: Examples
-    batch_rng: Generator
+    batch_rng: torch.Generator
     choice: Choice
     folder: Path | None
     resumed: bool = False
@@ -134,6 +134,14 @@ class Run:
             "save": lambda: self.checkpoint().write(folder),
         }
         return watched(self.updates(), self.recipe, facts)
+
+    def check_watchers(self) -> None:
+        """Check the settings of every watcher; nothing is written.
+
+        Raises:
+            UsageError: for a setting out of range.
+        """
+        cast(Generator[Update], self.watched_updates(Path("nowhere"))).close()
 
     def updates(self) -> Iterator[Update]:
         """The remaining updates, without watchers and without a folder."""
