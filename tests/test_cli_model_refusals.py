@@ -68,3 +68,8 @@ def test_bad_input_is_refused_in_one_line(case):
     Image.new("RGB", (8, 9)).save("large.png")
     Image.new("F", (8, 8)).save("deep.tif")
     assert message in refused(*words)
+
+
+@pytest.mark.parametrize("command", ["sample", "reconstruct", "interpolate", "long-run", "evaluate", "report"])
+def test_a_name_that_no_file_can_have_is_refused(command):
+    assert "File name too long" in refused(command, "n" * 300)

@@ -91,3 +91,11 @@ def test_points_are_reconstructed_as_clouds():
     _, stderr = invoked("reconstruct", "points", "--updates", "1")
     assert stderr.startswith("100 of 100 examples of the data, drawn by seed 0: 0, 1, 2, ")
     assert ", 15, ...\n" in stderr
+
+
+def test_images_are_compared_with_data_that_are_named():
+    Image.new("L", (8, 8), 90).save("grey.png")
+    words = ("reconstruct", "digits", "grey.png", "--updates", "1", "--force")
+    assert "nearest in the data" not in errors_in(invoked(*words)[1])
+    for options in (("--data", "digits"), ("-s", "data.limit=40")):
+        assert "nearest in the data" in errors_in(invoked(*words, *options)[1])

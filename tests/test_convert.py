@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -190,3 +191,40 @@ def test_the_values_that_a_type_lists_are_offered():
     assert choices(bool) == ["true", "false"]
     assert choices(Mode | None) == ["same", "valid", "none"]
     assert choices(float) == []
+
+
+def test_none_from_python_is_none():
+    assert convert(None, float | None) is None
+    with pytest.raises(ValueError, match="None"):
+        convert(None, float)
+
+
+def test_a_path_becomes_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for text, expected in {
+        "a/b": tmp_path / "a/b",
+        "../a": tmp_path.parent / "a",
+        "~/a": tmp_path / "home/a",
+        "2024": tmp_path / "2024",
+        '"a b"': tmp_path / "a b",
+    }.items():
+        assert typed(text, Path) == expected
+        assert typed(text, Path | None) == expected
+    found = typed("a/b", Path)
+    monkeypatch.chdir("/")
+    assert convert(parse(toml(found)), Path) == found
+    assert convert(found, Path) == found
+    assert typed("none", Path | None) is None
+    assert describe(Path | None) == "path | none"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"^width must be path, not ''\.$"),
+        ("~nosuchuser/x", "^width: cannot use '~nosuchuser/x' as a path: there is no such user$"),
+    ],
+)
+def test_a_path_that_cannot_be_is_refused(text, message):
+    refused(text, Path, message)

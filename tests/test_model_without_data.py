@@ -169,3 +169,64 @@ def test_the_evaluation_of_a_model_file_is_written_beside_it(tmp_path):
     place = trained(tmp_path / "run", THREE).folder
     invoked("evaluate", exported(place, tmp_path / "model.safetensors"), "-n", 20)
     assert json.loads((tmp_path / "model-generated" / "evaluation.json").read_text())["updates"] == 3
+
+
+def test_files_of_other_formats_are_refused(tmp_path):
+    saved = read_model(trained(tmp_path / "run", THREE).folder)
+    facts = {"format": "1", "config": saved.config, "shape": "[1, 8, 8]", "weights": "last", "updates": "3"}
+    for change, message in {
+        ("format", "2"): "is not a model of this version of ebmkit: expected format 1, not 2",
+        ("weights", "ema"): "the metadata of .* is damaged: ValueError: weights are average or last, not 'ema'",
+        ("shape", '[1, "a"]'): "the metadata of .* is damaged: ValueError: a shape is a list of sizes, not",
+        ("shape", "3"): "the metadata of .* is damaged: ValueError: a shape is a list of sizes, not 3",
+        ("updates", "x"): "the metadata of .* is damaged: ValueError",
+        ("config", "[energy"): "the configuration in .* is not valid TOML",
+        ("config", "[energy]\nuse = 'mpl'"): "unknown energy 'mpl'. Did you mean 'mlp'",
+        ("config", ""): "does not fit its parts",
+    }.items():
+        tensors = {f"energy.{name}": value.contiguous() for name, value in saved.weights["last"].items()}
+        save_file(tensors, tmp_path / "x.safetensors", metadata={**facts, change[0]: change[1]})
+        with pytest.raises(UsageError, match=message) as error:
+            ebmkit.load(tmp_path / "x.safetensors")
+        assert "\n" not in str(error.value)
+
+
+WITHOUT_SAFETENSORS = """
+import sys
+sys.modules["safetensors"] = None
+import torch, ebmkit
+print(tuple(ebmkit.load(sys.argv[1]).sample(2, torch.Generator()).shape))
+try:
+    ebmkit.load(sys.argv[2])
+except ebmkit.UsageError as error:
+    print(error)
+"""
+
+
+def test_only_model_files_need_safetensors(tmp_path):
+    place = trained(tmp_path / "run", THREE).folder
+    words = [sys.executable, "-c", WITHOUT_SAFETENSORS, place, exported(place, tmp_path / "model.safetensors")]
+    printed = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert printed[0] == "(2, 1, 8, 8)"
+    assert printed[1].endswith("write: pip install 'shortrun-ebmkit[export]'")
+
+
+def test_a_model_file_can_be_exported_again(tmp_path):
+    first = exported(trained(tmp_path / "run", THREE).folder, tmp_path / "first.safetensors")
+    invoked("export", first, tmp_path / "second.safetensors")
+    one, other = read_model(first), read_model(tmp_path / "second.safetensors")
+    assert {**vars(one), "source": None, "weights": None} == {**vars(other), "source": None, "weights": None}
+    assert one.weights.keys() == other.weights.keys() == {"last"}
+    assert all(torch.equal(value, other.weights["last"][name]) for name, value in one.weights["last"].items())
+
+
+def test_chains_that_start_from_moved_data_can_be_drawn(photographs, tmp_path):
+    _, folder = photographs
+    changes = {**THREE, "data.use": "folder", "data.path": str(folder), "init.use": "data"}
+    place = trained(tmp_path / "from-data", changes).folder
+    moved = folder.rename(folder.with_name("moved"))
+    _, stderr = invoked("sample", place, code=2)
+    assert "if the data have moved, say where: --data NAME -s data.path=PATH" in stderr
+    for words in (("sample",), ("interpolate",), ("long-run",), ("reconstruct", "--updates", "1")):
+        invoked(words[0], place, *words[1:], "-s", f"data.path={moved}")
+    assert ebmkit.load(place, data={"path": str(moved)}).sample(2, torch.Generator()).shape == (2, 1, 8, 8)

@@ -1,18 +1,26 @@
 """A new run: its randomness, its watchers, and what cannot be built."""
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pytest
 import torch
+from commands import invoked
 from training_runs import BASE, HMC, begun, metrics, recipe, same, state_of, trained
 
 from ebmkit.config.layers import typed
+from ebmkit.config.recipe import build_part
 from ebmkit.config.resolution import resolve
+from ebmkit.config.settings import Lazy
 from ebmkit.errors import Notice, UsageError
-from ebmkit.registry.lookup import register
+from ebmkit.registry.lookup import get_registry, register
+from ebmkit.runs.build import open_data
 from ebmkit.runs.checkpoint import read_checkpoint
 from ebmkit.runs.device import pick_device
-from ebmkit.runs.training import new_run
+from ebmkit.runs.model import load
+from ebmkit.runs.training import new_run, resume_run
 
 pytestmark = pytest.mark.usefixtures("built_in_parts_only")
 
@@ -128,3 +136,84 @@ def test_a_watcher_gets_the_facts_that_it_asks_for(tmp_path):
     assert len(seen["examples"]) == 1797
     assert (seen["iterations"], seen["index"]) == (2, 2)
     assert seen["config"]["sampler"]["steps"] == 3
+
+
+def test_a_refused_optimiser_is_named_by_its_own_section():
+    with pytest.raises(UsageError, match=r"^optimizer: Invalid learning rate: -1\.0$"):
+        new_run(recipe({"optimizer.lr": "-1"}))
+
+
+class Asking(torch.nn.Module):
+    """An energy that asks for the data, and takes its time between the seed and its weights."""
+
+    def __init__(self, shape, data):
+        super().__init__()
+        self.mean = data.fetch(torch.arange(4)).mean()
+        sleep(0.05)
+        self.layer = torch.nn.Linear(torch.Size(shape).numel(), 1)
+
+    def forward(self, x):
+        return self.layer(x.flatten(1) - self.mean).squeeze(1)
+
+
+def test_an_energy_may_ask_for_the_data():
+    register("energy", "asking", Asking)
+    run = new_run(resolve([typed(["energy.use=asking", "train.device=cpu"])]))
+    assert torch.equal(run.trainer.energy.mean, run.examples.fetch(torch.arange(4)).mean())
+
+
+def test_runs_built_in_threads_have_the_weights_of_their_seeds():
+    register("energy", "asking", Asking)
+    recipes = [resolve([typed(["energy.use=asking", "train.device=cpu", f"train.seed={n}"])]) for n in range(4)]
+    expected = [new_run(one).trainer.energy.layer.weight for one in recipes]
+    before = torch.random.get_rng_state()
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda one: new_run(one).trainer.energy.layer.weight, recipes))
+    assert all(map(torch.equal, found, expected))
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_data_that_cannot_be_opened_are_not_the_init_s_error(tmp_path):
+    part, lost = (
+        get_registry().find("init", "data"),
+        Lazy(lambda: open_data(recipe({"data.use": "arrays", "data.path": "x"}))),
+    )
+    with pytest.raises(UsageError, match=r"^data: "):
+        build_part(part, "init", {}, {"shape": (2,), "data": lost})
+
+
+def where(*, path: Path):
+    """Points whose number of rows is the length of a file.
+
+    Args:
+        path: The file.
+    """
+    return torch.linspace(-1, 1, 2 * path.stat().st_size).view(-1, 2)
+
+
+def test_a_path_is_taken_from_the_folder_of_the_command(tmp_path, monkeypatch):
+    register("data", "where", where)
+    (tmp_path / "rows").write_text("x" * 40)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    changes = {"energy.use": "mlp", "data.use": "where", "data.path": "rows", "init.use": "data"}
+    changes = {**changes, "train.iterations": "2"}
+    seen: list[Any] = []
+
+    def curious(updates, config):
+        seen.append(config["data"]["path"])
+        return updates
+
+    register("watcher", "curious", curious)
+    layer = typed(f"{key}={value}" for key, value in {**BASE, **changes}.items() if key != "energy.width")
+    layer.sections["watch.curious"] = {}
+    list(new_run(resolve([layer]), "a").train())
+    assert seen == [str(tmp_path / "rows")]
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert len(resume_run(tmp_path / "a").examples) == 40
+    assert load(tmp_path / "a").sample(3, torch.Generator()).shape == (3, 2)
+    (tmp_path / "rows").rename(tmp_path / "moved")
+    with pytest.raises(UsageError, match="if the data have moved, say where"):
+        load(tmp_path / "a")
+    assert load(tmp_path / "a", data={"path": "../moved"}).sample(3, torch.Generator()).shape == (3, 2)
+    assert "rows" not in invoked("sample", tmp_path / "a", "-n", "3", "-s", "data.path=../moved")[1]

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_runs import HMC, assert_same_run, begun, recipe, trained
+from training_runs import BASE, HMC, assert_same_run, begun, recipe, trained
 
 import ebmkit
-from ebmkit.config.layers import read
+from ebmkit.config.layers import read, typed
 from ebmkit.config.resolution import resolve
 from ebmkit.errors import UsageError
 from ebmkit.registry.lookup import register
+from ebmkit.runs.checkpoint import read_checkpoint
 from ebmkit.runs.training import new_run
 
 pytestmark = pytest.mark.usefixtures("built_in_parts_only")
@@ -87,3 +88,40 @@ def test_a_watcher_out_of_range_leaves_no_folder(tmp_path):
     with pytest.raises(UsageError, match=r"watch\.metrics\.every must be at least 0, not -2"):
         run.train()
     assert list(tmp_path.iterdir()) == []
+
+
+def writing(updates, folder):
+    """Writes to the folder of the run, and then refuses to watch."""
+    (folder / "events").write_text("begun")
+    raise UsageError("nothing to watch")
+
+
+@pytest.mark.parametrize("watcher", ["metrics.every=-2", "writing"])
+@pytest.mark.parametrize("place", [None, "deep/er/a"])
+def test_a_refused_watcher_leaves_neither_folder_nor_parents(tmp_path, monkeypatch, watcher, place):
+    monkeypatch.chdir(tmp_path)
+    register("watcher", "writing", writing)
+    layer = typed([f"watch.{watcher}"] if "=" in watcher else [])
+    layer.sections.setdefault(f"watch.{watcher.partition('.')[0]}", {})
+    run = new_run(resolve([typed(f"{key}={value}" for key, value in BASE.items()), layer]), place)
+    with pytest.raises(UsageError):
+        run.train()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refused_watcher_keeps_parents_with_other_runs(tmp_path):
+    (tmp_path / "runs" / "other").mkdir(parents=True)
+    run = new_run(recipe({"watch.metrics.every": "-2"}), tmp_path / "runs" / "a")
+    with pytest.raises(UsageError):
+        run.train()
+    assert [entry.name for entry in (tmp_path / "runs").iterdir()] == ["other"]
+
+
+def test_a_run_stays_in_its_folder_when_the_program_moves(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for update in new_run(recipe({"train.iterations": "3"}), "a").train():
+        if update.index == 2:
+            monkeypatch.chdir(tmp_path / "elsewhere")
+    assert read_checkpoint(tmp_path / "a").updates == 3
+    assert list((tmp_path / "elsewhere").iterdir()) == []

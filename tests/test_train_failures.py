@@ -1,6 +1,7 @@
 """How `ebmkit train` ends when training fails: exit codes, messages, and what is saved."""
 
 import math
+import warnings
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,13 @@ def test_a_full_disk_is_one_line_and_exit_1(monkeypatch):
     monkeypatch.setattr(Checkpoint, "write", full)
     _, stderr = train(*SMALL, "--iterations", "3", "--out", "a", code=1)
     assert stderr == "error: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.parametrize("action", ["ignore", "error"])
+def test_a_notice_is_printed_whatever_the_filters_of_python(action):
+    register("watcher", "breaking", breaking)
+    with warnings.catch_warnings():
+        warnings.simplefilter(action)
+        _, stderr = train(*SMALL, "--iterations", "3", "--watch", "breaking", "--out", "a")
+    assert "switched off: OSError: disk full\n" in stderr
+    assert updates_of("a") == 3

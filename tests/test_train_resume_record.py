@@ -6,9 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from commands import SMALL, objects, refused, train
+from commands import SMALL, everything, objects, refused, train, updates_of
+
+from ebmkit import register
+from ebmkit.data import Examples, digits
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 
@@ -70,3 +74,28 @@ def test_every_resumption_is_recorded(done):
     assert after == before
     assert [one["from_update"] for one in resumed] == [3, 4]
     assert all(one["versions"] for one in resumed)
+
+
+def test_a_damaged_record_does_not_prevent_resuming(done):
+    for content in ("[3]", '{"resumed": 3}', "x"):
+        (done / "env.json").write_text(content)
+        iterations = updates_of("done") + 1
+        train("--resume", "done", "--iterations", str(iterations))
+        assert json.loads((done / "env.json").read_text())["resumed"][-1]["from_update"] == iterations - 1
+
+
+def test_settings_dropped_on_resuming_are_noted(done):
+    examples = Examples(digits())
+    np.save("digits.npy", examples.fetch(torch.arange(len(examples))).numpy())
+    words = ("--resume", "done", "--iterations", "4", "--data", "arrays", "-s", "data.path=digits.npy")
+    _, stderr = train(*words, quiet=False)
+    assert stderr.startswith("note: data is now 'arrays': dropped what was set for 'digits' (")
+    assert updates_of("done") == 4
+
+
+def test_a_change_that_cannot_be_written_changes_nothing(done):
+    before = everything()
+    changes = ("-s", "data.path=u\udcff", "--data", "same")
+    register("data", "same", lambda *, path: digits())
+    assert "cannot write config.toml" in refused("train", "--resume", "done", "--iterations", "4", *changes, "-q")
+    assert everything() == before

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from commands import SMALL, everything, train
 
+from ebmkit import Sampler, State, register
+
 pytestmark = pytest.mark.usefixtures("empty_folder")
 
 
@@ -88,3 +90,22 @@ def test_a_dry_run_prints_the_cost_and_writes_nothing(words, passes):
     assert float(figures["estimated_total_seconds"]) == pytest.approx(1000 * seconds, abs=1)
     assert "K=3 chain steps x 1000 updates" in stderr
     assert everything() == {}
+
+
+class Shaped(Sampler):
+    """A sampler that asks for the shape of the examples.
+
+    Args:
+        steps: How many steps.
+    """
+
+    def __init__(self, shape, *, steps: int = 1):
+        self.shape, self.steps = shape, steps
+
+    def chain(self, energy, x, rng):
+        yield State(x, {})
+
+
+def test_a_sampler_that_asks_for_the_shape_can_be_printed():
+    register("sampler", "shaped", Shaped)
+    assert printed("--sampler", "shaped")[0]["sampler"] == {"use": "shaped", "steps": 1}

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -107,3 +108,23 @@ def test_a_process_finishes_its_update_and_saves(number):
     train("--resume", "a", "--iterations", last)
     train(*SMALL, "--iterations", last, "--out", "b")
     assert same_run("a", "b")
+
+
+def test_handlers_stay_when_the_end_comes_in_another_thread():
+    before = signal.getsignal(signal.SIGINT)
+    context = stop_signals(print)
+    context.__enter__()
+    raised = []
+
+    def leave():
+        try:
+            context.__exit__(None, None, None)
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=leave)
+    thread.start()
+    thread.join()
+    for kind in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(kind, before if kind == signal.SIGINT else signal.SIG_DFL)
+    assert raised == []

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache
+from threading import RLock
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,10 @@ from ebmkit.data.examples import Examples
 from ebmkit.errors import UsageError, one_line
 from ebmkit.interfaces import InitDistribution, Sampler, energy_values, eval_mode
 from ebmkit.runs.device import place_on
+
+
+# Layers draw their weights from torch's global random state, which threads share.
+SEEDING = RLock()
 
 
 class Seeds(NamedTuple):
@@ -59,7 +64,7 @@ def build_parts(recipe: Recipe, shape: tuple[int, ...], data: Callable[[], Examp
         UsageError: for a setting out of range, or a part that is not of its kind.
     """
     examples = Lazy(cache(data))
-    with torch.random.fork_rng(devices=[]):
+    with SEEDING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seeds_of(recipe).weights)
         energy = recipe.build("energy", shape=shape, data=examples)
     place_on(energy, device)

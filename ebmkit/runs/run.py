@@ -120,11 +120,12 @@ class Run:
         return f"the last good checkpoint is {path}" if path.exists() else "no checkpoint had been written"
 
     def watched_updates(self, folder: Path) -> Iterator[Update]:
-        """The remaining updates, as seen by every watcher of the recipe.
+        """The remaining updates, as seen by every watcher of the recipe; `folder` is where they write.
 
         Raises:
             UsageError: at the call, for a watcher whose settings are out of range.
         """
+        folder = folder.absolute()  # the program may change its folder while it trains
         facts = {
             "trainer": self.trainer,
             "folder": folder,
