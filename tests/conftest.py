@@ -22,7 +22,7 @@ hypothesis.settings.load_profile("ebmkit")
 
 @pytest.fixture
 def fresh_registry():
-    """The registry is made anew in this test, and again after it."""
+    """The registry is built again for this test, and once more after it."""
     get_registry.cache_clear()
     yield get_registry
     get_registry.cache_clear()

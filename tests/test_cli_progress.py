@@ -80,8 +80,8 @@ def test_help_does_not_import_torch():
     code = (
         "import sys, typer\n"
         "from typer.testing import CliRunner\n"
-        "from ebmkit.cli import reconstruction, sampling\n"
-        "for command in (sampling.sample, sampling.interpolate, sampling.long_run, sampling.export,"
+        "from ebmkit.cli import exporting, reconstruction, sampling\n"
+        "for command in (sampling.sample, sampling.interpolate, sampling.long_run, exporting.export,"
         " reconstruction.reconstruct):\n"
         "    app = typer.Typer(rich_markup_mode=None)\n"
         "    app.command()(command)\n"

@@ -78,7 +78,7 @@ def test_broken_image_files_are_named_and_exit_1():
     assert errors_in(stderr)["t=2"] == pytest.approx(float(found.error[2].mean()), abs=6e-6)
     nearest = neighbours(x, resume_run("digits").examples, count=2).distance[:, 1].square().mean() / 64
     assert errors_in(stderr)["nearest in the data"] == pytest.approx(float(nearest), abs=6e-6)
-    assert nearest > 0.01  # the second: the first is the image itself, but for the rounding to bytes
+    assert nearest > 0.01  # the second nearest: the nearest is the image itself, up to rounding to bytes
 
 
 def test_images_of_another_size_can_be_fitted():

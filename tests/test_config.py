@@ -185,8 +185,8 @@ def test_a_typed_pair_of_another_form_is_refused(pair):
     [
         (["samplr.steps=1"], r"^-s samplr\.steps=1: unknown section 'samplr'\. Did you mean 'sampler'\?"),
         ([".steps=1"], r"unknown section ''"),
-        (["watch.every=1"], r"a watcher's settings are spelt watch\.NAME\.setting"),
-        (["sampler.steps.k=1"], r"settings are spelt section\.key, like sampler\.steps"),
+        (["watch.every=1"], r"settings of a watcher are written watch\.NAME\.key"),
+        (["sampler.steps.k=1"], r"settings are written section\.key, like sampler\.steps"),
         (["train.seed=1", "train.seed = 1"], r"^train\.seed is given twice on the command line"),
     ],
 )

@@ -94,11 +94,11 @@ class Infinite(MLP):
 def test_values_that_are_not_finite_are_null_in_json(words):
     register("energy", "infinite", Infinite)
     unwatched = ("-s", "watch.divergence.every=0", "-s", "watch.checkpoints.every=0", "--iterations", "2", "--json")
-    *told, last = objects(train(*SMALL, *words, *unwatched, "--out", "a")[0])
+    *printed, last = objects(train(*SMALL, *words, *unwatched, "--out", "a")[0])
     kept = objects(Path("a/metrics.jsonl").read_text())
     assert last["status"] == "done"
-    assert len(told) == len(kept) == 2
-    assert all(None in line.values() for line in [*told, *kept])
+    assert len(printed) == len(kept) == 2
+    assert all(None in line.values() for line in [*printed, *kept])
 
 
 def test_a_full_disk_is_one_line_and_exit_1(monkeypatch):

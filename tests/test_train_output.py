@@ -78,11 +78,11 @@ def test_json_has_a_line_per_update_and_one_for_the_end():
 
 def test_plain_lines_come_at_both_ends_and_after_a_silence(monkeypatch):
     monkeypatch.setattr(progress, "SILENCE", 1e9)
-    told = re.findall(r"update=(\d+)/4", train(*SMALL, "--iterations", "4", "--out", "a", quiet=False)[1])
-    assert told == ["1", "4"]
+    printed = re.findall(r"update=(\d+)/4", train(*SMALL, "--iterations", "4", "--out", "a", quiet=False)[1])
+    assert printed == ["1", "4"]
     monkeypatch.setattr(progress, "SILENCE", 0.0)
-    told = re.findall(r"update=(\d+)/4", train(*SMALL, "--iterations", "4", "--out", "b", quiet=False)[1])
-    assert told == ["1", "2", "3", "4"]
+    printed = re.findall(r"update=(\d+)/4", train(*SMALL, "--iterations", "4", "--out", "b", quiet=False)[1])
+    assert printed == ["1", "2", "3", "4"]
     assert progress.SILENCE < 30
 
 

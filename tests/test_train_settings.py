@@ -83,11 +83,11 @@ def test_every_preset_can_be_printed():
 )
 def test_a_dry_run_prints_the_cost_and_writes_nothing(words, passes):
     stdout, stderr = train(*SMALL, *words, "--iterations", "1000", "--dry-run", quiet=False)
-    figures = dict(line.partition(" (")[0].split("=") for line in stdout.splitlines())
-    assert figures["network_passes_per_update"] == str(passes + 2)
-    assert figures["parameters"] == str(4 * 9 + 4 + 4 * 8 * 16 + 8 + 8 * 16 + 1)
-    seconds = float(figures["seconds_per_update"])
-    assert float(figures["estimated_total_seconds"]) == pytest.approx(1000 * seconds, abs=1)
+    values = dict(line.partition(" (")[0].split("=") for line in stdout.splitlines())
+    assert values["network_passes_per_update"] == str(passes + 2)
+    assert values["parameters"] == str(4 * 9 + 4 + 4 * 8 * 16 + 8 + 8 * 16 + 1)
+    seconds = float(values["seconds_per_update"])
+    assert float(values["estimated_total_seconds"]) == pytest.approx(1000 * seconds, abs=1)
     assert "K=3 chain steps x 1000 updates" in stderr
     assert everything() == {}
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ebmkit.cli import creating, judging, listing, plugin_packages, reconstruction, sampling, training
+from ebmkit.cli import creating, exporting, judging, listing, plugin_packages, reconstruction, sampling, training
 
 app = typer.Typer(
     name="ebmkit",
@@ -21,7 +21,7 @@ app.command("interpolate", short_help="Interpolate between two starts of the cha
 app.command("long-run", short_help="Continue chains beyond K steps.")(sampling.long_run)
 app.command("evaluate", short_help="Measure samples against the data.")(judging.evaluate)
 app.command("report", short_help="Write the report of a run as one HTML file.")(judging.report)
-app.command("export", short_help="Write a model to one .safetensors file.")(sampling.export)
+app.command("export", short_help="Write a model to one .safetensors file.")(exporting.export)
 app.command("list", short_help="List the parts that can be picked by name.")(listing.list_parts)
 app.command("show", short_help="Show one part with its settings.")(listing.show)
 app.command("plugins", short_help="List plug-ins; with --check NAME, test their parts.")(plugin_packages.plugins)

@@ -1,4 +1,4 @@
-"""Commands that draw from a trained model or export it: sample, interpolate, long-run, export."""
+"""Commands that draw from a trained model: sample, interpolate, long-run."""
 
 import dataclasses
 from pathlib import Path
@@ -179,26 +179,3 @@ def long_run(
         picture = strip({seen[column].step: seen[column].x for column in columns})
         outputs.save(picture, path)
         outputs.finish(path, picture if show else None, as_json)
-
-
-def export(
-    run: Place,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write, like model.safetensors.")],
-    weights: Weights = "auto",
-    force: Force = False,
-) -> None:
-    """Write the model of a run to one .safetensors file: weights, settings, and the state of its init.
-
-    Every command that draws from the folder of a run also draws from such a file, on any machine where the same parts
-    are installed. It contains neither data nor code.
-    """
-    with errors():
-        from ebmkit.cli import outputs
-        from ebmkit.runs.model import pick_weights, read_model
-        from ebmkit.runs.model_file import SUFFIX, write_model_file
-
-        refuse_unknown(weights=weights)
-        path = outputs.destination(file, run, "", force, (SUFFIX,))
-        saved = read_model(run)
-        write_model_file(saved, pick_weights(saved, weights), path)
-        outputs.finish(path)

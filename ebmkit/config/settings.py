@@ -92,20 +92,20 @@ def signature(target: Callable[..., Any], facts: tuple[str, ...] | None = None) 
 
 
 def name_of(target: Any) -> str:
-    """A component's name for messages."""
+    """The name of a component in messages."""
     return str(getattr(getattr(target, "func", target), "__name__", target))
 
 
 def annotations(target: Callable[..., Any]) -> dict[str, Any]:
-    """Resolved annotations of the parameters; a name that does not resolve makes that one parameter untyped."""
+    """The annotations of the parameters, resolved; a parameter whose annotation cannot be resolved is left out."""
     target = getattr(target, "func", target)
     function = target.__init__ if inspect.isclass(target) else target
     names = getattr(inspect.unwrap(function), "__globals__", {})
     resolved: dict[str, Any] = {}
     for name, annotation in getattr(function, "__annotations__", {}).items():
-        alone = types.SimpleNamespace(__annotations__={name: annotation})
+        holder = types.SimpleNamespace(__annotations__={name: annotation})
         with suppress(NameError, SyntaxError, TypeError, AttributeError):
-            resolved |= typing.get_type_hints(alone, names)
+            resolved |= typing.get_type_hints(holder, names)
     return resolved
 
 

@@ -16,7 +16,6 @@ from ebmkit.errors import UsageError, one_line
 from ebmkit.interfaces import InitDistribution, Sampler, energy_values, eval_mode
 from ebmkit.runs.device import place_on
 
-
 # Layers draw their weights from torch's global random state, which threads share.
 SEEDING = RLock()
 
