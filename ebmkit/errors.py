@@ -1,4 +1,4 @@
-"""What can go wrong for a user, as types: each carries one line that says what to do."""
+"""The exceptions and warnings that users see; each carries one line that says what to do."""
 
 import difflib
 import math
@@ -17,7 +17,7 @@ class Diverged(RuntimeError):
 
 
 class Notice(UserWarning):
-    """Something runs differently from what was asked for, with the same results; the message is one line."""
+    """Something is done in another way than was asked for; the message is one line."""
 
 
 class Interrupted(Exception):
@@ -66,6 +66,6 @@ def check(
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """`" Did you mean 'x'?"` for the likeliest of `words`, or nothing where none is near."""
+    """`" Did you mean 'x'?"` for the nearest of `words`; empty if none is near."""
     match = difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)
     return f" Did you mean '{match[0]}'?" if match else ""

@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole, and JSON that any reader takes."""
+"""Files that are replaced as a whole, and JSON that every parser accepts."""
 
 import json
 import math
@@ -12,17 +12,16 @@ from typing import Any
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to, which takes the place of `path` when the block ends: nobody ever reads half of a file.
+    """A path to write to; the file written there replaces `path` when the block ends, so no reader sees half a file.
 
     The folder of `path` is made if it is missing. After an exception `path` is as it was, and nothing else is left.
     """
     path.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".new-", ignore_cleanup_errors=True) as beside:
-        new = Path(beside) / path.name
+        new, usual = Path(beside) / path.name, Path(beside) / ".mode"
         yield new
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(new, 0o666 & ~mask)  # some writers make files that only their owner can read
+        usual.touch()
+        os.chmod(new, usual.stat().st_mode & 0o777)  # some writers make files that only their owner can read
         os.replace(new, path)
 
 
@@ -33,7 +32,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def json_line(values: Mapping[str, Any]) -> str:
-    """Values as one line of JSON, which has no word for NaN and infinities: they become null."""
+    """Values as one line of JSON; NaN and infinities, which JSON cannot express, become null."""
     strict = {
         key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in values.items()
     }
@@ -41,5 +40,5 @@ def json_line(values: Mapping[str, Any]) -> str:
 
 
 def indented_json(table: Mapping[str, Any]) -> str:
-    """A table as JSON for people."""
+    """A table as indented JSON, which ends with a line break."""
     return json.dumps(table, indent=2) + "\n"

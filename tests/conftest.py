@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import shutil
 import sys
 
 import hypothesis
@@ -21,7 +22,7 @@ hypothesis.settings.load_profile("ebmkit")
 
 @pytest.fixture
 def fresh_registry():
-    """The registry is made anew in this test, and again after it."""
+    """The registry is built again for this test, and once more after it."""
     get_registry.cache_clear()
     yield get_registry
     get_registry.cache_clear()
@@ -68,3 +69,32 @@ def built_in_parts_only(monkeypatch):
     get_registry.cache_clear()
     yield
     get_registry.cache_clear()
+
+
+@pytest.fixture
+def empty_folder(tmp_path, monkeypatch, built_in_parts_only):
+    """The test runs in an empty folder, without plug-ins; what it registers is forgotten."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def trained_models(tmp_path_factory):
+    """The folder of the small runs of `commands.MODELS`."""
+    import commands
+
+    place = tmp_path_factory.mktemp("models")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        patch.setenv("EBMKIT_PLUGINS", "none")
+        get_registry.cache_clear()
+        commands.train_models()
+        get_registry.cache_clear()
+    return place
+
+
+@pytest.fixture
+def models(empty_folder, trained_models):
+    """The test runs in a folder with copies of these runs."""
+    shutil.copytree(trained_models, empty_folder, dirs_exist_ok=True)
+    return empty_folder

@@ -5,53 +5,27 @@ from pathlib import Path
 
 import pytest
 import torch
-from typer.testing import CliRunner
+from commands import invoked
+from training_runs import trained
 
-from ebmkit.runs import folder
-from ebmkit.cli.main import app
-from ebmkit.config.layers import typed
-from ebmkit.data.handwritten import digits
 from ebmkit.data.examples import Examples
+from ebmkit.data.handwritten import digits
 from ebmkit.evaluation.measures import as_rows, evaluate
 from ebmkit.features.pixels import Pixels
-from ebmkit.runs.loading import load
-from ebmkit.config.resolution import resolve
-from ebmkit.runs.run import prepare
+from ebmkit.runs.model import load
 
-BASE = [
-    "energy.width=4",
-    "sampler.steps=3",
-    "train.batch_size=8",
-    "train.iterations=3",
-    "train.device=cpu",
-    "watch.pictures.every=0",
-]
+pytestmark = pytest.mark.usefixtures("built_in_parts_only")
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A small run on digits."""
     place = tmp_path_factory.mktemp("runs") / "digits"
-    recipe = resolve([typed(BASE)])
-    run = prepare(recipe, place)
-    steps = run.steps(pytest.fail)
-    folder.write(place, recipe, run.trainer.rng.device)
-    list(steps)
+    trained(place, {"train.iterations": "3"})
     return place
 
 
-@pytest.fixture(autouse=True)
-def _no_third_parties(monkeypatch, fresh_registry):
-    monkeypatch.setenv("EBMKIT_PLUGINS", "none")
-
-
-def invoked(*words: object, code: int = 0) -> tuple[str, str]:
-    done = CliRunner().invoke(app, [str(word) for word in words])
-    assert done.exit_code == code, done.output
-    return done.stdout, done.stderr
-
-
-def test_the_measures_are_those_of_the_library_printed_and_kept(made):
+def test_the_measures_are_those_of_the_library(made):
     stdout, _ = invoked("evaluate", made, "-n", 40, "-s", "features.size=4", "--seed", 3, "--json")
     model, rng = load(made), torch.Generator().manual_seed(3)
     examples = Examples(digits())
@@ -69,7 +43,7 @@ def test_the_measures_are_those_of_the_library_printed_and_kept(made):
     assert json.loads((made / "evaluation.json").read_text(encoding="utf-8")) == found
 
 
-def test_a_table_has_the_scale_of_each_figure_and_says_on_what(made):
+def test_the_table_shows_each_value_with_its_scale(made):
     stdout, stderr = invoked("evaluate", made, "-n", 40, "-s", "features.size=4")
     lines = stdout.splitlines()
     assert lines[0].split() == ["measure", "samples", "real", "noise"]
@@ -78,12 +52,12 @@ def test_a_table_has_the_scale_of_each_figure_and_says_on_what(made):
     assert "note: " in stderr
 
 
-def test_without_a_number_half_of_the_data_is_compared(made):
+def test_by_default_half_of_the_data_is_compared(made):
     stdout, _ = invoked("evaluate", made, "-s", "features.size=1", "--json")
     assert {measure["n"] for measure in json.loads(stdout)["measures"]} == {len(digits()) // 2}
 
 
-def test_the_inception_weights_choose_the_inception_features(made, tmp_path):
+def test_inception_weights_choose_inception_features(made, tmp_path):
     (tmp_path / "weights.pth").write_bytes(b"not these")
     message = invoked("evaluate", made, "--inception-weights", tmp_path / "weights.pth", code=2)[1]
     assert "is not pt_inception-2015-12-05-6726825d.pth: its sha256 is" in message
@@ -93,18 +67,18 @@ def test_the_inception_weights_choose_the_inception_features(made, tmp_path):
     ("words", "message"),
     [
         (["--features", "pixel"], "unknown features 'pixel'. Did you mean 'pixels'?"),
-        (["-s", "features.sizes=3"], "features 'pixels' have no setting 'sizes'. Did you mean 'size'?"),
-        (["-s", "features.size=x"], "size must be int | none, not 'x'"),
+        (["-s", "features.sizes=3"], "features has no setting 'sizes' (selected: pixels). Did you mean 'size'?"),
+        (["-s", "features.size=x"], "features.size must be int | none, not 'x'"),
         (["-s", "features.size=99"], "features.size must be at least 1 and at most 8, not 99"),
         (["-s", "sampler.steps=3"], "unknown section 'sampler'. Sections: features"),
-        (["--features", "torchscript"], "features 'torchscript' need path: "),
+        (["--features", "torchscript"], "features 'torchscript' needs features.path ("),
         (["-n", "0"], "n must be from 20 to 898"),
         (["-n", "5000"], "n must be from 20 to 898"),
         (["--weights", "first"], "--weights must be auto or average or last, not 'first'"),
-        (["--weights", "average"], "kept no average of its weights"),
+        (["--weights", "average"], "has no 'average' weights, only last"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(made, words, message):
+def test_bad_input_is_refused_in_one_line(made, words, message):
     error = invoked("evaluate", made, *words, code=2)[1].strip()
     assert message in error
     assert error.startswith("error: ")
@@ -123,7 +97,7 @@ def test_the_report_is_written_with_the_last_measures(made, tmp_path):
     assert (tmp_path / "other.html").stat().st_size > 10_000
 
 
-def test_a_report_of_what_is_no_run_is_refused(tmp_path):
+def test_a_report_of_another_folder_is_refused(tmp_path):
     error = invoked("report", tmp_path, code=2)[1].strip()
     assert error.startswith("error: ")
     assert "\n" not in error
@@ -133,7 +107,7 @@ def test_a_batch_below_one_is_refused(made):
     assert invoked("evaluate", made, "--batch", 0, code=2)[1].startswith("error: batch must be at least 1, not 0")
 
 
-def test_a_report_elsewhere_replaces_a_file_only_by_force(made, tmp_path):
+def test_a_report_elsewhere_replaces_a_file_only_with_force(made, tmp_path):
     mine = tmp_path / "mine.html"
     mine.write_text("hello", encoding="utf-8")
     assert f"{mine} exists; replace it by --force" in invoked("report", made, "--out", mine, code=2)[1]
@@ -144,7 +118,7 @@ def test_a_report_elsewhere_replaces_a_file_only_by_force(made, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["[]", '{"measures": [{"value": 1}]}', '{"measures": [{"name": "x", "value": "hi"}]}'])
-def test_measures_that_cannot_be_used_are_an_error_and_not_left_out(made, text):
+def test_a_damaged_evaluation_is_refused_by_the_report(made, text):
     (made / "evaluation.json").write_text(text, encoding="utf-8")
-    assert "write it anew: ebmkit evaluate" in invoked("report", made, code=2)[1]
+    assert "write it again with: ebmkit evaluate" in invoked("report", made, code=2)[1]
     (made / "evaluation.json").unlink()

@@ -1,4 +1,4 @@
-"""Settings as tables: TOML out and in, typed pairs, presets, and what is said of wrong ones."""
+"""Settings as tables: written and read as TOML, typed as pairs, from presets; and what is refused."""
 
 import math
 import tomllib
@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ebmkit.config import layers as config
-from ebmkit.config.layers import PARTS, dumps, line_of, loads, preset, presets, read, toml, typed
-from ebmkit.errors import UsageError
+from ebmkit.config.layers import PARTS, line_of, loads, preset, presets, read, typed
 from ebmkit.config.resolution import asked_by, resolve
 from ebmkit.config.settings import REQUIRED
+from ebmkit.config.toml import dumps, toml
+from ebmkit.errors import UsageError
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 SCALARS = st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT
@@ -37,7 +38,7 @@ def test_tables_written_as_toml_are_read_back(tables):
 
 
 @given(TABLES, TEXT)
-def test_comments_change_nothing_whatever_stands_in_them(tables, comment):
+def test_comments_do_not_change_the_tables(tables, comment):
     comments = {(section, key): comment for section, values in tables.items() for key in values}
     text = dumps(tables, comments)
     assert plain(loads(text, "a.toml")) == tables
@@ -57,12 +58,12 @@ def test_none_is_written_as_a_word_and_nan_as_nan():
     assert toml((1, (2.0, "a"))) == '[1, [2.0, "a"]]'
 
 
-def test_numbers_of_numpy_are_written_as_numbers():
+def test_numpy_scalars_are_written_as_numbers():
     assert toml(np.float64(0.5)) == "0.5"
 
 
 @pytest.mark.parametrize("value", [object(), {"a": 1}, b"a", 1j])
-def test_what_toml_cannot_say_is_refused(value):
+def test_what_toml_cannot_express_is_refused(value):
     with pytest.raises(TypeError, match="no TOML for"):
         toml(value)
 
@@ -79,7 +80,7 @@ def test_every_value_carries_its_file_and_line():
     assert sections["train"]["seed"].text is None
 
 
-def test_a_key_s_line_is_that_in_its_own_section():
+def test_the_line_of_a_key_is_that_in_its_own_section():
     text = "[energy]\nwidth = 1\n[sampler]\nwidth = 2\n"
     assert line_of(text, "sampler", "width") == 4
     assert line_of(text, "sampler") == 3
@@ -94,7 +95,7 @@ def test_a_file_is_read_as_utf8(tmp_path):
     assert layer.name == str(path)
 
 
-def test_a_missing_file_is_named_with_its_nearest_neighbour(tmp_path):
+def test_a_missing_file_is_named_with_the_nearest(tmp_path):
     (tmp_path / "faces.toml").touch()
     refused(
         r"cannot read configuration .*face\.toml: no such file\. Did you mean 'faces\.toml'\?",
@@ -124,7 +125,7 @@ def test_a_folder_or_a_binary_file_cannot_be_read(tmp_path):
         (f"[train]\nseed = {'[' * 5000}\n", r"recursion|nest"),
     ],
 )
-def test_malformed_and_truncated_files_are_refused_with_the_place(tmp_path, text, place):
+def test_invalid_toml_is_refused_with_the_line(tmp_path, text, place):
     (tmp_path / "a.toml").write_text(text, encoding="utf-8")
     refused(rf"a\.toml is not valid TOML: .*{place}", read, tmp_path / "a.toml")
 
@@ -143,7 +144,7 @@ def test_malformed_and_truncated_files_are_refused_with_the_place(tmp_path, text
         ("[energy]\n[watch]\nevery = 1\n", r"^a:3: 'watch\.every' stands outside a section"),
     ],
 )
-def test_a_file_of_another_shape_is_refused_with_the_line(text, message):
+def test_a_file_of_another_shape_is_refused_with_its_line(text, message):
     refused(message, loads, text, "a")
 
 
@@ -159,7 +160,7 @@ def test_a_file_of_another_shape_is_refused_with_the_line(text, message):
         ('[optimizer]\nuse = "adm"\n', r"^a:2: unknown optimizer 'adm'\."),
     ],
 )
-def test_a_setting_that_is_wrong_in_a_file_is_refused_with_its_line(text, message):
+def test_a_wrong_setting_in_a_file_is_refused_with_its_line(text, message):
     refused(message, resolve, [loads(text, "a")])
 
 
@@ -184,8 +185,8 @@ def test_a_typed_pair_of_another_form_is_refused(pair):
     [
         (["samplr.steps=1"], r"^-s samplr\.steps=1: unknown section 'samplr'\. Did you mean 'sampler'\?"),
         ([".steps=1"], r"unknown section ''"),
-        (["watch.every=1"], r"a watcher's settings are spelt watch\.NAME\.setting"),
-        (["sampler.steps.k=1"], r"settings are spelt section\.key, like sampler\.steps"),
+        (["watch.every=1"], r"settings of a watcher are written watch\.NAME\.key"),
+        (["sampler.steps.k=1"], r"settings are written section\.key, like sampler\.steps"),
         (["train.seed=1", "train.seed = 1"], r"^train\.seed is given twice on the command line"),
     ],
 )
@@ -193,14 +194,14 @@ def test_a_typed_pair_without_a_section_is_refused(pairs, message):
     refused(message, typed, pairs)
 
 
-def test_every_packaged_preset_resolves_once_its_required_settings_are_given():
+def test_every_preset_resolves_with_its_required_settings():
     assert list(presets()) == sorted(presets())
     for name in presets():
         layer = preset(name)
         required = [path for path, setting in asked_by([layer]).items() if setting.default is REQUIRED]
         missing = [path for path in required if path.rpartition(".")[2] not in layer.sections[path.rpartition(".")[0]]]
         recipe = resolve([layer, typed([f"{path}=1" for path in missing])])
-        assert recipe.notes == []
+        assert recipe.notes == ()
         assert f"preset {name}:" in recipe.toml(with_origins=True)
 
 

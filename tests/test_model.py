@@ -55,7 +55,7 @@ def test_without_an_average_auto_uses_the_last_weights(tmp_path):
     last = torch.load(place / "checkpoint.pt", weights_only=True)["trainer"]["energy"]
     found = weights(ebmkit.load(str(place)))
     assert all(torch.equal(found[key], last[key]) for key in last)
-    with pytest.raises(UsageError, match="has no 'average' weights, only last; use auto, or train.average"):
+    with pytest.raises(UsageError, match=r"has no 'average' weights, only last; use auto, or train\.average"):
         ebmkit.load(place, weights="average")
 
 
@@ -74,7 +74,7 @@ def test_loading_changes_nothing_on_disk(place):
     assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == before
 
 
-def test_a_missing_device_and_a_folder_of_no_run_are_refused(place, tmp_path):
+def test_a_missing_device_and_another_folder_are_refused(place, tmp_path):
     with pytest.raises(UsageError, match=r"train\.device: 'cuda:99' is not on this machine"):
         ebmkit.load(place, device="cuda:99")
     with pytest.raises(UsageError, match=r"is not the folder of a run: it has no config\.toml"):
@@ -116,7 +116,7 @@ def test_two_models_of_a_run_have_weights_of_their_own(place):
     assert not torch.equal(average[1], before[1])
 
 
-def test_threads_that_share_a_model_get_the_bits_of_one_caller(place):
+def test_threads_that_share_a_model_draw_the_same_bits(place):
     sizes = [1, 2, 3, 5, 7, 4]
     expected = [ebmkit.load(place).sample(size, seeded(size)) for size in sizes]
     for _ in range(5):

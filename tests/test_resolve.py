@@ -1,8 +1,7 @@
-"""Layers of values against the components' signatures: who wins, what is dropped, what is refused."""
+"""Layers of settings merged to a recipe: which value wins, and what is dropped."""
 
 import types
 import typing
-from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -11,15 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ebmkit.registry.builtin import datasets, energies, inits, samplers, watchers
-from ebmkit.config.layers import PARTS, loads, toml, typed
-from ebmkit.errors import UsageError
-from ebmkit.registry.lookup import register, get_registry
-from ebmkit.config.resolution import DEFAULTS, WATCHERS, asked_by, optimizer, resolve
+from ebmkit.config.layers import PARTS, loads, typed
+from ebmkit.config.optimizers import find_optimizer
+from ebmkit.config.resolution import DEFAULTS, WATCHERS, asked_by, resolve
 from ebmkit.config.settings import REQUIRED
+from ebmkit.config.toml import toml
+from ebmkit.errors import UsageError
+from ebmkit.registry.builtin import datasets, energies, inits, samplers, watchers
+from ebmkit.registry.lookup import get_registry, register
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+
 MASS = torch.ones(2)
+
 BUILT_IN = {"energy": energies(), "sampler": samplers(), "init": inits(), "data": datasets()}
 
 
@@ -53,24 +56,18 @@ def typed_layers(draw):
     return typed(pairs)
 
 
-def refused(match, *layers):
-    with pytest.raises(UsageError, match=match) as error:
-        resolve([typed(layer) if isinstance(layer, list) else layer for layer in layers])
-    assert "\n" not in str(error.value)
-
-
 @settings(max_examples=40)
 @given(typed_layers())
-def test_a_recipe_is_a_configuration_that_gives_the_same_recipe(layer):
+def test_a_recipe_as_toml_gives_the_same_recipe(layer):
     recipe = resolve([layer])
     again = resolve([loads(recipe.toml(with_origins=True), "config.toml")])
     assert again.sections == recipe.sections
     assert again.parts == recipe.parts
-    assert again.notes == []
+    assert again.notes == ()
     assert resolve([loads(recipe.toml(), "config.toml")]).sections == recipe.sections
 
 
-def test_nothing_given_is_the_default_recipe():
+def test_no_layers_give_the_default_recipe():
     recipe = resolve([])
     assert {part: recipe.parts[part].name for part in PARTS} == DEFAULTS
     assert recipe.sections["sampler"]["steps"] == 100
@@ -92,7 +89,7 @@ def test_every_default_of_a_component_is_written_out():
         assert recipe.sections[section][key] == setting.default
 
 
-def test_later_layers_win_and_every_value_says_where_it_is_from():
+def test_later_layers_win_and_every_value_has_its_origin():
     preset = loads("[train]\nseed = 1\nbatch_size = 1\niterations = 1\n", "preset small")
     file = loads("[train]\nbatch_size = 2\niterations = 2\n", "a.toml")
     recipe = resolve([preset, file, typed(["train.iterations=3"])])
@@ -108,18 +105,18 @@ def test_later_layers_win_and_every_value_says_where_it_is_from():
     assert "#" not in recipe.toml()
 
 
-def test_another_component_drops_the_settings_of_lower_layers_aloud():
+def test_another_component_drops_earlier_settings_with_a_note():
     file = loads("[sampler]\nuse = 'hmc'\nleapfrog = 3\nsteps = 5\n", "a.toml")
     recipe = resolve([file, typed(["sampler.use=langevin", "sampler.noise=0.5"])])
-    assert recipe.notes == ["sampler is now 'langevin': dropped what was set for 'hmc' (leapfrog, steps)"]
+    assert recipe.notes == ("sampler is now 'langevin': dropped what was set for 'hmc' (leapfrog, steps)",)
     assert recipe.sections["sampler"]["steps"] == 100
     assert recipe.sections["sampler"]["noise"] == 0.5
     assert "leapfrog" not in recipe.sections["sampler"]
 
 
-def test_settings_for_the_default_component_are_dropped_as_well():
+def test_settings_of_the_default_component_are_dropped_too():
     recipe = resolve([loads("[sampler]\nnoise = 0.5\n", "a.toml"), typed(["sampler.use=hmc"])])
-    assert recipe.notes == ["sampler is now 'hmc': dropped what was set for 'langevin' (noise)"]
+    assert recipe.notes == ("sampler is now 'hmc': dropped what was set for 'langevin' (noise)",)
 
 
 def test_the_same_component_named_again_keeps_the_settings():
@@ -127,80 +124,25 @@ def test_the_same_component_named_again_keeps_the_settings():
     for text in ("hmc", '"hmc"', "'hmc'"):
         recipe = resolve([file, typed([f"sampler.use={text}"])])
         assert recipe.sections["sampler"]["leapfrog"] == 3
-        assert recipe.notes == []
+        assert recipe.notes == ()
 
 
-def test_a_setting_of_another_component_names_its_owner_and_the_selected_one():
-    refused(
-        r"^sampler has no setting 'leapfrog' \(selected: langevin\)\. 'leapfrog' belongs to sampler 'hmc'\. "
-        r"It has: steps=100, step_size=1\.0, .*clip=none",
-        ["sampler.leapfrog=3"],
-    )
-    refused(r"'modes' belongs to data 'gaussians'\.", ["data.modes=3"])
-    refused(r"\(selected: hmc\)", ["sampler.use=hmc", "sampler.noise=1"])
-
-
-def test_a_near_name_is_offered():
-    refused(
-        r"^sampler has no setting 'stepsize' \(selected: langevin\)\. Did you mean 'step_size'\? ",
-        ["sampler.stepsize=1"],
-    )
-    refused(r"^unknown sampler 'langvin'\. Did you mean 'langevin'\? Installed: langevin, hmc", ["sampler.use=langvin"])
-    refused(r"^train has no setting 'sed'\. Did you mean 'seed'\? It has: iterations=400", ["train.sed=1"])
-    refused(
-        r"^watch\.metrics has no setting 'evry' \(selected: metrics\)\. Did you mean 'every'\?",
-        ["watch.metrics.evry=1"],
-    )
-    refused(r"^unknown watcher 'metric'\. Did you mean 'metrics'\?", ["watch.metric.every=1"])
-    refused(r"^optimizer has no setting 'betass' \(selected: adam\)\. Did you mean 'betas'\?", ["optimizer.betass=1"])
-
-
-def test_a_word_that_nothing_is_near_gets_no_guess():
-    refused(r"^sampler has no setting 'zzz' \(selected: langevin\)\. It has: ", ["sampler.zzz=1"])
-
-
-@pytest.mark.parametrize(
-    ("pair", "message"),
-    [
-        ("sampler.steps=ten", r"^sampler\.steps must be int, not 'ten'\.$"),
-        ("sampler.steps=1.5", r"^sampler\.steps must be int, not '1\.5'\.$"),
-        ("sampler.clamp=1", r"^sampler\.clamp must be \[float, float\] \| none, not '1'\.$"),
-        ("energy.activation=silo", r"^energy\.activation must be .*, not 'silo'\. Did you mean 'silu'\?$"),
-        ("train.precision=fp16", r"^train\.precision must be auto \| fp32 \| bf16 \| tf32, not 'fp16'\. Did you mean"),
-        ("sampler.use=3", r"^unknown sampler '3'\."),
-    ],
-)
-def test_a_typed_value_of_another_type_is_refused(pair, message):
-    refused(message, [pair])
-
-
-def test_a_required_setting_is_asked_for_with_its_help():
-    refused(r"^data 'folder' needs data\.path \(.+\): -s data\.path=PATH$", ["data.use=folder"])
-    assert resolve([typed(["data.use=folder", "data.path=2024"])]).sections["data"]["path"] == Path("2024").absolute()
-
-
-def test_torch_s_optimisers_are_found_in_any_case_with_their_settings():
+def test_optimisers_of_torch_are_found_in_any_case():
     recipe = resolve([typed(["optimizer.use=SGD", "optimizer.momentum=0.9"])])
     assert recipe.parts["optimizer"].load() is torch.optim.SGD
     assert recipe.settings("optimizer")["momentum"] == 0.9
     assert "params" not in recipe.sections["optimizer"]
 
 
-def test_adam_has_a_learning_rate_of_our_own_and_others_keep_theirs():
+def test_only_adam_has_a_learning_rate_of_our_own():
     assert resolve([]).sections["optimizer"]["lr"] == 1e-3
     assert resolve([typed(["optimizer.lr=1"])]).sections["optimizer"]["lr"] == 1.0
     assert resolve([typed(["optimizer.use=sgd"])]).sections["optimizer"]["lr"] == 1e-3
 
 
-def test_an_optimiser_that_is_unknown_or_unfit_is_refused():
-    refused(r"^unknown optimizer 'adan'\. Did you mean 'adam'\? Installed: .*adam, .*sgd", ["optimizer.use=adan"])
-    for unfit in ("lbfgs", "sparseadam", "optimizer"):
-        refused(rf"^unknown optimizer '{unfit}'\.", [f"optimizer.use={unfit}"])
-
-
-def test_every_optimiser_that_is_listed_makes_a_configuration():
+def test_every_listed_optimiser_can_be_written_and_read_back():
     with pytest.raises(UsageError) as error:
-        optimizer("?")
+        find_optimizer("?")
     names = str(error.value).partition("Installed: ")[2].removesuffix(".").split(", ")
     assert {"adam", "adamw", "sgd", "rmsprop"} <= set(names)
     for name in names:
@@ -209,7 +151,7 @@ def test_every_optimiser_that_is_listed_makes_a_configuration():
 
 
 def test_a_watcher_is_switched_on_by_its_section(fresh_registry):
-    register("watcher", "mine", lambda steps, *, every=1: steps)
+    register("watcher", "mine", lambda updates, *, every=1: updates)
     layer = typed([])
     layer.sections["watch.mine"] = {}
     recipe = resolve([layer])
@@ -218,13 +160,13 @@ def test_a_watcher_is_switched_on_by_its_section(fresh_registry):
     assert len(recipe.sections) == len(resolve([]).sections) + 1
 
 
-def test_each_built_in_watcher_is_in_every_recipe_once():
+def test_each_default_watcher_is_in_every_recipe_once():
     assert set(WATCHERS) | {"report"} == set(watchers())
     sections = list(resolve([typed(["watch.pictures.every=1"])]).sections)
     assert [name for name in sections if name.startswith("watch.")] == [f"watch.{name}" for name in WATCHERS]
 
 
-def test_a_default_that_toml_cannot_say_is_left_to_the_component(fresh_registry):
+def test_a_default_that_toml_cannot_express_is_left_out(fresh_registry):
     def sampler(*, mass: float | Tensor = MASS, hook: Any = print, size: tuple[int, int] = None, noise: float = 1): ...  # noqa: RUF013
 
     register("sampler", "mine", sampler)
@@ -238,36 +180,13 @@ def test_a_default_that_toml_cannot_say_is_left_to_the_component(fresh_registry)
     }
 
 
-@pytest.mark.parametrize(
-    ("target", "reason"),
-    [
-        (lambda **settings: None, r"takes \*\*settings: every setting needs a name of its own"),
-        (lambda *, use="a": None, r"a setting cannot be called 'use', which names the component"),
-        (type, r"no signature found|not supported"),
-    ],
-)
-def test_a_component_whose_settings_cannot_be_read_is_refused_by_name(fresh_registry, target, reason):
-    register("sampler", "mine", target)
-    refused(rf"^sampler 'mine' of registered in this session cannot be used: .*{reason}", ["sampler.use=mine"])
-
-
-def test_a_component_that_does_not_import_is_refused_once_and_does_not_spoil_hints(fresh_registry):
-    register("sampler", "mine", "nowhere.at_all:Sampler")
-    refused(
-        r"^sampler 'mine' of registered in this session does not import: ModuleNotFoundError: No module named 'nowhere'"
-        r" \(nowhere\.at_all:Sampler\)$",
-        ["sampler.use=mine"],
-    )
-    refused(r"'leapfrog' belongs to sampler 'hmc'\.", ["sampler.leapfrog=3"])
-
-
-def test_what_can_be_asked_for_follows_the_chosen_components():
+def test_the_known_settings_are_those_of_the_chosen_parts():
     assert "sampler.leapfrog" not in asked_by([])
     assert "sampler.leapfrog" in asked_by([typed(["sampler.use=hmc"])])
     assert asked_by([])["train.seed"].type == "int"
     assert asked_by([])["watch.pictures.every"].type == "int | none"
 
 
-def test_a_recipe_is_made_from_the_registry_s_components():
+def test_the_parts_of_a_recipe_are_from_the_registry():
     recipe = resolve([typed(["energy.use=mlp"])])
     assert recipe.parts["energy"] == get_registry().find("energy", "mlp")

@@ -33,7 +33,7 @@ def test_settings_train_as_the_command_line_does(tmp_path):
     assert_same_run(tmp_path / "python", tmp_path / "typed")
 
 
-def test_a_loop_that_is_left_can_be_resumed(tmp_path):
+def test_a_loop_that_is_left_early_can_be_resumed(tmp_path):
     list(train(SETTINGS, folder=tmp_path / "straight"))
     for update in train(SETTINGS, folder=tmp_path / "left"):
         if update.index == 2:
@@ -43,13 +43,13 @@ def test_a_loop_that_is_left_can_be_resumed(tmp_path):
     assert_same_run(tmp_path / "straight", tmp_path / "left")
 
 
-def test_a_finished_run_goes_on_with_more_updates(tmp_path):
+def test_a_finished_run_is_resumed_with_more_updates(tmp_path):
     list(train(SETTINGS, folder=tmp_path / "a"))
     assert [update.index for update in train(more(6), resume=tmp_path / "a")] == [5, 6]
     assert [line["update"] for line in metrics(tmp_path / "a")] == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_recipe_trains_too(tmp_path):
+def test_a_recipe_can_be_trained(tmp_path):
     run = new_run(resolve([]).with_value("train", "iterations", 1, "test"), tmp_path / "a")
     assert run.status == "ready"
     list(islice(run.train(), 1))
@@ -81,28 +81,32 @@ def test_an_exception_of_the_loop_marks_the_run_as_failed(tmp_path, monkeypatch)
     assert run.status == "failed"
 
 
+def with_signal_after(updates, last):
+    for update in updates:
+        if update.index == last:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
 def test_a_signal_ends_the_loop_after_its_update(tmp_path):
     lines = []
     run = new_run(SETTINGS, tmp_path / "a")
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(Interrupted, match=r"stopped after update 2; resume with: ebmkit train --resume .*a"):
-        for update in run.train(announce=lines.append):
-            if update.index == 2:
-                os.kill(os.getpid(), signal.SIGTERM)
+        with_signal_after(run.train(announce=lines.append), 2)
     assert signal.getsignal(signal.SIGTERM) is before
     assert lines == ["stopping after this update; a second signal stops at once"]
     assert run.status == "interrupted"
     assert state_of(tmp_path / "a")["trainer"]["index"] == 2
 
 
-def test_another_thread_than_the_main_one_can_train(tmp_path):
+def test_a_run_can_be_trained_in_another_thread(tmp_path):
     thread = threading.Thread(target=lambda: list(train(SETTINGS, folder=tmp_path / "a")))
     thread.start()
     thread.join()
     assert state_of(tmp_path / "a")["trainer"]["index"] == 4
 
 
-def test_what_cannot_be_is_refused_as_on_the_command_line(tmp_path):
+def test_bad_settings_are_refused_as_on_the_command_line(tmp_path):
     for settings, message in (
         ({"sampler": {"stepsize": 1}}, "sampler has no setting 'stepsize'.* Did you mean 'step_size'"),
         ({"samplr": {}}, "settings: unknown section 'samplr'. Did you mean 'sampler'"),
@@ -114,7 +118,7 @@ def test_what_cannot_be_is_refused_as_on_the_command_line(tmp_path):
             train(settings, folder=tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
     list(train(SETTINGS, folder=tmp_path / "a"))
-    with pytest.raises(UsageError, match="goes on in its own folder: leave out `folder`"):
+    with pytest.raises(UsageError, match="stays in its own folder: leave out `folder`"):
         train(resume=tmp_path / "a", folder=tmp_path / "b")
     with pytest.raises(UsageError, match=r"sampler\.steps was 3, now 5"):
         train({"sampler": {"steps": 5}}, resume=tmp_path / "a")
@@ -122,7 +126,7 @@ def test_what_cannot_be_is_refused_as_on_the_command_line(tmp_path):
         resume_run(tmp_path / "a", resolve([]))
 
 
-def test_training_leaves_no_trace_in_global_randomness(tmp_path):
+def test_training_from_python_keeps_the_global_random_state(tmp_path):
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
     list(train(SETTINGS, folder=tmp_path / "a"))

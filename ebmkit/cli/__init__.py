@@ -1,1 +1,1 @@
-"""The command line: Typer and Rich, and no logic of its own."""
+"""The command line, in Typer and Rich: it reads options and prints results, and computes nothing."""

@@ -1,4 +1,4 @@
-"""Completion of names and settings. Names come without importing torch; settings import the part that they are of."""
+"""Completion of names and settings by the shell. Only settings import code: that of the part that has them."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ def kinds(incomplete: str) -> list[str]:
 
 
 def names(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Names of the kind that stands before."""
+    """Names of the kind that was typed before."""
     kind = ctx.params.get("kind") or ""
     return [name for name in get_registry().names(kind) if name.startswith(incomplete)] if kind in HOOKS else []
 
@@ -56,7 +56,7 @@ def settings(ctx: typer.Context, incomplete: str) -> list[str]:
     try:
         asked = asked_by([chosen])
     except UsageError:
-        return []  # a part that is not there has no settings; the error comes when the command runs
+        return []  # an unknown part is reported when the command runs
     found = []
     for path, setting in asked.items():
         values = choices(setting.annotation) if incomplete.startswith(f"{path}=") else []

@@ -1,4 +1,4 @@
-"""What the commands share: two consoles, and how an error ends a command."""
+"""The two consoles, and how an error ends a command."""
 
 import os
 import sys
@@ -12,29 +12,29 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ebmkit.errors import Diverged, Interrupted, Notice, UsageError
+from ebmkit.errors import Diverged, Interrupted, Notice, UsageError, one_line
 from ebmkit.registry.lookup import get_registry
 
 FAILURE, USAGE, DIVERGED, INTERRUPTED = 1, 2, 3, 130
 
 
 def out() -> Console:
-    """stdout: results only. Without emoji, `file.toml:100:` stays what it is."""
+    """stdout: results only. Without emoji, since `file.toml:100:` would become one."""
     return Console(soft_wrap=True, highlight=False, emoji=False)
 
 
 def err() -> Console:
-    """stderr: everything for people."""
+    """stderr: everything that is not a result."""
     return Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
 
 def say(text: str, style: str | None = None) -> None:
-    """A line for people, on stderr; whatever stands in it is printed as it is."""
+    """Print a line on stderr, literally: nothing in it is read as markup."""
     err().print(text, style=style, markup=False)
 
 
 def tabled(titles: tuple[str, ...], rows: Iterable[tuple[str, ...]], whole: str) -> Table:
-    """A table that never breaks what stands in the columns `whole`, so that names can be searched for and copied."""
+    """A table that never wraps the columns named in `whole`, so that names can be searched for and copied."""
     table = Table(box=None, pad_edge=False)
     for title in titles:
         table.add_column(title, no_wrap=title in whole.split(), overflow="fold", min_width=len(title) + 2)
@@ -45,33 +45,34 @@ def tabled(titles: tuple[str, ...], rows: Iterable[tuple[str, ...]], whole: str)
 
 @contextmanager
 def errors() -> Iterator[None]:
-    """End the command by its exit code: one line on stderr for what a user can mend, never a traceback."""
+    """End the command with its exit code; what a user can mend gets one line on stderr and no traceback."""
     try:
         with notices():
             yield
-        sys.stdout.flush()  # a reader that has gone is noticed here, not while the interpreter ends
+        sys.stdout.flush()  # a closed pipe is noticed here, not while the interpreter ends
     except UsageError as error:
-        say(f"error: {' '.join(str(error).split())}", "red")
+        say(f"error: {one_line(error)}", "red")
         raise typer.Exit(USAGE) from None
     except Diverged as error:
-        say(f"error: {error}", "red")
+        say(f"error: {one_line(error)}", "red")
         raise typer.Exit(DIVERGED) from None
     except Interrupted as error:
-        say(str(error))
+        say(one_line(error))
         raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:
-        # Whoever read our output has gone; there is nobody left to tell.
+        # The reader of stdout has closed it, as `head` does: nothing can be printed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(FAILURE) from None
-    except OSError as error:  # a full disk, a folder that vanished
-        say(f"error: {error}", "red")
+    except OSError as error:  # a full disk, a folder that was removed
+        say(f"error: {one_line(error)}", "red")
         raise typer.Exit(FAILURE) from None
 
 
 @contextmanager
 def notices() -> Iterator[None]:
-    """Print a `Notice` as one line, without the place in the code that says it."""
+    """Print every `Notice` as one line, without the place in the code, whatever filters Python was started with."""
     with warnings.catch_warnings():
+        warnings.simplefilter("always", Notice)
         usual = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
@@ -85,7 +86,7 @@ def notices() -> Iterator[None]:
 
 
 def warn_of_plugins() -> None:
-    """One line about the plug-ins that did not load."""
+    """Print one line about the plug-ins that did not load, if there are any."""
     broken = get_registry().broken
     if broken:
         first = f"{broken[0].package} {broken[0].version}: {broken[0].error}"

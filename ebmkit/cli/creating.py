@@ -1,4 +1,4 @@
-"""The command that makes a new plug-in package."""
+"""The command `ebmkit new-plugin`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,11 +11,11 @@ from ebmkit.registry import scaffold
 
 
 def new_plugin(
-    name: Annotated[str, typer.Argument(help="Name of the package, like my-sampler; it becomes its folder's.")],
+    name: Annotated[str, typer.Argument(help="Name of the package and of its folder, like my-sampler.")],
     kind: Annotated[str, typer.Option("--kind", help="energy, sampler, init, data or watcher.", autocompletion=kinds)],
     folder: Annotated[Path, typer.Option("--out", help="Folder to make it in.")] = Path(),
 ) -> None:
-    """Make a plug-in package to begin from: one part that works, its tests, and a README."""
+    """Make a plug-in package to start from: one working part, its tests, and a README."""
     with errors():
         paths = scaffold.create(name, kind, folder)
         for path in paths:

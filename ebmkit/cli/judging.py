@@ -1,6 +1,5 @@
 """Commands that judge a trained model: evaluate, report."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +7,7 @@ import typer
 
 from ebmkit.cli.complete import names_of
 from ebmkit.cli.console import errors, out, say, tabled
-from ebmkit.cli.options import Data, Device, Force, Number, Place, Seed, Weights, refuse_unknown
+from ebmkit.cli.options import Data, DataSettings, Device, Force, Number, Place, Seed, Weights, refuse_unknown
 from ebmkit.errors import UsageError, check
 
 if TYPE_CHECKING:
@@ -36,37 +35,29 @@ def evaluate(
 ) -> None:
     """Measure samples against the data: Fréchet and kernel distance, precision, recall and more.
 
-    -n is half of the data, at most 5000. Each value stands beside that of real examples and that of the noise which
+    -n is half of the data, at most 5000. Each value is shown beside that of real examples and that of the noise which
     chains start from, so that it has a scale. All of it is also written to evaluation.json in the folder of the run.
     """
     with errors():
-        from ebmkit.cli import opening, outputs
+        from ebmkit.cli import opening
         from ebmkit.config.recipe import build_part
         from ebmkit.config.resolution import resolve_part
-        from ebmkit.evaluation.measures import as_rows, evaluate_model
-        from ebmkit.files import indented_json, json_line, write_text
+        from ebmkit.evaluation.measures import evaluate_model
+        from ebmkit.files import json_line
+        from ebmkit.runs.evaluations import count_for, write_evaluation
 
         refuse_unknown(weights=weights)
         check("batch", batch, at_least=1)
         given = [*(settings or []), *([f"features.weights={inception_weights}"] if inception_weights else [])]
-        of_data = [one for one in given if one.startswith("data.")]
-        component, chosen = resolve_part(
-            "features", "inception" if inception_weights else features, [one for one in given if one not in of_data]
-        )
-        model, rng = opening.opened(run, weights, device, seed)
-        examples = opening.examples_of(model, data, of_data)
-        made = build_part(component, "features", chosen, {"data": examples})
-        count = min(len(examples) // 2, 5000) if n is None else n
+        typed = opening.typed_settings(data, given, ("features", "data"))
+        component, chosen = resolve_part("features", "inception" if inception_weights else features, typed)
+        model, rng = opening.opened(run, weights, device, seed, typed)
+        examples = opening.examples_of(model, typed)
+        built = build_part(component, "features", chosen, {"data": examples})
+        count = count_for(examples, n)
         with opening.followed(model.short, -(-count // batch)) as short:
-            measures = evaluate_model(short, examples, made, rng, n=count, seed=seed, batch=batch)
-        found = {
-            "run": str(run),
-            "updates": model.saved.updates,
-            "weights": model.weights,
-            "measures": as_rows(measures),
-        }
-        path = outputs.generated(run, "evaluation.json") if run.is_file() else run / "evaluation.json"
-        write_text(path, indented_json(found))
+            measures = evaluate_model(short, examples, built, rng, n=count, seed=seed, batch=batch)
+        found = write_evaluation(model, measures)
         if as_json:
             print(json_line(found))
         else:
@@ -74,7 +65,9 @@ def evaluate(
 
 
 def show(measures: "list[Measure]") -> None:
-    """Print measures as a table, and what must be known of them."""
+    """Print measures as a table, and the notes about them."""
+    from ebmkit.runs.evaluations import shown
+
     one = measures[0]
     rows = [
         (
@@ -91,17 +84,12 @@ def show(measures: "list[Measure]") -> None:
         say(f"note: {note}")
 
 
-def shown(value: float | None) -> str:
-    """A value in four digits, or a dash if there is none."""
-    return "-" if value is None else f"{value:.4g}"
-
-
 def report(
     run: Place,
     path: Annotated[Path | None, typer.Option("--out", help="File to write; else RUN/report.html.")] = None,
     updates: Annotated[int, typer.Option(help="How many updates the starts of reconstructions get.")] = 200,
     data: Data = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", "-s", help="Setting, as data.path=PATH.")] = None,
+    settings: DataSettings = None,
     weights: Weights = "auto",
     device: Device = "auto",
     force: Force = False,
@@ -114,40 +102,27 @@ def report(
     with errors():
         from ebmkit.cli import opening, outputs
         from ebmkit.report.page import write_page
+        from ebmkit.runs.evaluations import scores_in
+        from ebmkit.runs.folder import is_model_file
 
         refuse_unknown(weights=weights)
-        if run.is_file():
-            raise UsageError(f"a report shows how a run was trained, but {run} is a model file: name a folder")
+        if is_model_file(run):
+            raise UsageError(
+                f"a report shows how a run was trained, but {run} is a model file: name a folder, like runs/a"
+            )
         if path is not None:
-            path = outputs.destination(path, path, force, (".html", ".htm"))
-        listed = scores(run / "evaluation.json")
-        model, _ = opening.opened(run, weights, device, 0)
+            path = outputs.destination(path, run, "", force, (".html", ".htm"))
+        scores = scores_in(run)
+        typed = opening.typed_settings(data, settings or [])
+        model, _ = opening.opened(run, weights, device, 0, typed)
         made = write_page(
             model.short,
-            opening.examples_of(model, data, settings or []),
+            opening.examples_of(model, typed),
             run,
             path=path,
-            scores=listed,
+            scores=scores,
             device=model.device,
             updates=updates,
             batch=model.recipe.train.batch_size,
         )
         print(made)
-
-
-def scores(file: Path) -> dict[str, str]:
-    """The measures of the last evaluation as a report lists them; empty if there was none.
-
-    Raises:
-        UsageError: if the file is not what `ebmkit evaluate` writes.
-    """
-    if not file.exists():
-        return {}
-    try:
-        return {
-            one["name"]: f"{shown(one['value'])} (real {shown(one['real_against_real'])}, "
-            f"noise {shown(one['noise_against_real'])}; n={one['n']})"
-            for one in json.loads(file.read_text(encoding="utf-8"))["measures"]
-        }
-    except (OSError, ValueError, KeyError, TypeError):
-        raise UsageError(f"cannot use {file}; write it again with: ebmkit evaluate {file.parent}") from None

@@ -1,4 +1,4 @@
-"""Commands that look at the parts: list, show, version."""
+"""Commands that describe what is installed: list, show, version."""
 
 import inspect
 import json
@@ -22,7 +22,7 @@ def list_parts(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
-    """List the parts that can be picked by name, with the package that each came with."""
+    """List the parts that can be picked by name, each with its package."""
     with errors():
         if kind is not None and kind not in KINDS:
             get_registry().find(kind, "")
@@ -54,7 +54,7 @@ def show(
     ],
     name: Annotated[str, typer.Argument(help="Its name, as `ebmkit list` gives it.", autocompletion=names)],
 ) -> None:
-    """Show one part: what it computes, where it is from, and its settings."""
+    """Show one part: what it computes, its package, and its settings."""
     with errors():
         from ebmkit.config.layers import Value
         from ebmkit.config.optimizers import settings_of

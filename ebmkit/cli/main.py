@@ -1,11 +1,11 @@
-"""The command `ebmkit`: its groups of commands in one application."""
+"""The command `ebmkit`: one application of all commands."""
 
 import os
 from typing import Annotated
 
 import typer
 
-from ebmkit.cli import creating, judging, listing, plugin_packages, reconstruction, sampling, training
+from ebmkit.cli import creating, exporting, judging, listing, plugin_packages, reconstruction, sampling, training
 
 app = typer.Typer(
     name="ebmkit",
@@ -15,13 +15,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("train")(training.train)
-app.command("sample", short_help="Draw samples from a run's sampling.")(sampling.sample)
-app.command("reconstruct", short_help="Find the chain's starts that end at given images.")(reconstruction.reconstruct)
-app.command("interpolate", short_help="Walk between two starts of the chain.")(sampling.interpolate)
-app.command("long-run", short_help="Continue chains beyond K.")(sampling.long_run)
+app.command("sample", short_help="Draw samples from a model.")(sampling.sample)
+app.command("reconstruct", short_help="Find starts of chains that end near given images.")(reconstruction.reconstruct)
+app.command("interpolate", short_help="Interpolate between two starts of the chain.")(sampling.interpolate)
+app.command("long-run", short_help="Continue chains beyond K steps.")(sampling.long_run)
 app.command("evaluate", short_help="Measure samples against the data.")(judging.evaluate)
-app.command("report", short_help="Write a run's report as one HTML file.")(judging.report)
-app.command("export", short_help="Write a model to one .safetensors file.")(sampling.export)
+app.command("report", short_help="Write the report of a run as one HTML file.")(judging.report)
+app.command("export", short_help="Write a model to one .safetensors file.")(exporting.export)
 app.command("list", short_help="List the parts that can be picked by name.")(listing.list_parts)
 app.command("show", short_help="Show one part with its settings.")(listing.show)
 app.command("plugins", short_help="List plug-ins; with --check NAME, test their parts.")(plugin_packages.plugins)

@@ -1,4 +1,4 @@
-"""The model that a command opens, and how its work is shown."""
+"""The model that a command opens, and the progress of the chains that it runs."""
 
 import dataclasses
 import time
@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Generator
 
 from ebmkit.cli.console import err, say
-from ebmkit.config.layers import typed
+from ebmkit.config.layers import Layer, typed
 from ebmkit.errors import UsageError, check
 from ebmkit.passes import CountedEnergy
 from ebmkit.pictures import drawable, drawn_count
@@ -22,36 +22,54 @@ from ebmkit.shortrun import ShortRun
 if TYPE_CHECKING:
     from ebmkit.data.examples import Examples
 
-PATIENCE = 2.0  # seconds after which a bar is due on a terminal
-SILENCE = 30.0  # seconds after which a plain line is due elsewhere
+PATIENCE = 2.0  # seconds after which a terminal shows a bar
+SILENCE = 30.0  # seconds after which a plain line is printed elsewhere
 
 
-def opened(place: Path, weights: str, device: str, seed: int) -> tuple[Model, Generator]:
-    """The model of a run or a file, and the randomness of what is drawn from it; torch gets the threads of the run.
+def typed_settings(data: str | None, settings: list[str], sections: tuple[str, ...] = ("data",)) -> Layer:
+    """The settings that the options --data and -s give, in any of `sections`.
 
     Raises:
-        UsageError: if the place is no model, does not have these weights, or an option is out of range.
+        UsageError: for a text of another form, or another section.
+    """
+    return typed([*([f"data.use={data}"] if data is not None else []), *settings], sections)
+
+
+def opened(place: Path, weights: str, device: str, seed: int, typed: Layer) -> tuple[Model, Generator]:
+    """The model of a run or a file, and a generator for what is drawn from it; torch gets the threads of the run.
+
+    Args:
+        place: The folder of a run, or a model file.
+        weights: The name of its weights, or auto.
+        device: Where to compute.
+        seed: The seed of the generator.
+        typed: Settings of the section `data`, for a part that asks for the data.
+
+    Raises:
+        UsageError: if the place is not a model, does not have these weights, or an option is out of range.
     """
     check("seed", seed, at_least=0, below=2**63)
-    model = open_model(place, weights=cast(Any, weights), device=device)
+    model = open_model(place, weights=cast(Any, weights), device=device, data=typed)
     occupy(model.threads)
     return model, Generator(model.device).manual_seed(seed)
 
 
-def examples_of(model: Model, data: str | None, settings: list[str]) -> "Examples":
-    """The examples that a model was trained on, or those that the options name.
+def examples_of(model: Model, typed: Layer) -> "Examples":
+    """The examples that a model was trained on, or those that the options name."""
+    return data_of(model.saved, typed)
 
-    Args:
-        model: The model.
-        data: A data set by name, where others are meant or the examples have moved; None leaves the one of the run.
-        settings: Settings of the section `data`, as `-s` takes them.
-    """
-    pairs = [*([f"data.use={data}"] if data is not None else []), *settings]
-    return data_of(model.saved, typed(pairs, ("data",)) if pairs else None)
+
+def chains_of_reconstruction(model: Model, updates: int) -> int:
+    """The passes of a reconstruction in units of one chain: each update runs a chain, and may go back through it."""
+    return (updates + 1) * (1 if model.short.translates else 2)
 
 
 def enough(n: int | None, images: int, shape: tuple[int, ...], name: str = "n") -> int:
-    """How many examples were asked for by the option `name`; else `images`, or as many points as make a cloud."""
+    """The value of the option `name`; by default `images`, or as many points as make a cloud.
+
+    Raises:
+        UsageError: if it is below 1.
+    """
     if n is None:
         return drawn_count(shape, images)
     check(name, n, at_least=1)
@@ -59,10 +77,10 @@ def enough(n: int | None, images: int, shape: tuple[int, ...], name: str = "n") 
 
 
 def refuse_undrawable(shape: tuple[int, ...]) -> None:
-    """Refuse to draw examples that are neither images nor points.
+    """Refuse to draw examples that are neither images nor points in the plane.
 
     Raises:
-        UsageError: saying what can be done.
+        UsageError: naming the command that writes their values.
     """
     if not drawable(shape):
         raise UsageError(
@@ -73,11 +91,11 @@ def refuse_undrawable(shape: tuple[int, ...]) -> None:
 
 @contextmanager
 def followed(short: ShortRun, chains: int) -> Iterator[ShortRun]:
-    """The same model, whose work a person can follow: a bar on a terminal, plain lines elsewhere.
+    """The same model with its passes counted and shown: as a bar on a terminal, as plain lines elsewhere.
 
     Args:
         short: The model.
-        chains: How many chains will follow each other.
+        chains: How many chains will be run one after another.
     """
     each = short.sampler.promises.gradients
     total = None if each is None else each * chains

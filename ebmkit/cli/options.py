@@ -1,4 +1,4 @@
-"""The options that the commands of a trained model share."""
+"""The options that commands share."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +17,7 @@ CHOICES = {
 
 
 def choice(name: str, what: str) -> Any:
-    """An option that takes one of the words in CHOICES, and completes them."""
+    """An option whose value is one of CHOICES, which the shell completes."""
 
     def complete(incomplete: str) -> list[str]:
         return [word for word in CHOICES[name] if word.startswith(incomplete)]
@@ -26,10 +26,10 @@ def choice(name: str, what: str) -> Any:
 
 
 def refuse_unknown(**given: str) -> None:
-    """Refuse words that are none of an option's choices.
+    """Refuse a value that is not one of the choices of its option.
 
     Raises:
-        UsageError: naming the option, its choices and the nearest.
+        UsageError: naming the option, its choices and the nearest one.
     """
     for name, word in given.items():
         words = CHOICES[name]
@@ -49,3 +49,4 @@ Data = Annotated[
     str | None,
     typer.Option(help="Data set, by name, if not the run's.", autocompletion=names_of("data"), show_default=False),
 ]
+DataSettings = Annotated[list[str] | None, typer.Option("--set", "-s", help="Setting of the data, as data.path=PATH.")]

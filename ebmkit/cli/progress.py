@@ -1,4 +1,4 @@
-"""What a person sees of a run: the header, the moving line, and the plain lines."""
+"""What `ebmkit train` shows of a run: the header, then a bar, plain lines or JSON lines."""
 
 import math
 import sys
@@ -15,11 +15,11 @@ from ebmkit.pictures import drawable
 from ebmkit.runs.run import Run
 from ebmkit.watchers.scalars import scalars_of
 
-SILENCE = 10.0  # seconds after which a plain line is due
+SILENCE = 10.0  # seconds after which the next plain line is printed
 
 
 def header(run: Run) -> None:
-    """Every part with its provenance, and how much work the run is."""
+    """Print every part with its settings and its package, and how much work the run is."""
     recipe, train, sampler = run.recipe, run.recipe.train, run.trainer.sampler
     for section in ("energy", "sampler", "init", "data", "optimizer"):
         part = recipe.parts[section]
@@ -45,7 +45,7 @@ def header(run: Run) -> None:
 
 
 def shown(updates: Iterator[Update], run: Run, quiet: bool, as_json: bool) -> Iterator[Update]:
-    """The updates as they are shown: a bar on a terminal, plain lines elsewhere, JSON on stdout."""
+    """The updates, shown on the way: as a bar on a terminal, as plain lines elsewhere, as JSON on stdout."""
     if as_json:
         updates = json_lines(updates)
     if not quiet:
@@ -55,7 +55,7 @@ def shown(updates: Iterator[Update], run: Run, quiet: bool, as_json: bool) -> It
 
 
 def json_lines(updates: Iterator[Update]) -> Iterator[Update]:
-    """A JSON object on stdout for every update."""
+    """The updates; each is printed on stdout as a JSON object."""
     with closing(updates):  # type: ignore[type-var]
         for update in updates:
             print(json_line({"schema": 2, "update": update.index, **scalars_of(update)}), flush=True)
@@ -63,7 +63,7 @@ def json_lines(updates: Iterator[Update]) -> Iterator[Update]:
 
 
 def bar(updates: Iterator[Update], run: Run) -> Iterator[Update]:
-    """A moving line on stderr."""
+    """The updates, with a progress bar on stderr."""
     values = TextColumn("{task.fields[values]}", markup=False)
     columns = (MofNCompleteColumn(), BarColumn(bar_width=24), TimeRemainingColumn(compact=True), values)
     first, began = run.trainer.index, time.perf_counter()
@@ -80,7 +80,7 @@ def bar(updates: Iterator[Update], run: Run) -> Iterator[Update]:
 
 
 def lines(updates: Iterator[Update], run: Run) -> Iterator[Update]:
-    """Plain `key=value` lines on stderr: the first update, the last, and one every few seconds."""
+    """The updates, with `key=value` lines on stderr: for the first, the last, and one every few seconds."""
     first, began = run.trainer.index, time.perf_counter()
     last, total = -math.inf, run.recipe.train.iterations
     with closing(updates):  # type: ignore[type-var]
@@ -95,7 +95,7 @@ def lines(updates: Iterator[Update], run: Run) -> Iterator[Update]:
 
 
 def summary(values: dict[str, float]) -> str:
-    """The values that a person follows."""
+    """The values that are shown while a run trains."""
     text = f"gap={values['gap']:+.4f} E_data={values['real_energy']:+.3f} E_samples={values['fake_energy']:+.3f}"
     if "end_gradient" in values:
         text += f" gradient={values['end_gradient']:.3f}"

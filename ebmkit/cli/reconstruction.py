@@ -1,21 +1,28 @@
 """The command `ebmkit reconstruct`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 
 from ebmkit.cli.console import FAILURE, errors, say
-from ebmkit.cli.options import Data, Device, Force, Number, Out, Place, Seed, Show, Weights, choice, refuse_unknown
-from ebmkit.errors import UsageError, check
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from ebmkit.data.examples import Examples
+from ebmkit.cli.options import (
+    Data,
+    DataSettings,
+    Device,
+    Force,
+    Number,
+    Out,
+    Place,
+    Seed,
+    Show,
+    Weights,
+    choice,
+    refuse_unknown,
+)
+from ebmkit.errors import UsageError
 
 TIMES = (0, 10, 50, 200)  # updates after which a reconstruction is shown, as in the paper's figure
-NAMED = 16  # a line names so many of the examples that were drawn
 
 
 def reconstruct(
@@ -30,7 +37,7 @@ def reconstruct(
     gradient: Annotated[str, choice("gradient", "2 (M(z) - x), or that through the chain")] = "auto",
     fit: Annotated[str, choice("fit", "How image files of another size are fitted")] = "none",
     data: Data = None,
-    setting: Annotated[list[str] | None, typer.Option("-s", "--set", help="Setting, as data.path=PATH.")] = None,
+    settings: DataSettings = None,
     seed: Seed = 0,
     weights: Weights = "auto",
     device: Device = "auto",
@@ -40,68 +47,51 @@ def reconstruct(
 ) -> None:
     """Reconstruct images: find starts z of the chain that end near them.
 
-    Without IMAGE, -n examples of the run's data, or of --data: 8, and 512 of points in the plane. stderr carries the
-    mean squared error per pixel and, where data are opened, those of the mean image and of the nearest other image.
+    Without IMAGE, -n examples of the data: 8, and 512 of points in the plane. stderr carries the mean squared error per
+    pixel and that of three guesses from the data: the mean, the nearest other example, 32 principal components. With
+    IMAGE the data are opened for these only with --data or -s.
     """
     with errors():
         from ebmkit.cli import opening, outputs
         from ebmkit.evaluation.baselines import reconstruction_baselines
         from ebmkit.pictures import beside, grid
+        from ebmkit.runs.targets import targets_from_data, targets_from_files
 
         refuse_unknown(weights=weights, method=method, gradient=gradient, fit=fit)
         if images and n is not None:
-            raise UsageError("-n counts examples of the run's data; leave it out beside image files")
+            raise UsageError("-n is the number of examples of the data; leave it out with image files")
         if not images and fit != "none":
             raise UsageError("--fit is for image files, and none are given; leave it out, or name them after RUN")
-        path = outputs.destination(out, outputs.generated(run, "reconstruction.png"), force, (".png",))
-        model, rng = opening.opened(run, weights, device, seed)
+        path = outputs.destination(out, run, "reconstruction.png", force, (".png",))
+        typed = opening.typed_settings(data, settings or [])
+        model, rng = opening.opened(run, weights, device, seed, typed)
         opening.refuse_undrawable(model.shape)
-        examples = None if images and data is None else opening.examples_of(model, data, setting or [])
-        if images:
-            x, broken = read(images, model.shape, fit)
-            note = f"{len(x)} of {len(images)} image files"
-        elif examples is not None:
-            n = min(opening.enough(n, 8, model.shape), n or len(examples))
-            (x, note), broken = drawn(examples, n, seed), 0
+        examples = opening.examples_of(model, typed) if not images or typed.sections else None
+        if images or examples is None:
+            targets = targets_from_files(images or [], model.shape, fit)
+        else:
+            count = opening.enough(n, 8, model.shape)
+            targets = targets_from_data(examples, min(count, len(examples)) if n is None else count, seed)
+        for failure in targets.failures:
+            say(f"error: {failure}", "red")
         at = sorted({time for time in TIMES if time < updates} | {updates})
-        with opening.followed(model.short, (updates + 1) * (1 if model.short.translates else 2)) as followed:
+        with opening.followed(model.short, opening.chains_of_reconstruction(model, updates)) as followed:
             options: dict[str, Any] = {"updates": updates, "lr": lr, "method": method, "gradient": gradient}
-            found = followed.reconstruct(x.to(model.device), rng, at=at, **options)
-        baselines = {} if examples is None else reconstruction_baselines(x, examples)
-        print_errors(note, {f"t={time}": float(found.error[time].mean()) for time in at} | baselines)
-        columns = {"original": x, **{f"t={time}": found.kept[time] for time in at}}
+            found = followed.reconstruct(targets.x.to(model.device), rng, at=at, **options)
+        baselines = {} if examples is None else reconstruction_baselines(targets.x, examples)
+        print_errors(targets.description, {f"t={time}": float(found.error[time].mean()) for time in at} | baselines)
+        columns = {"original": targets.x, **{f"t={time}": found.kept[time] for time in at}}
         picture = beside({caption: grid(tiles, columns=1) for caption, tiles in columns.items()})
         outputs.save(picture, path)
         outputs.finish(path, picture if show else None)
-        if broken:
-            say(f"error: {broken} of {broken + len(x)} image files could not be used", "red")
+        if targets.failures:
+            say(f"error: {len(targets.failures)} of {len(images or [])} image files could not be used", "red")
             raise typer.Exit(FAILURE)
 
 
-def read(images: list[Path], shape: tuple[int, ...], fit: str) -> tuple["Tensor", int]:
-    """The images that can be used, and how many cannot; these are named on stderr."""
-    from ebmkit.data.single_images import load
-
-    found = load(images, shape, fit=cast(Any, fit))
-    for failure in found.failures:
-        say(f"error: {failure}", "red")
-    return found.x, len(found.failures)
-
-
-def drawn(examples: "Examples", n: int, seed: int) -> tuple["Tensor", str]:
-    """`n` examples of the data, drawn by the seed, and a line that says which."""
-    import torch
-
-    check("n", n, at_least=1, at_most=len(examples))
-    indices = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed))[:n].sort().values
-    named = ", ".join(map(str, indices[:NAMED].tolist())) + (", ..." if n > NAMED else "")
-    note = f"{n} of {len(examples)} examples of the run's data, drawn by seed {seed}: {named}"
-    return examples.fetch(indices), note
-
-
-def print_errors(note: str, values: dict[str, float]) -> None:
+def print_errors(description: str, values: dict[str, float]) -> None:
     """Print what was reconstructed, and mean squared errors per pixel, a line each."""
-    say(note)
+    say(description)
     say("mean squared error per pixel:")
     for name, error in values.items():
         say(f"  {name:20} {error:.5f}")

@@ -1,13 +1,26 @@
-"""Commands that draw from a trained model or pass it on: sample, interpolate, long-run, export."""
+"""Commands that draw from a trained model: sample, interpolate, long-run."""
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ebmkit.cli.console import errors, say
-from ebmkit.cli.options import Device, Force, Number, Out, Place, Seed, Show, Weights, choice, refuse_unknown
+from ebmkit.cli.options import (
+    Data,
+    DataSettings,
+    Device,
+    Force,
+    Number,
+    Out,
+    Place,
+    Seed,
+    Show,
+    Weights,
+    choice,
+    refuse_unknown,
+)
 from ebmkit.errors import UsageError, check
 
 if TYPE_CHECKING:
@@ -22,32 +35,37 @@ def sample(
     steps: Annotated[int | None, typer.Option(help="K, if not the run's.", show_default=False)] = None,
     seed: Seed = 0,
     batch: Annotated[int, typer.Option(help="How many chains run at once.")] = 64,
+    data: Data = None,
+    settings: DataSettings = None,
     weights: Weights = "auto",
     device: Device = "auto",
     out: Out = None,
     show: Show = False,
     force: Force = False,
 ) -> None:
-    """Draw samples: a picture in a .png file, or numbers in a .npy or .npz file.
+    """Draw samples: a picture in a .png file, or values in a .npy or .npz file.
 
-    -n is 64, and 4096 for points in the plane. Numbers are float32 (n, *shape), on the scale [-1, 1] of the data and
-    not cut off. stdout carries the file's name.
+    -n is 64, and 4096 for points in the plane. Values are float32 (n, *shape), on the scale [-1, 1] of the data and not
+    clipped to it. stdout carries the name of the file. --data and -s are for a model whose chains start from data.
     """
     with errors():
         from ebmkit.cli import opening, outputs
+        from ebmkit.runs.samples import SUFFIXES, sheet, write_samples
 
         refuse_unknown(weights=weights)
         check("batch", batch, at_least=1)
-        path = outputs.destination(out, outputs.generated(run, "samples.png"), force, (".png", ".npy", ".npz"))
-        model, rng = opening.opened(run, weights, device, seed)
+        path = outputs.destination(out, run, "samples.png", force, SUFFIXES)
+        model, rng = opening.opened(run, weights, device, seed, opening.typed_settings(data, settings or []))
         if show or path.suffix == ".png":
             opening.refuse_undrawable(model.shape)
         n = opening.enough(n, 64, model.shape)
         sampler = model.short.sampler if steps is None else model.short.sampler.with_steps(steps)
         short = dataclasses.replace(model.short, sampler=sampler)
         with opening.followed(short, -(-n // batch)) as followed:
-            first = outputs.store(followed.samples(n, rng, batch=batch), (n, *model.shape), path)
-        outputs.finish(path, outputs.sheet(first) if show else None)
+            written = write_samples(followed.samples(n, rng, batch=batch), (n, *model.shape), path)
+        if written.nonfinite:
+            say(f"warning: {written.nonfinite} of {n} samples hold NaN or infinity; in pictures they are red", "yellow")
+        outputs.finish(path, sheet(written.first) if show else None)
 
 
 def interpolate(
@@ -58,19 +76,21 @@ def interpolate(
     rows: Annotated[
         int | None, typer.Option(metavar="INTEGER", help="How many pairs z1, z2; see above.", show_default=False)
     ] = None,
-    columns: Annotated[int, typer.Option(help="How many points on the way, both ends included.")] = 10,
+    columns: Annotated[int, typer.Option(help="How many points of a row, both ends included.")] = 10,
     fit: Annotated[str, choice("fit", "How image files of another size are fitted")] = "none",
     seed: Seed = 0,
+    data: Data = None,
+    settings: DataSettings = None,
     weights: Weights = "auto",
     device: Device = "auto",
     out: Out = None,
     show: Show = False,
     force: Force = False,
 ) -> None:
-    """Walk between two starts z1 and z2 of the chain, and draw where it ends on the way: a row for each pair.
+    """Interpolate between two starts z1 and z2 of the chain, and draw where the chains end: a row for each pair.
 
-    --rows is 5, and 320 for points in the plane, which are clouds. Above the columns stands rho, the part of z1. With
-    two images, their reconstructions' starts are the ends of one row.
+    --rows is 5, and 320 for points in the plane, which are clouds. Each column is headed by rho, the weight of z1. With
+    two images there is one row, between the starts that reconstruct them.
     """
     with errors():
         from ebmkit.cli import opening, outputs
@@ -82,8 +102,8 @@ def interpolate(
             raise UsageError(f"interpolate takes two image files and then no --rows; given: {len(images)} files")
         if not images and fit != "none":
             raise UsageError("--fit is for image files, and none are given; leave it out, or name two after RUN")
-        path = outputs.destination(out, outputs.generated(run, "interpolation.png"), force, (".png",))
-        model, rng = opening.opened(run, weights, device, seed)
+        path = outputs.destination(out, run, "interpolation.png", force, (".png",))
+        model, rng = opening.opened(run, weights, device, seed, opening.typed_settings(data, settings or []))
         opening.refuse_undrawable(model.shape)
         if images:
             found = starts(images, model, rng, fit)
@@ -100,39 +120,41 @@ def interpolate(
 
 
 def starts(images: list[Path], model: "Model", rng: "Generator", fit: str) -> "Tensor":
-    """The starts z whose chains end near the images.
+    """The starts z `(n, *shape)` whose chains end near the images.
 
     Raises:
-        UsageError: if one of them cannot be used.
+        UsageError: if one of the files cannot be used.
     """
-    from ebmkit.cli.opening import followed
-    from ebmkit.data.single_images import load
+    from ebmkit.cli.opening import chains_of_reconstruction, followed
+    from ebmkit.runs.targets import targets_from_files
 
-    found = load(images, model.shape, fit=cast(Any, fit))
-    if found.failures:
-        raise UsageError(found.failures[0])
+    targets = targets_from_files(images, model.shape, fit)
+    if targets.failures:
+        raise UsageError(targets.failures[0])
     updates = 200
-    with followed(model.short, (updates + 1) * (1 if model.short.translates else 2)) as short:
-        return short.reconstruct(found.x.to(model.device), rng, updates=updates).z
+    with followed(model.short, chains_of_reconstruction(model, updates)) as short:
+        return short.reconstruct(targets.x.to(model.device), rng, updates=updates).z
 
 
 def long_run(
     run: Place,
     n: Number = None,
-    times: Annotated[int, typer.Option(help="How many chains of K steps follow each other.")] = 10,
-    every: Annotated[int | None, typer.Option(help="Updates between two figures; else K.", show_default=False)] = None,
+    times: Annotated[int, typer.Option(help="How many times K steps the chains have.")] = 10,
+    every: Annotated[int | None, typer.Option(help="Steps between two energies; else K.", show_default=False)] = None,
     seed: Seed = 0,
+    data: Data = None,
+    settings: DataSettings = None,
     weights: Weights = "auto",
     device: Device = "auto",
     out: Out = None,
     show: Show = False,
     force: Force = False,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON object a figure on stdout, the file last.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object for every energy, the file last.")] = False,
 ) -> None:
-    """Let chains go on beyond K, to see what the energy prefers in the long run: a row for each chain.
+    """Continue chains beyond K steps, to see what the energy prefers in the long run: a row for each chain.
 
-    -n is 16, and 1024 for points in the plane, which are clouds. stderr carries the mean energy along the way. The
-    picture has a column for the start and one for each K steps, evenly chosen from those of --every.
+    -n is 16, and 1024 for points in the plane, which are clouds. stderr carries the mean energy along the chains. The
+    picture has a column for the start and --times more, evenly spaced along the chains.
     """
     with errors():
         from ebmkit.cli import opening, outputs
@@ -141,8 +163,8 @@ def long_run(
         from ebmkit.pictures import strip
 
         refuse_unknown(weights=weights)
-        path = outputs.destination(out, outputs.generated(run, "long-run.png"), force, (".png",))
-        model, rng = opening.opened(run, weights, device, seed)
+        path = outputs.destination(out, run, "long-run.png", force, (".png",))
+        model, rng = opening.opened(run, weights, device, seed, opening.typed_settings(data, settings or []))
         opening.refuse_undrawable(model.shape)
         seen = []
         with opening.followed(model.short, times) as followed:
@@ -157,26 +179,3 @@ def long_run(
         picture = strip({seen[column].step: seen[column].x for column in columns})
         outputs.save(picture, path)
         outputs.finish(path, picture if show else None, as_json)
-
-
-def export(
-    run: Place,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write, like model.safetensors.")],
-    weights: Weights = "auto",
-    force: Force = False,
-) -> None:
-    """Write the model of a run to one .safetensors file: weights, settings, and the state of its init.
-
-    Every command that takes the folder of a run to draw from it takes such a file too, on any machine where the same
-    parts are installed. It contains no data and no code.
-    """
-    with errors():
-        from ebmkit.cli import outputs
-        from ebmkit.runs.model import pick_weights, read_model
-        from ebmkit.runs.model_file import SUFFIX, write_model_file
-
-        refuse_unknown(weights=weights)
-        path = outputs.destination(file, file, force, (SUFFIX,))
-        saved = read_model(run)
-        write_model_file(saved, pick_weights(saved, weights), path)
-        outputs.finish(path)

@@ -44,7 +44,7 @@ def train(
     seed: Annotated[Text, typer.Option(help="Seed of weights, batches and chains.", metavar="INTEGER")] = None,
     device: Annotated[Text, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
     precision: Annotated[Text, typer.Option(help="Dtype of the passes of chains: fp32, bf16, tf32 or auto.")] = None,
-    out: Annotated[Path | None, typer.Option(help="The folder of the run; it must not exist.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The folder of the run; it must not exist yet.")] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file of settings.")] = None,
     preset: Annotated[Text, typer.Option(help="A packaged configuration.", autocompletion=preset_names)] = None,
     resume: Annotated[Path | None, typer.Option(help="Resume the run in this folder.", metavar="RUN")] = None,
@@ -64,9 +64,9 @@ def train(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors, and the folder at the end.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object for every update on stdout.")] = False,
 ) -> None:
-    """Train an energy by short-run MCMC. Settings of a part: ebmkit show KIND NAME.
+    """Train an energy by short-run MCMC. To see the settings of a part: ebmkit show KIND NAME.
 
-    Later wins: defaults, --preset, --config, options. stdout carries the folder of the run, or JSON lines.
+    Later settings win: defaults, --preset, --config, options. stdout carries the folder of the run, or JSON lines.
     """
     given = {key: value for key, value in locals().items() if key in SHORT and value is not None}
     with errors():
@@ -74,7 +74,8 @@ def train(
         if resume is None:
             found = new(layer, preset, config, out, print_config, quiet)
         else:
-            found = resumed(resume, layer, {"--out": out, "--preset": preset, "--config": config}, print_config)
+            others = {"--out": out, "--preset": preset, "--config": config}
+            found = resumed(resume, layer, others, print_config, quiet)
         if found is None:
             return
         if not quiet:
@@ -86,7 +87,11 @@ def train(
 
 
 def typed_layer(given: dict[str, str], pairs: list[str], watch: list[str]) -> "Layer":
-    """What was typed, as the topmost layer; the same setting by option and by -s is an error."""
+    """The options as the last layer.
+
+    Raises:
+        UsageError: for a setting that is given both by its option and by -s.
+    """
     from ebmkit.config.layers import Value, typed
 
     layer = typed(pairs)
@@ -105,31 +110,32 @@ def typed_layer(given: dict[str, str], pairs: list[str], watch: list[str]) -> "L
 def new(
     typed: "Layer", preset: Text, config: Path | None, out: Path | None, print_config: bool, quiet: bool
 ) -> "Run | None":
-    """A new run from the layers; with `print_config` only its settings, printed."""
+    """A new run from the layers; None if only its settings were printed."""
     from ebmkit.config import layers
     from ebmkit.config.resolution import resolve
-    from ebmkit.runs.training import new_run
+    from ebmkit.runs.training import check_settings, new_run
 
     below = [*([layers.preset(preset)] if preset else []), *([layers.read(config)] if config else [])]
     recipe = resolve([*below, typed])
-    for note in recipe.notes if not quiet else ():
-        say(f"note: {note}")
+    print_notes(recipe, quiet)
     if print_config:
-        print_settings(recipe)
+        check_settings(recipe)
+        print(recipe.toml(with_origins=True))
         return None
     return new_run(recipe, out)
 
 
-def resumed(folder: Path, typed: "Layer", others: dict[str, Any], print_config: bool) -> "Run | None":
-    """A run resumed from its folder; with `print_config` only its settings, printed."""
+def resumed(folder: Path, typed: "Layer", others: dict[str, Any], print_config: bool, quiet: bool) -> "Run | None":
+    """A run restored from its folder; None if only its settings were printed."""
     from ebmkit.runs.training import resume_run
 
     for option, value in others.items():
         if value is not None:
-            raise UsageError(f"--resume goes on in the run's own folder with its own settings; leave out {option}")
+            raise UsageError(f"--resume uses the folder and the settings of the run; leave out {option}")
     run = resume_run(folder, typed)
+    print_notes(run.recipe, quiet)
     if print_config:
-        print_settings(run.recipe)
+        print(run.recipe.toml(with_origins=True))
         return None
     made = run.trainer.index
     if made >= run.recipe.train.iterations:
@@ -137,12 +143,10 @@ def resumed(folder: Path, typed: "Layer", others: dict[str, Any], print_config: 
     return run
 
 
-def print_settings(recipe: "Recipe") -> None:
-    """Print every setting as TOML, once those that need no data are checked."""
-    from ebmkit.runs.training import check_settings
-
-    check_settings(recipe)
-    print(recipe.toml(with_origins=True))
+def print_notes(recipe: "Recipe", quiet: bool) -> None:
+    """Print what was dropped because a component changed."""
+    for note in recipe.notes if not quiet else ():
+        say(f"note: {note}")
 
 
 def print_estimate(run: "Run", quiet: bool, as_json: bool) -> None:
@@ -150,6 +154,7 @@ def print_estimate(run: "Run", quiet: bool, as_json: bool) -> None:
     from ebmkit.cli.progress import header
     from ebmkit.runs.estimate import estimate
 
+    run.check_watchers()
     if not quiet:
         header(run)
     values = estimate(run)
@@ -162,7 +167,7 @@ def print_estimate(run: "Run", quiet: bool, as_json: bool) -> None:
 
 
 def go(run: "Run", quiet: bool, as_json: bool) -> None:
-    """Train to the end, or until somebody asks to stop, and show the updates."""
+    """Train to the end, or until a signal arrives, and show the updates."""
     from ebmkit.cli.progress import header, shown
 
     updates = run.train(announce=say)

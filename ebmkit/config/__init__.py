@@ -1,4 +1,4 @@
-"""What was asked for: settings from presets, files and the command line, checked against the chosen parts."""
+"""Settings: from presets, files and the command line, checked against the signatures of the chosen parts."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Values as they are typed or stand in TOML, converted to the type that a signature states."""
+"""Values from the command line, from TOML or from Python, converted to the type that a signature states."""
 
 import os
 import tomllib
@@ -8,11 +8,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-NONE = "none"  # TOML has no null: this is how a setting without a value is written.
+from ebmkit.errors import UsageError
+
+NONE = "none"  # TOML has no null: a setting without a value is written as this word
 
 
 def parse(text: str) -> Any:
-    """A typed value: TOML where it is TOML, else the bare word.
+    """The value of a typed text: read as TOML if it is TOML, else the text itself.
 
     >>> parse("0.1"), parse("true"), parse("[1, 2]"), parse("hmc")
     (0.1, True, [1, 2], 'hmc')
@@ -25,10 +27,19 @@ def parse(text: str) -> Any:
 
 
 def convert(value: Any, annotation: Any, text: str | None = None) -> Any:
-    """`value` as the annotated type, or ValueError. Members of a union are tried in order.
+    """Convert `value` to the annotated type; the members of a union are tried in order.
 
-    What TOML cannot say (a tensor, another component) is for Python only: here it never matches. `Path | str` is a path
-    where a file or folder exists, which becomes absolute, and else a name.
+    Types that TOML cannot express (a tensor, another component) never match: only a call in Python can pass them. A
+    path becomes absolute, from the current folder; `~` is the home folder. `Path | str` is a path where a file or folder
+    exists, and otherwise a name.
+
+    Args:
+        value: The value, as read from TOML.
+        annotation: The type.
+        text: What was typed, if it came from the command line.
+
+    Raises:
+        ValueError: if it cannot be converted; a UsageError if there is more to say than that.
     """
     origin = get_origin(annotation)
     if annotation is Any:
@@ -41,11 +52,10 @@ def convert(value: Any, annotation: Any, text: str | None = None) -> Any:
                 return choice
     elif origin is tuple and isinstance(value, list | tuple):
         return _tuple(value, get_args(annotation))
-    elif annotation in (None, type(None)) and value == NONE:
+    elif annotation in (None, type(None)) and (value is None or value == NONE):
         return None
     elif annotation is Path and (text is not None or isinstance(value, str | Path)):
-        # Absolute, so that a run that was made in one folder can be resumed from another.
-        return Path(os.path.abspath(os.path.expanduser(value if isinstance(value, str | Path) else str(text))))
+        return _path(value if isinstance(value, str | Path) else str(text))
     elif annotation is str and (text is not None or isinstance(value, str)):
         return text if text is not None and not isinstance(value, str) else value
     elif annotation is bool and isinstance(value, bool):
@@ -57,6 +67,16 @@ def convert(value: Any, annotation: Any, text: str | None = None) -> Any:
         with suppress(OverflowError):
             return float(value)
     raise ValueError(value)
+
+
+def _path(value: str | Path) -> Path:
+    # Absolute, so that a run that was made in one folder can be resumed from another.
+    if not str(value):
+        raise ValueError(value)
+    try:
+        return Path(os.path.abspath(Path(value).expanduser()))
+    except RuntimeError:
+        raise UsageError(f"cannot use '{value}' as a path: there is no such user") from None
 
 
 def _first(value: Any, members: tuple[Any, ...], text: str | None) -> Any:
@@ -80,7 +100,7 @@ def _tuple(values: list[Any] | tuple[Any, ...], members: tuple[Any, ...]) -> tup
 
 
 def choices(annotation: Any) -> list[Any]:
-    """The values that an annotation lists, for hints and completion."""
+    """The values that an annotation enumerates, for hints and completion."""
     if annotation is bool:
         return ["true", "false"]
     if get_origin(annotation) is Literal:
@@ -91,7 +111,7 @@ def choices(annotation: Any) -> list[Any]:
 
 
 def describe(annotation: Any) -> str:
-    """The type in words a user may type: members that only Python can give are left out."""
+    """The type as error messages show it; members that only Python can pass are left out."""
     origin = get_origin(annotation)
     if origin in (typing.Union, types.UnionType):
         parts = [describe(member) for member in get_args(annotation)]

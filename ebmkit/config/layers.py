@@ -1,4 +1,4 @@
-"""Layers of settings: TOML files, presets, and pairs from the command line.
+"""Layers of settings: from TOML files, presets, tables and the command line.
 
 A layer is `{section: {key: value}}`. A watcher's section is `watch.NAME`. Later layers win:
 defaults, preset, configuration file, command line.
@@ -41,7 +41,7 @@ class Layer:
 
 
 def typed(pairs: Iterable[str], sections: tuple[str, ...] = SECTIONS) -> Layer:
-    """The layer of `section.key=value` texts, as `-s` takes them, in any of `sections`.
+    """The layer of texts `section.key=value`, as after `-s`, in any of `sections`.
 
     Raises:
         UsageError: for a text of another form, an unknown section, or a key given twice.
@@ -60,21 +60,30 @@ def typed(pairs: Iterable[str], sections: tuple[str, ...] = SECTIONS) -> Layer:
 
 
 def check_section(section: str, where: str, sections: tuple[str, ...] = SECTIONS) -> None:
-    """Refuse a section that does not exist."""
+    """Refuse a section that does not exist.
+
+    Args:
+        section: Its name.
+        where: Where it was given, for the beginning of the error.
+        sections: The sections that exist.
+
+    Raises:
+        UsageError: with the nearest name.
+    """
     head, dot, name = section.partition(".")
     if head not in sections:
         raise UsageError(f"{where}: unknown section '{head}'.{nearest(head, sections)} Sections: {', '.join(sections)}")
     if head == "watch" and not name:
-        raise UsageError(f"{where}: a watcher's settings are spelt watch.NAME.setting, like watch.pictures.every=100")
+        raise UsageError(f"{where}: settings of a watcher are written watch.NAME.key, like watch.pictures.every=100")
     if head != "watch" and dot:
-        raise UsageError(f"{where}: settings are spelt section.key, like {head}.{name.partition('.')[0]}")
+        raise UsageError(f"{where}: settings are written section.key, like {head}.{name.partition('.')[0]}")
 
 
 def read(path: Path, name: str | None = None) -> Layer:
     """The layer of a TOML file.
 
     Raises:
-        UsageError: if it is missing, is not TOML, or has another shape; with file and line.
+        UsageError: if it cannot be read, is not TOML, or is not a table of sections; with the line.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -86,7 +95,11 @@ def read(path: Path, name: str | None = None) -> Layer:
 
 
 def loads(text: str, name: str) -> Layer:
-    """The layer of a TOML text; `name` stands in errors and as the origin of its values."""
+    """The layer of a TOML text; `name` is its name in errors and origins.
+
+    Raises:
+        UsageError: if it is not TOML, or not a table of sections.
+    """
     try:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also for digits and brackets by the thousand
@@ -95,15 +108,15 @@ def loads(text: str, name: str) -> Layer:
 
 
 def layer_of(table: Mapping[str, Any], name: str, place: Callable[[str, str], str] | None = None) -> Layer:
-    """The layer of a table of sections, as TOML has it: `{"sampler": {"steps": 20}, "watch": {"pictures": {...}}}`.
+    """The layer of a table of sections, like `{"sampler": {"steps": 20}, "watch": {"pictures": {"every": 0}}}`.
 
     Args:
         table: The sections.
-        name: What errors call the table.
-        place: Where a key of a section stands, for errors and as the origin of its value.
+        name: The name of the table in errors.
+        place: The origin of a section's key; by default the name of the table.
 
     Raises:
-        UsageError: if it has another shape, or an unknown section.
+        UsageError: if it is not a table of sections, or a section is unknown.
     """
     where = place or (lambda section, key: name)
     watchers = table.get("watch", {})
@@ -125,7 +138,7 @@ def layer_of(table: Mapping[str, Any], name: str, place: Callable[[str, str], st
 
 
 def line_of(text: str, section: str, key: str = "") -> int:
-    """The line where a section, or a key in it, stands; 1 where it is written in some rarer way."""
+    """The line of a section, or of a key in it; 1 if it is written in a way that is not recognised."""
     inside = not section
     for number, line in enumerate(text.splitlines(), start=1):
         header = re.match(r"\s*\[\s*([^\]]+?)\s*\]", line)

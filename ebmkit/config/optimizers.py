@@ -4,15 +4,15 @@ from ebmkit.config.settings import Setting, Signature, signature
 from ebmkit.errors import UsageError, nearest
 from ebmkit.registry.component import BUILT_IN, Component
 
-# torch's optimisers have these for other uses.
+# Parameters of the optimisers that are not meant for users.
 INTERNAL = ("capturable", "differentiable", "foreach", "fused", "maximize")
 
 
 def find_optimizer(name: str) -> Component:
-    """An optimiser of torch, by its name in any case; `adam` has a default learning rate of our own, 1e-3.
+    """An optimiser of torch, by its name in upper or lower case.
 
     Raises:
-        UsageError: for an unknown name, or an optimiser that cannot follow a stochastic gradient.
+        UsageError: for an unknown name, or an optimiser that does not work with stochastic gradients.
     """
     import torch
 
@@ -29,7 +29,13 @@ def find_optimizer(name: str) -> Component:
 
 
 def settings_of(component: Component, section: str) -> Signature:
-    """The signature of a component; the optimisers of torch take their settings by position."""
+    """The signature of a component. For an optimiser of torch every parameter except `params` is a setting.
+
+    The learning rate of `adam` defaults to 1e-3.
+
+    Raises:
+        UsageError: if the component does not import, or its signature cannot be read as settings.
+    """
     target = component.load()
     try:
         found = signature(target, facts=("params",) if section == "optimizer" else None)

@@ -1,14 +1,15 @@
-"""Every part and every setting of a run, complete and checked; parts are built from it."""
+"""The recipe of a run: every part and every setting, complete and converted, and what builds the parts."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from torch import nn
 
-from ebmkit.config.settings import bind, signature
+from ebmkit.config.settings import asked_facts, bind, signature
 from ebmkit.config.toml import dumps
 from ebmkit.config.train_settings import TrainSettings
 from ebmkit.errors import UsageError, check, one_line
@@ -33,7 +34,7 @@ class Recipe:
         parts: The chosen component of each section.
         sections: The value of every setting by section, converted, defaults included; parts have `use` first.
         origins: Where each value came from.
-        notes: What was dropped on the way, a line each.
+        notes: A line for each section whose earlier settings were dropped because its component changed.
     """
 
     parts: Mapping[str, Component]
@@ -68,12 +69,20 @@ class Recipe:
     def build(self, section: str, **facts: Any) -> Any: ...
 
     def build(self, section: str, **facts: Any) -> Any:
-        """The part of a section, from its settings and from those of `facts` that it asks for.
+        """The part of a section, built from its settings and from those of `facts` that it asks for.
 
         Raises:
             UsageError: for a setting out of range, or a part that is not of its kind; it says whose part that is.
         """
         return build_part(self.parts[section], section, self.settings(section), facts)
+
+    @property
+    def plain(self) -> dict[str, dict[str, Any]]:
+        """The values of every setting by section, with paths as text: what a logger can write."""
+        return {
+            section: {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}
+            for section, values in self.sections.items()
+        }
 
     def with_value(self, section: str, key: str, value: Any, origin: str) -> "Recipe":
         """The same recipe with another value of one setting."""
@@ -81,18 +90,25 @@ class Recipe:
         return replace(self, sections=sections, origins={**self.origins, (section, key): origin})
 
     def toml(self, with_origins: bool = False) -> str:
-        """The recipe as TOML, which is itself a legal configuration."""
+        """The recipe as TOML, which is itself a valid configuration file."""
         return dumps(self.sections, self.origins if with_origins else None)
 
 
 def build_part(component: Component, section: str, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> Any:
-    """Call a component; an error in the code of a third party says whose it is."""
+    """Call a component with its settings and with those of `facts` that it asks for.
+
+    Raises:
+        UsageError: for a setting out of range, or a part that is not of its kind. Every error in the code of a third
+            party names the package.
+    """
     origin = f"in {component.kind} '{component.name}' from {component.plugin}"
     if section == "optimizer":  # torch's own do not check for NaN and infinities
         check_finite(section, settings)
+    target = component.load()
+    facts = {**facts, **asked_facts(target, facts)}  # data that cannot be opened are not this part's error
     try:
         with naming(section, settings):
-            part = bind(component.load(), facts, settings)
+            part = bind(target, facts, settings)
     except UsageError as error:
         raise error if component.plugin is BUILT_IN else UsageError(f"{error} ({origin})") from error
     except Exception as error:
@@ -107,7 +123,7 @@ def build_part(component: Component, section: str, settings: Mapping[str, Any], 
 
 @contextmanager
 def naming(section: str, settings: Mapping[str, Any]) -> Iterator[None]:
-    """A ValueError about a setting becomes a UsageError that names the section."""
+    """Turn a ValueError or OSError into a UsageError that names the section, and the setting if it begins with one."""
     try:
         yield
     except (ValueError, OSError) as error:
@@ -119,7 +135,11 @@ def naming(section: str, settings: Mapping[str, Any]) -> Iterator[None]:
 
 
 def check_finite(section: str, settings: Mapping[str, Any]) -> None:
-    """Refuse NaN and infinities in a section whose component does not check for them."""
+    """Refuse NaN and infinities in a section whose component does not check for them.
+
+    Raises:
+        UsageError: naming the setting.
+    """
     for key, value in settings.items():
         if isinstance(value, float):
             check(f"{section}.{key}", value)

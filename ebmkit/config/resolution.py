@@ -1,12 +1,12 @@
-"""Layers of values against the signatures of the chosen components: a complete, checked recipe for a run."""
+"""Layers of settings, checked against the signatures of the chosen components: the recipe of a run."""
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 from ebmkit.config.convert import convert
-from ebmkit.config.layers import PARTS, Layer, Value, typed
+from ebmkit.config.layers import PARTS, Layer, Value
 from ebmkit.config.optimizers import find_optimizer, settings_of
 from ebmkit.config.recipe import Recipe
 from ebmkit.config.settings import REQUIRED, Setting, Signature, signature
@@ -17,22 +17,22 @@ from ebmkit.registry.component import Component
 from ebmkit.registry.lookup import get_registry
 
 DEFAULTS = {"energy": "convnet", "sampler": "langevin", "init": "uniform", "data": "digits", "optimizer": "adam"}
-WATCHERS = ("divergence", "metrics", "pictures", "checkpoints")  # every run has these, in this order
+WATCHERS = ("divergence", "metrics", "pictures", "checkpoints")  # those of every run, in this order
 
-# The values of one section, and where each came from.
+# The values of one section, and the origin of each.
 Filled = tuple[dict[str, Any], dict[str, str]]
 
 
 def resolve(layers: list[Layer], needed: tuple[str, ...] = PARTS) -> Recipe:
-    """Merge layers, later ones winning, and complete them by the defaults of the components.
+    """Merge layers and add the defaults of the components; later layers win.
 
     Args:
         layers: Preset, file and command line, in this order.
-        needed: The parts to resolve. Watchers are left out unless all are: a model needs no data set, no optimiser and
-            no watcher, and the packages that brought these may be missing.
+        needed: The parts to resolve; watchers are resolved only with all of them. A model needs no data set, optimiser
+            or watcher, and the packages that these came with may be missing.
 
     Raises:
-        UsageError: for anything unknown or ill-typed, with the nearest match and, for files, the line.
+        UsageError: for an unknown name, or a value of another type, with the nearest match and, for files, the line.
     """
     parts: dict[str, Component] = {}
     sections: dict[str, dict[str, Any]] = {}
@@ -60,20 +60,19 @@ def resolve(layers: list[Layer], needed: tuple[str, ...] = PARTS) -> Recipe:
     return Recipe(parts, sections, origins, tuple(notes))
 
 
-def resolve_part(kind: str, name: str, pairs: Iterable[str]) -> tuple[Component, dict[str, Any]]:
-    """One part by its name, with settings as `-s` takes them and the rest by default.
+def resolve_part(kind: str, name: str, layer: Layer) -> tuple[Component, dict[str, Any]]:
+    """One part by its name, with the settings that a layer has in the section `kind` and the rest by default.
 
     Raises:
-        UsageError: for an unknown name or setting, or one that is missing.
+        UsageError: for an unknown name, an unknown setting, or one without a default that is not given.
     """
     component = get_registry().find(kind, name)
-    values = typed(pairs, (kind,)).sections.get(kind, {})
-    settings, _ = filled(kind, values, settings_of(component, kind), component)
+    settings, _ = filled(kind, layer.sections.get(kind, {}), settings_of(component, kind), component)
     return component, settings
 
 
 def chosen(layers: list[Layer], section: str) -> Value:
-    """The name of the section's component, with the place where it was asked for."""
+    """The name of the section's component, with its origin."""
     for layer in reversed(layers):
         if "use" in layer.sections.get(section, {}):
             value = layer.sections[section]["use"]
@@ -82,7 +81,7 @@ def chosen(layers: list[Layer], section: str) -> Value:
 
 
 def named(section: str, value: Value) -> str:
-    """The name that a value of `use` gives: a string, or whatever was typed."""
+    """The name in a value of `use`: a string, or the text that was typed."""
     try:
         return str(convert(value.value, str, value.text))
     except ValueError:
@@ -91,7 +90,7 @@ def named(section: str, value: Value) -> str:
 
 
 def find(kind: str, name: str, asked: Value) -> Component:
-    """The component of that name; the error says where a file asked for it."""
+    """The component of that name; the error names the line of the file that asked for it."""
     try:
         return find_optimizer(name) if kind == "optimizer" else get_registry().find(kind, name)
     except UsageError as error:
@@ -99,7 +98,7 @@ def find(kind: str, name: str, asked: Value) -> Component:
 
 
 def asked_by(layers: list[Layer]) -> dict[str, Setting]:
-    """Every setting that these layers' components have, by its path, `section.key`."""
+    """Every setting of the components that these layers choose, by its path, `section.key`."""
     asked = {"train": signature(TrainSettings)}
     asked |= {part: settings_of(find(part, chosen(layers, part).value, Value("", "", "")), part) for part in PARTS}
     for name in watchers(layers):
@@ -116,13 +115,17 @@ def watchers(layers: list[Layer]) -> list[str]:
 
 
 def first(layers: list[Layer], section: str) -> Value:
-    """The first value in a section, whose place stands for the section's."""
+    """The first value in a section, whose origin stands for that of the section."""
     values = [value for layer in layers for value in layer.sections.get(section, {}).values()]
     return values[0] if values else Value("", section, "")
 
 
 def merged(layers: list[Layer], section: str, notes: list[str]) -> dict[str, Value]:
-    """The section's values, later layers winning. Values that were meant for another component are dropped, aloud."""
+    """The section's values; later layers win.
+
+    When a layer chooses another component, the values that earlier layers set for the former one are dropped, and a
+    line is added to `notes`.
+    """
     values: dict[str, Value] = {}
     current = DEFAULTS.get(section)
     for layer in layers:
@@ -137,7 +140,7 @@ def merged(layers: list[Layer], section: str, notes: list[str]) -> dict[str, Val
 
 
 def filled(section: str, values: Mapping[str, Value], asked: Signature, component: Component | None) -> Filled:
-    """The settings of a section: given ones checked and converted, the rest by default.
+    """The settings of a section: given values converted, the rest by default.
 
     Raises:
         UsageError: for an unknown setting, a value of another type, or a setting without a default that is not given.
@@ -159,28 +162,28 @@ def filled(section: str, values: Mapping[str, Value], asked: Signature, componen
             help_text = f" ({setting.help.rstrip('.')})" if setting.help else ""
             raise UsageError(f"{owner} needs {section}.{key}{help_text}: -s {section}.{key}={setting.type.upper()}")
         else:
-            with suppress(TypeError, ValueError):  # a default that TOML cannot say is left to the component
+            with suppress(TypeError, ValueError):  # a default that TOML cannot express is left to the component
                 found[key], origins[key] = written(setting), "default"
     return found, origins
 
 
 def written(setting: Setting) -> Any:
-    """The setting's default as it reads when it was written down, so that a run and its repetition are given the same.
+    """The setting's default as it is read back from `config.toml`, so that a run and its repetition get the same.
 
     Raises:
-        TypeError: if TOML cannot say it.
-        ValueError: if it does not read back.
+        TypeError: if TOML cannot express it.
+        ValueError: if it cannot be read back.
     """
     return setting.convert(tomllib.loads(f"value = {toml(setting.default)}")["value"])
 
 
 def prefix(value: Value) -> str:
-    """The file and line of a value that came from a file; a typed one needs none."""
+    """The file and line of a value, for the beginning of an error; empty for a typed one."""
     return f"{value.origin}: " if value.text is None else ""
 
 
 def unknown(section: str, key: str, asked: Signature, component: Component | None) -> str:
-    """Why a setting is unknown: whose it is, or what is near."""
+    """The message about an unknown setting: which component has it, or the nearest name."""
     has = ", ".join(f"{setting.name}={shown(setting.default)}" for setting in asked.settings.values()) or "no settings"
     if component is None:
         return f"{section} has no setting '{key}'.{nearest(key, asked.settings)} It has: {has}"
@@ -192,7 +195,7 @@ def unknown(section: str, key: str, asked: Signature, component: Component | Non
 
 
 def readable(component: Component, section: str) -> dict[str, Setting]:
-    """A component's settings for a hint: none where it cannot be read, which is not this error's subject."""
+    """A component's settings, for a hint; empty if its signature cannot be read."""
     try:
         return settings_of(component, section).settings
     except UsageError:
@@ -200,5 +203,5 @@ def readable(component: Component, section: str) -> dict[str, Setting]:
 
 
 def shown(default: Any) -> str:
-    """A default as users read it."""
+    """A default as users see it."""
     return "(required)" if default is REQUIRED else "none" if default is None else str(default)

@@ -1,4 +1,4 @@
-"""A component's signature read as settings: names, types, defaults and help, said once.
+"""Settings read from the signature of a component: names, types, defaults and help.
 
 Positional parameters are facts that the program knows (`shape`, `data`, ...); keyword-only parameters are
 settings that the user may choose.
@@ -30,17 +30,19 @@ class Setting:
 
     @property
     def type(self) -> str:
-        """The type as users read it: `float | none`."""
+        """The type as error messages show it, like `float | none`."""
         return describe(self.annotation)
 
     def convert(self, value: Any, text: str | None = None) -> Any:
-        """`value`, as read from TOML, in this setting's type; `text` is what was typed, where it was typed.
+        """Convert a value, as read from TOML, to the type of this setting; `text` is what was typed, if it was typed.
 
         Raises:
             UsageError: naming the setting, the expected type and what was given.
         """
         try:
             return convert(value, self.annotation, text)
+        except UsageError as error:
+            raise UsageError(f"{self.name}: {error}") from None
         except ValueError:
             given = value if text is None else text
             hint = nearest(str(given), [str(choice) for choice in choices(self.annotation)])
@@ -49,14 +51,14 @@ class Setting:
 
 @dataclass(frozen=True)
 class Lazy:
-    """A fact that is computed only if a component asks for it."""
+    """A fact that is computed when a component asks for it."""
 
     get: Callable[[], Any]
 
 
 @dataclass(frozen=True)
 class Signature:
-    """What a component asks for: facts by position, settings by name."""
+    """The parameters of a component: facts by position, settings by name."""
 
     facts: tuple[str, ...]
     settings: dict[str, Setting]
@@ -90,20 +92,20 @@ def signature(target: Callable[..., Any], facts: tuple[str, ...] | None = None) 
 
 
 def name_of(target: Any) -> str:
-    """A component's name for messages."""
+    """The name of a component in messages."""
     return str(getattr(getattr(target, "func", target), "__name__", target))
 
 
 def annotations(target: Callable[..., Any]) -> dict[str, Any]:
-    """Resolved annotations of the parameters; a name that does not resolve makes that one parameter untyped."""
+    """The annotations of the parameters, resolved; a parameter whose annotation cannot be resolved is left out."""
     target = getattr(target, "func", target)
     function = target.__init__ if inspect.isclass(target) else target
     names = getattr(inspect.unwrap(function), "__globals__", {})
     resolved: dict[str, Any] = {}
     for name, annotation in getattr(function, "__annotations__", {}).items():
-        alone = types.SimpleNamespace(__annotations__={name: annotation})
+        holder = types.SimpleNamespace(__annotations__={name: annotation})
         with suppress(NameError, SyntaxError, TypeError, AttributeError):
-            resolved |= typing.get_type_hints(alone, names)
+            resolved |= typing.get_type_hints(holder, names)
     return resolved
 
 
@@ -128,18 +130,27 @@ def bind(target: Callable[..., Any], facts: Mapping[str, Any], settings: Mapping
     Raises:
         ValueError: if it asks for a fact that is not given here.
     """
-    parameters = inspect.signature(target).parameters.values()
-    asked = [p for p in parameters if p.kind is not p.KEYWORD_ONLY and p.name not in settings]
-    for parameter in asked:
-        if parameter.name not in facts and parameter.default is REQUIRED:
+    for parameter in positional(target):
+        if parameter.name not in {**facts, **settings} and parameter.default is REQUIRED:
             raise ValueError(f"{name_of(target)} asks for {missing_fact(parameter.name, facts)}")
-    known = {p.name: facts[p.name] for p in asked if p.name in facts}
-    given = {name: fact.get() if isinstance(fact, Lazy) else fact for name, fact in known.items()}
-    return target(**given, **settings)
+    return target(
+        **asked_facts(target, {name: fact for name, fact in facts.items() if name not in settings}), **settings
+    )
+
+
+def asked_facts(target: Callable[..., Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the facts that a component asks for; a lazy one is computed now."""
+    known = {one.name: facts[one.name] for one in positional(target) if one.name in facts}
+    return {name: fact.get() if isinstance(fact, Lazy) else fact for name, fact in known.items()}
+
+
+def positional(target: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The parameters of a component that can be passed by position."""
+    return [one for one in inspect.signature(target).parameters.values() if one.kind is not one.KEYWORD_ONLY]
 
 
 def missing_fact(name: str, facts: Mapping[str, Any]) -> str:
-    """Why a fact is not there: it has another name since plug-in API 2, or none at all."""
+    """Why a fact is missing: it was renamed in plug-in API 2, or there is none of this name."""
     renamed = {"steps": "updates", "state": "save"}.get(name)
     if renamed in facts:
         return f"'{name}', which is called '{renamed}' since plug-in API 2: rename the parameter"

@@ -10,9 +10,14 @@ from ebmkit.config.convert import NONE
 
 
 def dumps(sections: Mapping[str, Mapping[str, Any]], comments: Mapping[tuple[str, str], str] | None = None) -> str:
-    """Tables as TOML that `loads` reads back to the same values; comments stand behind the values they are of.
+    """Tables as TOML that `loads` reads back to the same values.
 
-    Sections must not be nested: that of a watcher is called `watch.NAME`.
+    Args:
+        sections: The values by section and key. Sections are not nested: that of a watcher is called `watch.NAME`.
+        comments: Comments by section and key, written after the values.
+
+    Raises:
+        TypeError: for a value that TOML cannot express.
     """
     lines = []
     for section, values in sections.items():
@@ -25,20 +30,20 @@ def dumps(sections: Mapping[str, Mapping[str, Any]], comments: Mapping[tuple[str
 
 
 def printable(comment: str) -> str:
-    """A comment without what TOML forbids in one: the name of a file may hold line breaks."""
+    """A comment without the characters that TOML forbids in one, as names of files may contain."""
     return "".join(letter if letter.isprintable() else "?" for letter in comment)
 
 
 def bare(key: str) -> str:
-    """A key as TOML takes it: quoted where it must be."""
+    """A key as TOML, quoted if it must be."""
     return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else toml(key)
 
 
 def toml(value: Any) -> str:
-    """One value in TOML's notation; None, which TOML has not, is the word `none`.
+    """One value as TOML; None, which TOML does not have, becomes the word `none`.
 
     Raises:
-        TypeError: for what TOML cannot say.
+        TypeError: for a value that TOML cannot express.
     """
     if value is None:
         return toml(NONE)
@@ -46,12 +51,12 @@ def toml(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, int):
         return int.__repr__(value)
-    if isinstance(value, float):  # which NumPy's float64 is too, with a notation of its own
+    if isinstance(value, float):  # NumPy's float64 too, whose own notation is not TOML
         return float.__repr__(value)
     if isinstance(value, Path):
         return toml(str(value))
     if isinstance(value, str):
-        # JSON's strings are TOML's, but for the one control character that JSON leaves alone.
+        # A string of JSON is one of TOML, except for the one control character that JSON does not escape.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, list | tuple):
         return "[" + ", ".join(toml(one) for one in value) + "]"

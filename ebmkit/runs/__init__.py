@@ -1,4 +1,4 @@
-"""What a run is: how it is trained, stopped, resumed, exported, and opened as a model."""
+"""Runs: trained, stopped, resumed, exported, and opened as models."""
 
 from typing import TYPE_CHECKING
 

@@ -1,6 +1,8 @@
 """The parts of a recipe, built, seeded and placed on a device."""
 
 from collections.abc import Callable
+from functools import cache
+from threading import RLock
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +15,9 @@ from ebmkit.data.examples import Examples
 from ebmkit.errors import UsageError, one_line
 from ebmkit.interfaces import InitDistribution, Sampler, energy_values, eval_mode
 from ebmkit.runs.device import place_on
+
+# Layers draw their weights from torch's global random state, which threads share.
+SEEDING = RLock()
 
 
 class Seeds(NamedTuple):
@@ -51,14 +56,14 @@ def build_parts(recipe: Recipe, shape: tuple[int, ...], data: Callable[[], Examp
     Args:
         recipe: The settings.
         shape: The shape of one example.
-        data: Opens the examples; called only if a part asks for them, as the init `data` does.
+        data: Opens the examples; called at most once, and only if a part asks for them, as the init `data` does.
         device: Where the energy computes.
 
     Raises:
         UsageError: for a setting out of range, or a part that is not of its kind.
     """
-    examples = Lazy(data)
-    with torch.random.fork_rng(devices=[]):
+    examples = Lazy(cache(data))
+    with SEEDING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seeds_of(recipe).weights)
         energy = recipe.build("energy", shape=shape, data=examples)
     place_on(energy, device)
@@ -67,9 +72,9 @@ def build_parts(recipe: Recipe, shape: tuple[int, ...], data: Callable[[], Examp
 
 
 def first_starts(recipe: Recipe, examples: Examples, device: torch.device) -> Tensor:
-    """Starts of one batch of chains, from an init distribution that is then thrown away.
+    """The starts of one batch of chains `(B, *shape)`, from an init distribution of their own.
 
-    So a replay buffer that is too small is refused before a run begins, and the one in use stays untouched.
+    A replay buffer that is too small is thus refused before a run begins, and the buffer of the run is not changed.
     """
     trial = recipe.build("init", shape=examples.shape, data=examples)
     with naming("init", recipe.settings("init")):

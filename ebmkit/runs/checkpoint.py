@@ -1,4 +1,4 @@
-"""The format of `checkpoint.pt`: its only writer and its only reader."""
+"""The format of `checkpoint.pt`, its only writer and its only reader."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,16 +12,19 @@ from ebmkit.errors import UsageError, one_line
 from ebmkit.files import replacing
 
 FORMAT, NAME = 2, "checkpoint.pt"
+# The types of the fields, and of those of the trainer's state that a model is read from.
+KINDS = {"config": str, "shape": list, "device": str, "data": str, "batch_rng": Tensor, "trainer": dict}
+TRAINER = {"index": int, "energy": dict, "average": dict, "init": dict}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Checkpoint:
     """The state of a run: tensors and plain types only, so that reading it executes nothing.
 
     Attributes:
         config: Every setting, as TOML.
         shape: The shape of one example.
-        device: The type of the device that the random states belong to.
+        device: The type of the device that the random state of the chains belongs to.
         data: What identifies the data set; see `ebmkit.data.examples.Examples.fingerprint`.
         batch_rng: The random state of the batches.
         trainer: The state of the trainer; see `ebmkit.methods.Trainer.state_dict`.
@@ -60,7 +63,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     """Read the checkpoint in the folder of a run; nothing in it is executed.
 
     Raises:
-        UsageError: if there is none, or it is damaged or has another format.
+        UsageError: if there is none, or it is damaged, incomplete, or of another format.
     """
     path = folder / NAME
     if not path.is_file():
@@ -76,8 +79,12 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         raise UsageError(
             f"{path} is not a checkpoint of this version of ebmkit: expected format {FORMAT}, found {found}"
         )
-    missing = [name for name in Checkpoint.__dataclass_fields__ if name not in state]
-    if missing:
-        raise UsageError(f"{path} is incomplete: it has no {', '.join(missing)}")
-    fields = {name: state[name] for name in Checkpoint.__dataclass_fields__}
+    wrong = [name for name, kind in KINDS.items() if not isinstance(state.get(name), kind)]
+    if "trainer" not in wrong:
+        wrong += [
+            f"trainer.{name}" for name, kind in TRAINER.items() if not isinstance(state["trainer"].get(name), kind)
+        ]
+    if wrong:
+        raise UsageError(f"{path} is incomplete: it has no usable {', '.join(wrong)}")
+    fields = {name: state[name] for name in KINDS}
     return Checkpoint(**{**fields, "shape": tuple(fields["shape"])})

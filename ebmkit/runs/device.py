@@ -1,4 +1,4 @@
-"""What a run uses of the machine: its device, its threads, its memory."""
+"""The device, the threads and the memory that a run uses."""
 
 import ctypes
 import platform
@@ -12,24 +12,24 @@ from ebmkit.config.recipe import Recipe
 from ebmkit.config.train_settings import TrainSettings
 from ebmkit.errors import UsageError
 
-# From malloc.h and, for the largest, from malloc.c on 64-bit machines.
+# From malloc.h; the last from malloc.c on 64-bit machines.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD = -1, -3, 32 * 2**20
-# The passes of a smaller energy are so short that a second thread gains nothing, and spins while it waits.
+# Parameters up to which one thread is used: the passes are so short that a second one only waits.
 SMALL = 100_000
 
 
 def place_on(energy: nn.Module, device: torch.device) -> None:
-    """Move an energy to its device; on a CPU convolutions are faster with the channels last in memory."""
+    """Move an energy to a device; on a CPU its weights are stored with the channels last, which is faster."""
     energy.to(device)
     if device.type == "cpu":
         channels_last(energy)
 
 
 def pick_device(name: str) -> torch.device:
-    """The device of that name; `auto` is the first of cuda, mps and cpu that is there.
+    """The device of that name; `auto` is the first of cuda, mps and cpu that this machine has.
 
     Raises:
-        UsageError: for a name that is no device, or a device that is not there.
+        UsageError: for a device that this machine does not have.
     """
     cuda, mps = torch.cuda.device_count(), torch.backends.mps.is_available()
     there = [*(["cuda"] if cuda else []), *(f"cuda:{n}" for n in range(cuda)), *(["mps"] if mps else []), "cpu"]
@@ -41,10 +41,10 @@ def pick_device(name: str) -> torch.device:
 
 
 def occupy(threads: int) -> None:
-    """Give this process a number of threads and, where its C library is glibc, have it keep the memory that it frees.
+    """Set the number of torch's threads and, if the C library is glibc, keep freed memory in the process.
 
-    Every step of a chain allocates what the step before freed. By default Linux reclaims the large pieces in between
-    and zeroes them again page by page: 5 % of a step of the paper's network.
+    Every step of a chain allocates what the step before freed. By default Linux reclaims large pieces in between and
+    zeroes them again page by page, which takes 5 % of a step of the paper's network.
     """
     torch.set_num_threads(threads)
     if platform.libc_ver()[0] == "glibc":
@@ -54,7 +54,7 @@ def occupy(threads: int) -> None:
 
 
 def measured(recipe: Recipe, choice: Choice) -> Recipe:
-    """The recipe with what `choice` measured in the place of `auto`, so that a run can be repeated."""
+    """The recipe with the precision and compilation of `choice` in place of `auto`, so that the run can be repeated."""
     for key, value in {"precision": choice.precision, "compile": "on" if choice.compile else "off"}.items():
         if recipe.sections["train"][key] != value:
             recipe = recipe.with_value("train", key, value, "measured")
@@ -62,6 +62,6 @@ def measured(recipe: Recipe, choice: Choice) -> Recipe:
 
 
 def threads_for(energy: nn.Module, train: TrainSettings) -> int:
-    """How many CPU threads to use: the setting, or a number that follows from the size of the energy."""
+    """How many CPU threads to use: the setting, or one for energies of up to SMALL parameters, else torch's number."""
     parameters = sum(parameter.numel() for parameter in energy.parameters())
     return train.threads or (1 if parameters <= SMALL else torch.get_num_threads())

@@ -1,4 +1,4 @@
-"""What a run was made with."""
+"""The record of what a run was made with."""
 
 import platform
 import subprocess
@@ -17,7 +17,7 @@ REPORTED = ("shortrun-ebmkit", "torch", "numpy", "einops", "pluggy", "typer", "r
 
 
 def environment(recipe: Recipe, device: torch.device) -> dict[str, Any]:
-    """What a run was made with: versions, parts with their packages, plug-ins, commit, command line, device."""
+    """Versions, parts with their packages, plug-ins, commit, command line, device and threads, as in `env.json`."""
     return {
         "ebmkit": ebmkit.__version__,
         "python": platform.python_version(),

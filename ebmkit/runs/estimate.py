@@ -1,29 +1,25 @@
-"""What a run would cost, from one update that is made and thrown away."""
+"""What a run would cost, from one update."""
 
 import time
-from collections.abc import Generator
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ebmkit.data.examples import batches
 from ebmkit.interfaces import EnergyFn
-from ebmkit.methods.maximum_likelihood import Update
 from ebmkit.passes import CountedEnergy
 from ebmkit.runs.device import occupy
 from ebmkit.runs.run import Run
 
 
 def estimate(run: Run) -> dict[str, Any]:
-    """Make one update of a run that has not begun, and extrapolate; nothing is written.
+    """Make one update of a run that has not begun, and extrapolate from it; nothing is written.
 
     Returns:
         `parameters`, `network_passes_per_update`, `network_passes_in_the_chain`, `seconds_per_update`, `updates` (how
         many are left), `estimated_total_seconds`. The first update is the slowest.
     """
-    cast(Generator[Update], run.watched_updates(Path("dry-run"))).close()  # so that their settings are checked
     occupy(run.threads)
     trainer, passes = run.trainer, 0
     inner = trainer.accelerate
@@ -39,7 +35,7 @@ def estimate(run: Run) -> dict[str, Any]:
     batch: Tensor = next(batches(run.examples, run.recipe.train.batch_size, run.batch_rng, device=run.device))
     trainer.accelerate = counted
     began = time.perf_counter()
-    trainer.update(batch)
+    run.update(batch)
     if run.device.type == "cuda":
         torch.cuda.synchronize()
     seconds = time.perf_counter() - began

@@ -1,8 +1,9 @@
-"""The folder of a run: how it is made, what its configuration says, and how it is taken up again."""
+"""The folder of a run: how it is made, what its configuration says, and how it is prepared for a resumed run."""
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -23,7 +24,7 @@ FREE = ("train.iterations", "train.device", "train.threads", "train.precision", 
 def new_folder(folder: Path | None, recipe: Recipe, device: torch.device) -> Iterator[Path]:
     """Make the folder of a new run, with `config.toml` and `env.json` in it once the block has ended.
 
-    If the block raises, the folder is removed.
+    If the block raises, the folder is removed, and so are the parents that were made for it.
 
     Args:
         folder: The folder; None makes the first free `runs/<energy>-<sampler>-<init>-NNN`, also where several runs
@@ -32,23 +33,38 @@ def new_folder(folder: Path | None, recipe: Recipe, device: torch.device) -> Ite
         device: Where it computes.
 
     Raises:
-        UsageError: if the folder exists or cannot be made.
+        UsageError: if the folder exists or cannot be made, or a setting cannot be written.
     """
-    try:
-        contents = {CONFIG: recipe.toml().encode(), ENVIRONMENT: indented_json(environment(recipe, device)).encode()}
-    except UnicodeEncodeError:
-        raise UsageError("cannot write config.toml: a setting contains characters that no file can hold") from None
-    made = fresh(recipe) if folder is None else create(folder)
+    config, made_with = config_text(recipe), indented_json(environment(recipe, device))
+    missing = [parent for parent in (folder or Path("runs/new")).parents if not parent.exists()]
+    made = first_free(recipe) if folder is None else create(folder)
     try:
         yield made
+        (made / CONFIG).write_text(config, encoding="utf-8")
+        (made / ENVIRONMENT).write_text(made_with, encoding="utf-8")
     except BaseException:
-        made.rmdir()
+        shutil.rmtree(made, ignore_errors=True)
+        for parent in missing:
+            with suppress(OSError):  # another run has begun in it
+                parent.rmdir()
         raise
-    for name, content in contents.items():
-        (made / name).write_bytes(content)
 
 
-def fresh(recipe: Recipe) -> Path:
+def config_text(recipe: Recipe) -> str:
+    """The text of `config.toml`.
+
+    Raises:
+        UsageError: if a setting contains characters that UTF-8 cannot encode, as names of files may.
+    """
+    text = recipe.toml()
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"cannot write {CONFIG}: a setting contains characters that UTF-8 cannot encode") from None
+    return text
+
+
+def first_free(recipe: Recipe) -> Path:
     """Make the first free folder `runs/<energy>-<sampler>-<init>-NNN`."""
     name = "-".join(recipe.parts[section].name for section in ("energy", "sampler", "init"))
     number = 1
@@ -68,11 +84,15 @@ def create(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
-        refuse_existing(folder)
-        raise
+        raise UsageError(existing(folder)) from None
     except OSError as error:
         raise UsageError(f"cannot make the folder {folder} of the run: {error.strerror}") from None
     return folder
+
+
+def existing(folder: Path) -> str:
+    """The message about a folder that exists."""
+    return f"{folder} exists; resume it with --resume {folder}, or choose another --out"
 
 
 def refuse_existing(folder: Path) -> None:
@@ -86,14 +106,31 @@ def refuse_existing(folder: Path) -> None:
     except OSError as error:
         raise UsageError(f"cannot use {folder} as a folder: {error.strerror}") from None
     if exists:
-        raise UsageError(f"{folder} exists; resume it with --resume {folder}, or choose another --out")
+        raise UsageError(existing(folder))
+
+
+def is_model_file(place: Path) -> bool:
+    """Whether a place is a file, as a model file is, and not the folder of a run.
+
+    Raises:
+        UsageError: for a path that the system does not accept.
+    """
+    try:
+        return place.is_file()
+    except OSError as error:
+        raise UsageError(f"cannot read {place}: {error.strerror}") from None
+
+
+def generated(place: Path) -> Path:
+    """The folder for what is drawn from a model: in the folder of a run, or beside a model file."""
+    return place.with_name(f"{place.stem}-generated") if is_model_file(place) else place / "generated"
 
 
 def settings_in(folder: Path) -> Layer:
     """The configuration of an existing run, as a layer.
 
     Raises:
-        UsageError: if the folder is no run.
+        UsageError: if the folder is not that of a run.
     """
     try:
         is_run = (folder / CONFIG).is_file()
@@ -105,7 +142,7 @@ def settings_in(folder: Path) -> Layer:
 
 
 def check_same(before: Recipe, after: Recipe) -> None:
-    """Refuse to resume with settings other than those of the run, except those that are free.
+    """Refuse to resume with settings other than those of the run, except those in FREE and of watchers.
 
     Raises:
         UsageError: listing every difference.
@@ -130,21 +167,27 @@ def shown(values: Mapping[str, object], key: str) -> str:
     return "absent" if key not in values else NONE if values[key] is None else str(values[key])
 
 
-def take_up(folder: Path, recipe: Recipe, index: int, device: torch.device) -> None:
-    """Prepare the folder of a run that goes on after update `index`.
+def rewrite_folder(folder: Path, recipe: Recipe, index: int, device: torch.device) -> None:
+    """Prepare the folder of a run that is resumed after update `index`.
 
-    Later lines of metrics are removed, the settings are rewritten, and `env.json` gets what the run is resumed with.
+    Lines of metrics after that update are removed, the settings are rewritten, and `env.json` gets what the run is
+    resumed with.
+
+    Raises:
+        UsageError: if a setting cannot be written.
     """
+    config = config_text(recipe)
     metrics = folder / METRICS
     if metrics.exists():
         lines = metrics.read_text(encoding="utf-8", errors="replace").splitlines()
         write_text(metrics, "".join(f"{line}\n" for line in lines if not is_later(line, index)))
-    write_text(folder / CONFIG, recipe.toml())
+    write_text(folder / CONFIG, config)
     try:
         before = dict(json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        before = {}
-    resumed = [*before.get("resumed", []), {"from_update": index, **environment(recipe, device)}]
+        earlier = list(before.get("resumed", []))
+    except (OSError, ValueError, TypeError):
+        before, earlier = {}, []
+    resumed = [*earlier, {"from_update": index, **environment(recipe, device)}]
     write_text(folder / ENVIRONMENT, indented_json({**before, "resumed": resumed}))
 
 

@@ -1,4 +1,4 @@
-"""Isolation of the watchers of third parties: one that raises is switched off, and the run goes on."""
+"""Isolation of third parties' watchers: one that raises is switched off, and the run continues without it."""
 
 from collections.abc import Callable, Iterator
 from itertools import chain
@@ -10,10 +10,15 @@ Updates = Iterator[Update]
 
 
 def isolated(watcher: Callable[[Updates], Updates], updates: Updates, warn: Callable[[str], None]) -> Updates:
-    """Run a watcher that may break: if it raises, it is switched off with one warning.
+    """The updates, as seen by a watcher that is switched off with one warning if it raises.
 
-    Whatever the watcher yields, the updates come out unchanged, each once and in order. An exception of the loop
-    itself passes through.
+    Whatever the watcher yields, every update is yielded unchanged, once and in order. Exceptions of the training loop
+    itself are passed on.
+
+    Args:
+        watcher: The watcher, which may raise.
+        updates: What it watches.
+        warn: Called with the reason if the watcher is switched off.
     """
     pending: list[Update] = []
     upstream: list[BaseException] = []

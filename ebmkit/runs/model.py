@@ -1,13 +1,14 @@
-"""A trained model, opened from the folder of a run or from one file: no data, no optimiser, no trainer."""
+"""A trained model, opened from the folder of a run or from a model file: without data, optimiser or trainer."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal
 
 import torch
 
 from ebmkit.acceleration.choice import choose
-from ebmkit.config.layers import Layer
+from ebmkit.config.layers import Layer, layer_of
 from ebmkit.config.recipe import Recipe
 from ebmkit.config.resolution import resolve
 from ebmkit.data.examples import Examples
@@ -15,13 +16,12 @@ from ebmkit.errors import UsageError, nearest, one_line
 from ebmkit.runs.build import build_parts, open_data
 from ebmkit.runs.checkpoint import read_checkpoint
 from ebmkit.runs.device import pick_device, threads_for
-from ebmkit.runs.folder import settings_in
+from ebmkit.runs.folder import is_model_file, settings_in
 from ebmkit.runs.model_file import read_model_file
-from ebmkit.runs.saved import SavedModel
+from ebmkit.runs.saved import WEIGHTS, SavedModel
 from ebmkit.shortrun import ShortRun
 
 Weights = Literal["auto", "average", "last"]
-WEIGHTS = get_args(Weights)
 MODEL_PARTS = ("energy", "sampler", "init")
 
 
@@ -48,7 +48,13 @@ class Model:
     threads: int
 
 
-def load(place: str | Path, *, weights: Weights = "auto", device: str | None = None) -> ShortRun:
+def load(
+    place: str | Path,
+    *,
+    weights: Weights = "auto",
+    device: str | None = None,
+    data: Mapping[str, Any] | None = None,
+) -> ShortRun:
     """The model of a run: its energy, its sampler, and where its chains start.
 
     One model can be drawn from in several threads, each with a generator of its own.
@@ -57,20 +63,25 @@ def load(place: str | Path, *, weights: Weights = "auto", device: str | None = N
         place: The folder of a run, or a file that `ebmkit export` wrote.
         weights: The moving average of the weights or the last ones; auto uses the average if the run kept one.
         device: Where to compute; None follows the setting of the run.
+        data: Settings of the section `data` that replace those of the run, like `{"path": "moved"}`. Data are opened
+            only if a part of the model asks for them, as the init `data` does.
 
     Raises:
-        UsageError: if the place is no run and no model, has no checkpoint, or not the weights that were asked for.
+        UsageError: if the place is neither a run nor a model file, has no checkpoint, or does not have these weights.
     """
-    return open_model(place, weights=weights, device=device).short
+    changes = None if data is None else layer_of({"data": data}, "data")
+    return open_model(place, weights=weights, device=device, data=changes).short
 
 
-def open_model(place: str | Path, *, weights: Weights = "auto", device: str | None = None) -> Model:
-    """The model of a run or a file, with what is known of it; see `load`."""
+def open_model(
+    place: str | Path, *, weights: Weights = "auto", device: str | None = None, data: Layer | None = None
+) -> Model:
+    """The model of a run or a file, with its settings and where it computes; see `load`."""
     saved = read_model(Path(place))
     kept = pick_weights(saved, weights)
     recipe = resolve([saved.layer], MODEL_PARTS)
     where = pick_device(recipe.train.device if device is None else device)
-    energy, sampler, init = build_parts(recipe, saved.shape, lambda: data_of(saved), where)
+    energy, sampler, init = build_parts(recipe, saved.shape, lambda: data_of(saved, data), where)
     try:
         energy.load_state_dict(dict(saved.weights[kept]))
         init.load_state_dict(saved.init)
@@ -91,12 +102,12 @@ def open_model(place: str | Path, *, weights: Weights = "auto", device: str | No
 
 
 def read_model(place: Path) -> SavedModel:
-    """What the folder of a run, or a file, contains of a model.
+    """The saved model in the folder of a run, or in a model file.
 
     Raises:
-        UsageError: if it is neither.
+        UsageError: if the place is neither.
     """
-    if place.is_file():
+    if is_model_file(place):
         return read_model_file(place)
     settings_in(place)  # a folder without settings is not the folder of a run
     found = read_checkpoint(place)
@@ -108,16 +119,17 @@ def data_of(saved: SavedModel, changes: Layer | None = None) -> Examples:
 
     Args:
         saved: The model.
-        changes: Settings of the section `data`, where the examples have moved or others are meant.
+        changes: Settings of the section `data` that replace those of the run; None for the run's own.
 
     Raises:
         UsageError: if they cannot be read, or have another shape than the samples of the model.
     """
-    recipe = resolve([saved.layer, *([changes] if changes else [])], ("data",))
+    changed = changes is not None and bool(changes.sections.get("data"))
+    recipe = resolve([saved.layer, *([changes] if changes is not None else [])], ("data",))
     try:
         examples = open_data(recipe)
     except UsageError as error:
-        if changes:
+        if changed:
             raise
         raise UsageError(f"{error}; if the data have moved, say where: --data NAME -s data.path=PATH") from error
     if examples.shape != saved.shape:
@@ -126,13 +138,14 @@ def data_of(saved: SavedModel, changes: Layer | None = None) -> Examples:
 
 
 def pick_weights(saved: SavedModel, weights: str) -> Literal["average", "last"]:
-    """Which of the saved weights to use.
+    """The name of the saved weights to use.
 
     Raises:
-        UsageError: for unknown weights, or an average that was not kept.
+        UsageError: for an unknown name, or weights that were not saved.
     """
-    if weights not in WEIGHTS:
-        raise UsageError(f"weights must be {' or '.join(WEIGHTS)}, not '{weights}'.{nearest(weights, WEIGHTS)}")
+    words = ("auto", *WEIGHTS)
+    if weights not in words:
+        raise UsageError(f"weights must be {' or '.join(words)}, not '{weights}'.{nearest(weights, words)}")
     if weights == "auto":
         return "average" if "average" in saved.weights else "last"
     if weights not in saved.weights:

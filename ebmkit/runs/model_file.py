@@ -2,26 +2,41 @@
 
 import json
 from pathlib import Path
+from types import ModuleType
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 import ebmkit
 from ebmkit.errors import UsageError, one_line
 from ebmkit.files import replacing
-from ebmkit.runs.saved import SavedModel
+from ebmkit.runs.saved import WEIGHTS, SavedModel
 
 FORMAT, SUFFIX = "1", ".safetensors"
+
+
+def safetensors() -> ModuleType:
+    """The package safetensors.
+
+    Raises:
+        UsageError: if it is not installed.
+    """
+    try:
+        import safetensors.torch
+    except ImportError:
+        raise UsageError(
+            "model files need the package safetensors; write: pip install 'shortrun-ebmkit[export]'"
+        ) from None
+    return safetensors
 
 
 def write_model_file(saved: SavedModel, weights: str, path: Path) -> None:
     """Write the model with the weights of this name to a file.
 
     Raises:
-        UsageError: if its state contains what such a file cannot hold, or the file cannot be written.
+        UsageError: if safetensors is not installed, or the state of the model cannot be written to such a file.
     """
+    format_of = safetensors()
     parts = {"energy": saved.weights[weights], "init": saved.init}
     named = {f"{part}.{name}": value for part, state in parts.items() for name, value in state.items()}
     for name, value in named.items():
@@ -32,8 +47,8 @@ def write_model_file(saved: SavedModel, weights: str, path: Path) -> None:
     facts = {"ebmkit": ebmkit.__version__, "format": FORMAT, "config": saved.config, "shape": json.dumps(saved.shape)}
     try:
         with replacing(path) as new:
-            save_file(tensors, new, metadata={**facts, "weights": weights, "updates": str(saved.updates)})
-    except (SafetensorError, ValueError, KeyError) as error:
+            format_of.torch.save_file(tensors, new, {**facts, "weights": weights, "updates": str(saved.updates)})
+    except (format_of.SafetensorError, ValueError, KeyError) as error:
         raise UsageError(f"cannot export to {path}: {one_line(error)}") from error
 
 
@@ -41,25 +56,43 @@ def read_model_file(path: Path) -> SavedModel:
     """The model in a file that `write_model_file` wrote; nothing in it is executed.
 
     Raises:
-        UsageError: if the file cannot be read, or is no model of ours.
+        UsageError: if safetensors is not installed, or the file is not such a model.
     """
+    format_of = safetensors()
     try:
-        with safe_open(path, framework="pt") as file:
+        with format_of.safe_open(path, framework="pt") as file:
             facts = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-    except (SafetensorError, OSError) as error:
+    except (format_of.SafetensorError, OSError) as error:
         raise UsageError(
             f"cannot read {path} as a model: {one_line(error)}; name a run's folder, or a file of `ebmkit export`"
         ) from None
-    if facts.get("format") != FORMAT:
+    if "format" not in facts:
         raise UsageError(f"{path} has no settings of an ebmkit model; write one with: ebmkit export RUN {path.name}")
+    if facts["format"] != FORMAT:
+        raise UsageError(
+            f"{path} is not a model of this version of ebmkit: expected format {FORMAT}, not {facts['format']}"
+        )
     try:
-        shape, updates = tuple(json.loads(facts["shape"])), int(facts["updates"])
-        config, weights = facts["config"], facts["weights"]
+        shape, updates, weights = shape_in(facts["shape"]), int(facts["updates"]), facts["weights"]
+        if weights not in WEIGHTS:
+            raise ValueError(f"weights are {' or '.join(WEIGHTS)}, not '{weights}'")
     except (KeyError, ValueError, TypeError) as error:
         raise UsageError(f"the metadata of {path} is damaged: {type(error).__name__}: {one_line(error)}") from None
     energy, init = (
         {name.partition(".")[2]: value for name, value in tensors.items() if name.startswith(f"{part}.")}
         for part in ("energy", "init")
     )
-    return SavedModel(path, config, shape, updates, {weights: energy}, init)
+    return SavedModel(path, facts["config"], shape, updates, {weights: energy}, init)
+
+
+def shape_in(text: str) -> tuple[int, ...]:
+    """The shape that JSON gives.
+
+    Raises:
+        ValueError: if it is not a list of sizes.
+    """
+    sizes = json.loads(text)
+    if not isinstance(sizes, list) or not all(type(size) is int and size > 0 for size in sizes):
+        raise ValueError(f"a shape is a list of sizes, not {text}")
+    return tuple(sizes)

@@ -1,14 +1,14 @@
 """A run: its parts, its updates, and its life from the first update to the last."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from ebmkit.acceleration.choice import Choice
 from ebmkit.acceleration.precision import arithmetic
@@ -19,7 +19,7 @@ from ebmkit.methods.maximum_likelihood import Trainer, Update
 from ebmkit.registry.lookup import blame
 from ebmkit.runs.checkpoint import NAME, Checkpoint
 from ebmkit.runs.device import occupy, threads_for
-from ebmkit.runs.folder import new_folder, take_up
+from ebmkit.runs.folder import new_folder, rewrite_folder
 from ebmkit.runs.signals import stop_signals
 from ebmkit.runs.watching import watched
 
@@ -35,16 +35,16 @@ class Run:
         trainer: The energy, its sampler, init and optimiser.
         examples: The data.
         batch_rng: Randomness of the batches, on the CPU whatever the device.
-        choice: In which precision chains are computed, with the reason.
+        choice: The precision of the passes of chains, and whether they are compiled, with the reason.
         folder: Its folder; None until a new run without a given folder begins.
-        resumed: Whether the folder exists, with a checkpoint that the run goes on from.
-        status: How far it is, and how it ended.
+        resumed: Whether the folder exists, with the checkpoint that the run was restored from.
+        status: Whether it has begun, and how it ended.
     """
 
     recipe: Recipe
     trainer: Trainer
     examples: Examples
-    batch_rng: Generator
+    batch_rng: torch.Generator
     choice: Choice
     folder: Path | None
     resumed: bool = False
@@ -57,17 +57,17 @@ class Run:
 
     @property
     def threads(self) -> int:
-        """How many CPU threads it uses."""
+        """How many CPU threads torch is given."""
         return threads_for(self.trainer.energy, self.recipe.train)
 
     def train(self, announce: Callable[[str], None] | None = None) -> Iterator[Update]:
-        """Make the rest of the updates, watched and saved in the folder of the run.
+        """Make the remaining updates, watched and saved in the folder of the run.
 
-        Whoever leaves the loop early leaves a run that can be resumed. In the main thread, SIGINT and SIGTERM end it
-        after the present update.
+        A loop that is left early leaves a run that can be resumed. In the main thread, SIGINT and SIGTERM end it after
+        the current update. The number of torch's threads is set for the whole process.
 
         Args:
-            announce: Receives a line when a signal has arrived.
+            announce: Called with a line for the user when a signal arrives.
 
         Yields:
             Every update, after the watchers have seen it.
@@ -80,7 +80,7 @@ class Run:
         occupy(self.threads)
         if self.resumed and self.folder is not None:
             updates = self.watched_updates(self.folder)
-            take_up(self.folder, self.recipe, self.trainer.index, self.device)
+            rewrite_folder(self.folder, self.recipe, self.trainer.index, self.device)
         else:
             with new_folder(self.folder, self.recipe, self.device) as folder:
                 updates = self.watched_updates(folder)
@@ -120,23 +120,32 @@ class Run:
         return f"the last good checkpoint is {path}" if path.exists() else "no checkpoint had been written"
 
     def watched_updates(self, folder: Path) -> Iterator[Update]:
-        """The rest of the updates, seen by every watcher of the recipe.
+        """The remaining updates, as seen by every watcher of the recipe; `folder` is where they write.
 
         Raises:
             UsageError: at the call, for a watcher whose settings are out of range.
         """
+        folder = folder.absolute()  # the program may change its folder while it trains
         facts = {
             "trainer": self.trainer,
             "folder": folder,
             "examples": self.examples,
             "iterations": self.recipe.train.iterations,
-            "config": self.recipe.sections,
+            "config": self.recipe.plain,
             "save": lambda: self.checkpoint().write(folder),
         }
         return watched(self.updates(), self.recipe, facts)
 
+    def check_watchers(self) -> None:
+        """Check the settings of every watcher; nothing is written.
+
+        Raises:
+            UsageError: for a setting out of range.
+        """
+        cast(Generator[Update], self.watched_updates(Path("nowhere"))).close()
+
     def updates(self) -> Iterator[Update]:
-        """The rest of the updates, without watchers and without a folder."""
+        """The remaining updates, without watchers and without a folder."""
         train = self.recipe.train
         factor = train.schedule(train.noise_schedule)
         real = batches(
@@ -150,12 +159,12 @@ class Run:
         yield from islice(map(self.update, real), train.iterations - self.trainer.index)
 
     def update(self, batch: Tensor) -> Update:
-        """One update; the passes that give the gradient of the weights are in fp32, whatever those of the chains."""
+        """One update on a batch `(B, *shape)`; the gradient of the weights is computed in fp32 at any precision."""
         with arithmetic("fp32", batch.device):
             return self.trainer.update(batch)
 
     def checkpoint(self) -> Checkpoint:
-        """The present state."""
+        """The state after the last update."""
         return Checkpoint(
             config=self.recipe.toml(),
             shape=self.examples.shape,
@@ -166,7 +175,7 @@ class Run:
         )
 
     def restore(self, saved: Checkpoint) -> None:
-        """Go on from a checkpoint; on another kind of device the random state of the chains starts afresh.
+        """Restore a checkpoint; on another type of device the random state of the chains starts from the seed again.
 
         Raises:
             UsageError: if the examples have another shape.

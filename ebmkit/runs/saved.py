@@ -9,8 +9,10 @@ from torch import Tensor
 
 from ebmkit.config.layers import Layer, loads
 
+WEIGHTS = ("average", "last")
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class SavedModel:
     """A model as it was saved: tensors and plain values; its parts are found by their registered names.
 
@@ -18,9 +20,9 @@ class SavedModel:
         source: The folder of the run, or the file.
         config: Every setting of the run, as TOML.
         shape: The shape of one example.
-        updates: How many updates its weights have seen.
+        updates: How many updates the run had made.
         weights: The weights of the energy: `last`, `average`, or both.
-        init: The state of the init distribution: the bank of a replay buffer, else nothing.
+        init: The state of the init distribution: the chains of a replay buffer; empty for the others.
     """
 
     source: Path

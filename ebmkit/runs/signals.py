@@ -1,17 +1,17 @@
-"""A stop that was asked for: the present update is finished and saved."""
+"""SIGINT and SIGTERM as a request to stop after the current update."""
 
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 
 @contextmanager
 def stop_signals(announce: Callable[[str], None]) -> Iterator[threading.Event]:
-    """SIGINT (Ctrl-C) and SIGTERM set the event; the second one interrupts at once.
+    """An event that SIGINT (Ctrl-C) and SIGTERM set; a second signal raises KeyboardInterrupt.
 
-    Python lets only the main thread handle signals: in another thread the event is never set.
+    Python handles signals in the main thread only: in another thread the event is never set.
     """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -30,4 +30,5 @@ def stop_signals(announce: Callable[[str], None]) -> Iterator[threading.Event]:
         yield stop
     finally:
         for kind, handler in before.items():
-            signal.signal(kind, handler)
+            with suppress(ValueError, TypeError):  # closed in another thread, or a handler that is not Python's
+                signal.signal(kind, handler)

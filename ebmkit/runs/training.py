@@ -8,7 +8,7 @@ from torch import Generator
 
 from ebmkit.acceleration.choice import choose
 from ebmkit.config.layers import Layer, layer_of, loads
-from ebmkit.config.recipe import Recipe, check_finite, naming
+from ebmkit.config.recipe import Recipe, asks_for, check_finite, naming
 from ebmkit.config.resolution import resolve
 from ebmkit.errors import UsageError, one_line
 from ebmkit.methods.maximum_likelihood import Trainer, Update
@@ -24,22 +24,22 @@ Settings = Recipe | Layer | Mapping[str, Mapping[str, Any]]
 def train(
     settings: Settings | None = None, *, folder: str | Path | None = None, resume: str | Path | None = None
 ) -> Iterator[Update]:
-    """Train an energy in the folder of a run, with everything that `ebmkit train` does but print.
+    """Train an energy as `ebmkit train` does, without printing.
 
-    The run is written, watched, and saved; it can be resumed here or on the command line. For the run itself, with its
-    folder, its trainer and its status, use `new_run` or `resume_run` and then `Run.train`.
+    The run has a folder, watchers and checkpoints, and can be resumed from Python or from the command line. To get at
+    its folder, its trainer and its status, use `new_run` or `resume_run`, then `Run.train`.
 
     >>> settings = {"sampler": {"steps": 20}, "train": {"iterations": 2}}
     >>> for update in train(settings, folder="runs/a"):  # doctest: +SKIP
     ...     print(update.index)
 
     Args:
-        settings: Sections of settings, as in config.toml; what is not given is left at its default.
+        settings: Sections of settings, as in config.toml; the rest have their defaults.
         folder: The folder of a new run; None makes one in `runs/`.
-        resume: The folder of a run to go on with; then `settings` are changes, like more `train.iterations`.
+        resume: The folder of a run to resume; then `settings` are changes, like more `train.iterations`.
 
     Yields:
-        Every update, as it was made.
+        Every update, after the watchers have seen it.
 
     Raises:
         UsageError: for settings, data or a folder that cannot be used.
@@ -49,7 +49,7 @@ def train(
     if resume is None:
         return new_run(settings or {}, folder).train()
     if folder is not None:
-        raise UsageError("a resumed run goes on in its own folder: leave out `folder`")
+        raise UsageError("a resumed run stays in its own folder: leave out `folder`")
     return resume_run(resume, settings).train()
 
 
@@ -81,10 +81,11 @@ def new_run(settings: Settings, folder: str | Path | None = None) -> Run:
         threads=threads_for(parts.energy, recipe.train),
     )
     recipe, seeds = measured(recipe, choice), seeds_of(recipe)
+    optimizer = recipe.build("optimizer", params=list(parts.energy.parameters()))
     with naming("train", recipe.settings("train")):
         trainer = Trainer(
             *parts,
-            recipe.build("optimizer", params=list(parts.energy.parameters())),
+            optimizer,
             Generator(device).manual_seed(seeds.chains),
             energy_l2=recipe.train.energy_l2,
             gradient_clip=recipe.train.gradient_clip,
@@ -97,15 +98,16 @@ def new_run(settings: Settings, folder: str | Path | None = None) -> Run:
 
 
 def resume_run(folder: str | Path, changes: Settings | None = None) -> Run:
-    """The run in a folder as its checkpoint left it, ready to go on.
+    """The run in a folder, restored from its checkpoint.
 
     Args:
         folder: The folder of the run.
         changes: Settings that may differ from those of the run: `train.iterations`, `.device`, `.threads`,
-            `.precision`, `.compile`, watchers, and `data` where the same examples have moved.
+            `.precision`, `.compile`, those of watchers, and those of `data` if the examples are the same.
 
     Raises:
-        UsageError: if the folder is no run, its checkpoint cannot be read, or other settings differ; all are listed.
+        UsageError: if the folder is not that of a run, its checkpoint cannot be read, the data are others, or settings
+            differ that must not; all of them are listed.
     """
     folder = Path(folder)
     base, saved = settings_in(folder), read_checkpoint(folder)
@@ -132,11 +134,12 @@ def as_layer(settings: Layer | Mapping[str, Mapping[str, Any]]) -> Layer:
 
 
 def check_settings(recipe: Recipe) -> None:
-    """Check what can be checked of a recipe without its data: the settings of the loop, the sampler, the optimiser.
+    """Check what can be checked of a recipe without its data: the settings of loop, sampler and optimiser.
 
     Raises:
         UsageError: for a setting out of range.
     """
     _ = recipe.train
-    recipe.build("sampler")
+    if not asks_for(recipe.parts["sampler"], "shape") and not asks_for(recipe.parts["sampler"], "data"):
+        recipe.build("sampler")
     check_finite("optimizer", recipe.settings("optimizer"))

@@ -1,4 +1,4 @@
-"""The watchers of a run, one behind the other around its updates."""
+"""The watchers of a run: generators around its updates, each around the one before."""
 
 import warnings
 from collections.abc import Iterator, Mapping
@@ -15,12 +15,12 @@ Updates = Iterator[Update]
 
 
 def watched(updates: Updates, recipe: Recipe, facts: Mapping[str, Any]) -> Updates:
-    """The updates, seen by every watcher. Whoever leaves early closes the watchers, and so the checkpoint is saved.
+    """The updates, as seen by every watcher; closing them closes the watchers, which saves a checkpoint.
 
     Args:
         updates: The updates of a run.
-        recipe: Names the watchers, in their order.
-        facts: What a watcher may ask for besides the updates.
+        recipe: Has the watchers as its sections `watch.NAME`, in their order.
+        facts: The facts that a watcher may ask for besides the updates.
 
     Raises:
         UsageError: at the call, for a watcher whose settings are out of range.
@@ -40,7 +40,7 @@ def watched(updates: Updates, recipe: Recipe, facts: Mapping[str, Any]) -> Updat
 
 
 def watched_by(section: str, updates: Updates, recipe: Recipe, facts: Mapping[str, Any]) -> Updates:
-    """The updates, seen by one watcher; a third party's cannot break the run."""
+    """The updates, as seen by one watcher; an exception in one of a third party does not stop the run."""
     component = recipe.parts[section]
 
     def watcher(updates: Updates) -> Updates:

@@ -1,9 +1,8 @@
-"""Signatures read as settings, and texts converted to their types."""
+"""Texts and TOML values, converted to the type that a setting states."""
 
 import math
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
-from functools import partial, wraps
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -11,12 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ebmkit.config.layers import toml
+from ebmkit.config.convert import choices, convert, describe, parse
+from ebmkit.config.settings import Setting
+from ebmkit.config.toml import toml
 from ebmkit.errors import UsageError
-from ebmkit.config.settings import REQUIRED, Setting, bind, choices, convert, describe, parse, signature
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+
 FLOATS = st.floats(allow_nan=False)
+
 Mode = Literal["same", "valid"]
 
 
@@ -55,7 +57,7 @@ def refused(text, annotation, match):
     ],
     ids=str,
 )
-def test_a_value_written_as_toml_is_read_back_from_a_file_and_from_the_command_line(annotation, values):
+def test_a_value_written_as_toml_is_read_back(annotation, values):
     @given(values)
     def check(value):
         text = toml(value)
@@ -72,7 +74,7 @@ def test_a_string_setting_keeps_what_was_typed(text):
 
 
 @pytest.mark.parametrize("text", ["2024", "1e4", "true", "2024-01-01", "[1]", "inf", "a b", "none", "0x10", ""])
-def test_a_string_setting_keeps_typed_text_that_toml_would_read_as_something_else(text):
+def test_a_string_setting_keeps_text_that_is_toml(text):
     assert typed(text, str) == text
 
 
@@ -123,7 +125,7 @@ def test_a_truth_value_with_a_capital_gets_a_hint():
     refused("True", bool, r"Did you mean 'true'\?$")
 
 
-def test_a_choice_is_one_of_the_list_and_a_near_miss_gets_a_hint():
+def test_a_choice_is_one_of_the_list_with_a_hint():
     assert typed("same", Mode) == "same"
     refused("vald", Mode, r"^width must be same \| valid, not 'vald'\. Did you mean 'valid'\?$")
 
@@ -158,7 +160,7 @@ def test_none_is_spelt_none():
     refused("null", float | None, r"^width must be float \| none, not 'null'\.")
 
 
-def test_members_that_only_python_can_give_never_match_and_are_not_shown():
+def test_types_that_only_python_can_pass_never_match():
     annotation = Tensor | float | Callable[[int], int] | None
     assert typed("1", annotation) == 1.0
     assert describe(annotation) == "float | none"
@@ -174,7 +176,7 @@ def test_members_of_a_union_are_tried_in_order():
 
 
 @pytest.mark.parametrize("text", ["1" * 5000, "[" * 5000, "1\nother = 2", "= 1", "a = 1", "1 2"])
-def test_a_text_that_is_no_toml_value_is_a_bare_word(text):
+def test_text_that_is_not_toml_is_kept_as_it_is(text):
     assert parse(text) == text
 
 
@@ -185,157 +187,44 @@ def test_types_are_described_in_words_that_can_be_typed():
     assert describe(Any) == "any"
 
 
-def test_the_values_a_type_lists_are_offered():
+def test_the_values_that_a_type_lists_are_offered():
     assert choices(bool) == ["true", "false"]
     assert choices(Mode | None) == ["same", "valid", "none"]
     assert choices(float) == []
 
 
-@dataclass(frozen=True)
-class Part:
-    """A part.
-
-    It has several paragraphs, and names like size: these are no settings.
-
-    Args:
-        shape: Shape of an example.
-        size: How large it is,
-            in pixels: at least 1.
-
-        mode (str): How it
-            is done.
-        free: What it is free of.
-
-    Raises:
-        UsageError: never.
-    """
-
-    shape: tuple[int, ...]
-    _: KW_ONLY
-    size: int
-    mode: Mode = "same"
-    free: float | None = None
-    silent: bool = False
+def test_none_from_python_is_none():
+    assert convert(None, float | None) is None
+    with pytest.raises(ValueError, match="None"):
+        convert(None, float)
 
 
-def test_positional_parameters_are_facts_and_keyword_only_ones_settings():
-    found = signature(Part)
-    assert found.facts == ("shape",)
-    assert list(found.settings) == ["size", "mode", "free", "silent"]
-    assert found.settings["size"].default is REQUIRED
-    assert found.settings["mode"] == Setting("mode", Mode, "same", "How it is done.")
+def test_a_path_becomes_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for text, expected in {
+        "a/b": tmp_path / "a/b",
+        "../a": tmp_path.parent / "a",
+        "~/a": tmp_path / "home/a",
+        "2024": tmp_path / "2024",
+        '"a b"': tmp_path / "a b",
+    }.items():
+        assert typed(text, Path) == expected
+        assert typed(text, Path | None) == expected
+    found = typed("a/b", Path)
+    monkeypatch.chdir("/")
+    assert convert(parse(toml(found)), Path) == found
+    assert convert(found, Path) == found
+    assert typed("none", Path | None) is None
+    assert describe(Path | None) == "path | none"
 
 
-def test_help_is_the_argument_s_entry_on_one_line():
-    helps = {name: setting.help for name, setting in signature(Part).settings.items()}
-    assert helps == {
-        "size": "How large it is, in pixels: at least 1.",
-        "mode": "How it is done.",
-        "free": "What it is free of.",
-        "silent": "",
-    }
-
-
-def test_a_function_is_read_like_a_class():
-    def part(data: object, *, count: int = 3) -> None:
-        """Do it.
-
-        Args:
-            count: How many.
-        """
-
-    found = signature(part)
-    assert found.facts == ("data",)
-    assert found.settings == {"count": Setting("count", int, 3, "How many.")}
-
-
-def test_a_partial_is_a_variant_with_other_defaults():
-    found = signature(partial(partial(Part, size=8), mode="valid"))
-    assert found.facts == ("shape",)
-    assert {name: setting.default for name, setting in found.settings.items()} == {
-        "size": 8,
-        "mode": "valid",
-        "free": None,
-        "silent": False,
-    }
-    assert found.settings["size"].help == "How large it is, in pixels: at least 1."
-    assert found.settings["free"].annotation == float | None
-
-
-FUTURE = """
-from __future__ import annotations
-from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from nowhere import Unknown
-
-@dataclass(kw_only=True)
-class Late:
-    steps: int = 1
-    kind: Literal["a", "b"] | None = None
-
-class Network:
-    def __init__(self, shape: Unknown, *, width: int = 3, other: Unknown | None = None) -> None: ...
-"""
-
-
-def test_annotations_kept_as_texts_are_resolved(install):
-    install("late-part", FUTURE)
-    import late_part
-
-    settings = signature(late_part.Late).settings
-    assert settings["steps"].annotation is int
-    assert settings["kind"].annotation == Literal["a", "b"] | None
-
-
-def test_an_annotation_that_does_not_resolve_makes_its_own_parameter_untyped_and_no_other(install):
-    install("later-part", FUTURE)
-    import later_part
-
-    settings = signature(later_part.Network).settings
-    assert settings["width"].annotation is int
-    assert settings["other"].annotation is Any
-
-
-def test_a_decorated_function_has_the_annotations_of_the_one_inside(install):
-    install("inner-part", FUTURE + "\nOnly = Literal['x']\n\ndef part(*, kind: Only = 'x'): ...\n")
-    import inner_part
-
-    @wraps(inner_part.part)
-    def outer(**settings):
-        return inner_part.part(**settings)
-
-    assert signature(outer).settings["kind"].annotation == Literal["x"]
-
-
-@pytest.mark.parametrize("wrong", [lambda *shape: None, lambda **settings: None, partial(lambda a, **b: None, 1)])
-def test_parameters_without_names_are_refused(wrong):
-    with pytest.raises(TypeError, match="every setting needs a name of its own"):
-        signature(wrong)
-
-
-def test_named_facts_leave_every_other_parameter_a_setting():
-    def optimizer(params: list[Tensor], lr: float = 0.1, *, fused: bool = False) -> None: ...
-
-    found = signature(optimizer, facts=("params",))
-    assert found.facts == ("params",)
-    assert list(found.settings) == ["lr", "fused"]
-
-
-def test_bind_gives_the_facts_that_are_asked_for_and_the_settings():
-    facts = {"shape": (1, 8, 8), "data": object()}
-    part = bind(Part, facts, {"size": 3})
-    assert part == Part((1, 8, 8), size=3)
-    assert bind(lambda *, size=1: size, facts, {}) == 1
-    assert bind(lambda shape, data=None: data, facts, {}) is facts["data"]
-    assert bind(lambda shape, optional=7: optional, facts, {}) == 7
-    assert bind(lambda params, lr: (params, lr), {"params": 1}, {"lr": 2}) == (1, 2)
-    assert bind(partial(Part, size=5), facts, {}) == Part((1, 8, 8), size=5)
-
-
-def test_bind_names_a_fact_that_nobody_knows():
-    def part(trainer: object) -> None: ...
-
-    with pytest.raises(ValueError, match=r"part asks for 'trainer', which is no fact known here \(shape, data\)"):
-        bind(part, {"shape": 1, "data": 2}, {})
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"^width must be path, not ''\.$"),
+        ("~nosuchuser/x", "^width: cannot use '~nosuchuser/x' as a path: there is no such user$"),
+    ],
+)
+def test_a_path_that_cannot_be_is_refused(text, message):
+    refused(text, Path, message)

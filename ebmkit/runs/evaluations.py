@@ -1,0 +1,62 @@
+"""`evaluation.json`: the last evaluation of a model, its only writer and its only reader."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ebmkit.data.examples import Examples
+from ebmkit.errors import UsageError
+from ebmkit.evaluation.measures import Measure, as_rows
+from ebmkit.files import indented_json, write_text
+from ebmkit.runs.folder import generated, is_model_file
+from ebmkit.runs.model import Model
+
+NAME = "evaluation.json"
+MOST = 5000  # samples of an evaluation whose number was not chosen
+
+
+def count_for(examples: Examples, n: int | None) -> int:
+    """How many samples to compare: `n`, or half of the data, at most 5000."""
+    return min(len(examples) // 2, MOST) if n is None else n
+
+
+def write_evaluation(model: Model, measures: Sequence[Measure]) -> dict[str, Any]:
+    """Write measures of a model to `evaluation.json`: in the folder of its run, or beside a model file.
+
+    Returns:
+        What was written: `run`, `updates`, `weights`, `measures`.
+    """
+    place = model.saved.source
+    found = {
+        "run": str(place),
+        "updates": model.saved.updates,
+        "weights": model.weights,
+        "measures": as_rows(list(measures)),
+    }
+    write_text((generated(place) if is_model_file(place) else place) / NAME, indented_json(found))
+    return found
+
+
+def scores_in(folder: Path) -> dict[str, str]:
+    """The measures of the last evaluation in the folder of a run, as a report lists them; empty if there was none.
+
+    Raises:
+        UsageError: if the file is not what `write_evaluation` writes.
+    """
+    path = folder / NAME
+    if not path.exists():
+        return {}
+    try:
+        return {
+            one["name"]: f"{shown(one['value'])} (real {shown(one['real_against_real'])}, "
+            f"noise {shown(one['noise_against_real'])}; n={one['n']})"
+            for one in json.loads(path.read_text(encoding="utf-8"))["measures"]
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UsageError(f"cannot use {path}; write it again with: ebmkit evaluate {folder}") from None
+
+
+def shown(value: float | None) -> str:
+    """A value in four digits, or a dash if there is none."""
+    return "-" if value is None else f"{value:.4g}"

@@ -1,0 +1,130 @@
+"""`ebmkit train` and signals: the current update is finished and saved."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from commands import SMALL, metrics, objects, same_run, train, updates_of
+
+from ebmkit.registry.lookup import register
+from ebmkit.runs.signals import stop_signals
+
+pytestmark = pytest.mark.usefixtures("empty_folder")
+
+
+def signals(updates, *, at: int = 3, number: int = int(signal.SIGINT), times: int = 1):
+    """Sends signals to this process.
+
+    Args:
+        at: At which update.
+        number: Which signal.
+        times: How often.
+    """
+    for update in updates:
+        if update.index == at:
+            for _ in range(times):
+                signal.raise_signal(signal.Signals(number))
+        yield update
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_resumes_to_the_same_weights(number):
+    register("watcher", "signals", signals)
+    words = (*SMALL, "--iterations", "6", "-s", f"watch.signals.number={int(number)}")
+    stdout, stderr = train(*words, "--out", "a", code=130, quiet=False)
+    assert stdout == ""
+    assert "stopping after this update; a second signal stops at once\n" in stderr
+    assert stderr.splitlines()[-1] == "stopped after update 3; resume with: ebmkit train --resume a"
+    assert updates_of("a") == 3
+    assert signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL)
+    train("--resume", "a", "-s", "watch.signals.at=99")
+    train(*SMALL, "--iterations", "6", "--out", "b")
+    assert same_run("a", "b")
+
+
+def test_json_reports_the_interruption():
+    register("watcher", "signals", signals)
+    words = ("--iterations", "6", "--watch", "signals", "--json")
+    stdout, _ = train(*SMALL, *words, "--out", "a", code=130)
+    assert [line.get("update") for line in objects(stdout)] == [1, 2, 3, None]
+    assert objects(stdout)[-1] == {"schema": 2, "status": "interrupted", "folder": "a"}
+
+
+def test_a_signal_in_the_last_update_does_not_interrupt():
+    register("watcher", "signals", signals)
+    assert train(*SMALL, "--iterations", "3", "--watch", "signals", "--out", "a")[0] == "a\n"
+
+
+def test_the_second_signal_stops_at_once():
+    register("watcher", "signals", signals)
+    words = ("--iterations", "6", "--watch", "signals", "-s", "watch.signals.times=2", "--json")
+    stdout, stderr = train(*SMALL, *words, "--out", "a", code=130)
+    assert "Traceback" not in stderr
+    assert objects(stdout)[-1]["status"] == "interrupted"
+    assert updates_of("a") <= 3
+
+
+def test_signal_handlers_are_restored():
+    before = signal.getsignal(signal.SIGINT)
+    with stop_signals(print) as stop:
+        assert not stop.is_set()
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.is_set()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def process(*words: str) -> subprocess.Popen[str]:
+    """`ebmkit train` in a process of its own, with as many threads as this one, so that numbers are the same."""
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    command = [sys.executable, "-m", "ebmkit", "train", *words]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_process_finishes_its_update_and_saves(number):
+    log = Path("a/metrics.jsonl")
+    with process(*SMALL, "--iterations", "100000", "--out", "a") as running:
+        until = time.monotonic() + 100
+        while time.monotonic() < until and not (log.exists() and log.read_text().count("\n") >= 3):
+            time.sleep(0.02)
+        running.send_signal(number)
+        stdout, stderr = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert stdout == ""
+    index = int(metrics("a")[-1]["update"])
+    assert stderr.splitlines()[-1] == f"stopped after update {index}; resume with: ebmkit train --resume a"
+    assert "Traceback" not in stderr
+    assert updates_of("a") == index
+    last = str(index + 3)
+    train("--resume", "a", "--iterations", last)
+    train(*SMALL, "--iterations", last, "--out", "b")
+    assert same_run("a", "b")
+
+
+def test_handlers_stay_when_the_end_comes_in_another_thread():
+    before = signal.getsignal(signal.SIGINT)
+    context = stop_signals(print)
+    context.__enter__()
+    raised = []
+
+    def leave():
+        try:
+            context.__exit__(None, None, None)
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=leave)
+    thread.start()
+    thread.join()
+    for kind in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(kind, before if kind == signal.SIGINT else signal.SIG_DFL)
+    assert raised == []
