@@ -10,9 +10,9 @@ from torch import Generator, Tensor
 
 import ebmkit
 from ebmkit.config.layers import typed
+from ebmkit.config.resolution import resolve
 from ebmkit.interfaces import EnergyFn, noise_like
 from ebmkit.pictures import grid
-from ebmkit.config.resolution import resolve
 from ebmkit.runs.run import prepare
 
 

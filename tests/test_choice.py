@@ -16,11 +16,11 @@ from ebmkit.acceleration.choice import Choice, choose
 from ebmkit.acceleration.precision import arithmetic, supported
 from ebmkit.cli.main import app
 from ebmkit.config.layers import typed
+from ebmkit.config.resolution import resolve
 from ebmkit.energies.convnet import ConvNet
 from ebmkit.energies.mlp import MLP
 from ebmkit.errors import Notice
 from ebmkit.interfaces import value_and_grad
-from ebmkit.config.resolution import resolve
 from ebmkit.runs.training import new_run
 from ebmkit.samplers.hmc import HMC
 from ebmkit.samplers.langevin import Langevin

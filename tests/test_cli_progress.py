@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 from commands import invoked, rng
+from ebmkit.evaluation.analysis import energies
 from rich.console import Console
 
 from ebmkit.cli import opening, outputs, reconstruction
 from ebmkit.cli.options import CHOICES
-from ebmkit.evaluation.analysis import energies
 from ebmkit.runs.model import load
 
 pytestmark = pytest.mark.usefixtures("models")

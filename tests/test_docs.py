@@ -14,10 +14,10 @@ from faulty.__main__ import tables
 from laws.table import LAWS
 from typer.testing import CliRunner
 
-from ebmkit.registry import hooks as hookspecs
 from ebmkit.cli.main import app
-from ebmkit.registry.component import HOOKS
 from ebmkit.config.resolution import DEFAULTS, resolve
+from ebmkit.registry import hooks as hookspecs
+from ebmkit.registry.component import HOOKS
 
 TREE = Path(__file__).parent.parent
 PAGES = sorted([TREE / "README.md", *(TREE / "docs").rglob("*.md"), *(TREE / "plugins").glob("*/README.md")])
