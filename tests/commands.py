@@ -1,15 +1,22 @@
 """What the tests of the command line share: how a command is run, and what it printed and wrote."""
 
+import io
 import json
+import os
 import re
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
+from rich.console import Console
 from typer.testing import CliRunner
 
+from ebmkit.cli import opening, outputs
 from ebmkit.cli.main import app
 from ebmkit.runs.checkpoint import read_checkpoint
 
@@ -110,3 +117,26 @@ def errors_in(stderr: str) -> dict[str, float]:
     """The mean squared errors that `reconstruct` prints."""
     lines = stderr.partition("mean squared error per pixel:\n")[2].splitlines()
     return {line[:22].strip(): float(line[22:]) for line in lines if line.startswith("  ")}
+
+
+def printed(*words: str) -> tuple[dict[str, Any], str]:
+    """The tables of --print-config, and its text."""
+    stdout, _ = train(*words, "--print-config")
+    return tomllib.loads(stdout), stdout
+
+
+def process(*words: str) -> subprocess.Popen[str]:
+    """`ebmkit train` in a process of its own, with as many threads as this one, so that numbers are the same."""
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    command = [sys.executable, "-m", "ebmkit", "train", *words]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment)
+
+
+def terminal(monkeypatch, **settings: Any) -> io.StringIO:
+    """Make stderr a terminal, and return what is written there."""
+    written = io.StringIO()
+    console = Console(file=written, force_terminal=True, soft_wrap=True, highlight=False, emoji=False, **settings)
+    for module in (opening, outputs):
+        monkeypatch.setattr(module, "err", lambda: console)
+    return written

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from commands import invoked, refused, rng, same_picture
-from ebmkit.evaluation.analysis import energies
+from ebmkit.evaluation import energies
 from PIL import Image
 
 from ebmkit.pictures import beside, grid, strip

@@ -1,27 +1,13 @@
 """Pictures in the terminal."""
 
-import io
-from typing import Any
-
 import numpy as np
 import pytest
-from commands import invoked
+from commands import invoked, terminal
 from PIL import Image
-from rich.console import Console
 
-from ebmkit.cli import opening, outputs
 from ebmkit.cli.preview import half_blocks
 
 pytestmark = pytest.mark.usefixtures("models")
-
-
-def terminal(monkeypatch, **settings: Any) -> io.StringIO:
-    """Make stderr a terminal, and return what is written there."""
-    written = io.StringIO()
-    console = Console(file=written, force_terminal=True, soft_wrap=True, highlight=False, emoji=False, **settings)
-    for module in (opening, outputs):
-        monkeypatch.setattr(module, "err", lambda: console)
-    return written
 
 
 @pytest.mark.parametrize("words", [("sample", "-n", "2"), ("reconstruct", "-n", "2", "--updates", "1")])

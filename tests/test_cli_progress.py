@@ -1,31 +1,19 @@
 """The progress of commands that run chains, and what their help costs."""
 
-import io
 import json
 import subprocess
 import sys
-from typing import Any
 
 import pytest
 import torch
-from commands import invoked, rng
-from ebmkit.evaluation.analysis import energies
-from rich.console import Console
+from commands import invoked, rng, terminal
 
-from ebmkit.cli import opening, outputs, reconstruction
+from ebmkit.cli import opening, reconstruction
 from ebmkit.cli.options import CHOICES
+from ebmkit.evaluation import energies
 from ebmkit.runs.model import load
 
 pytestmark = pytest.mark.usefixtures("models")
-
-
-def terminal(monkeypatch, **settings: Any) -> io.StringIO:
-    """Make stderr a terminal, and return what is written there."""
-    written = io.StringIO()
-    console = Console(file=written, force_terminal=True, soft_wrap=True, highlight=False, emoji=False, **settings)
-    for module in (opening, outputs):
-        monkeypatch.setattr(module, "err", lambda: console)
-    return written
 
 
 def test_a_short_wait_prints_nothing():

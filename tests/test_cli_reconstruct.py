@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from commands import errors_in, invoked, refused, rng, same_picture
-from ebmkit.evaluation.analysis import neighbours, projected
+from ebmkit.evaluation.nearest import nearest_examples, pca_reconstruction
 from PIL import Image
 
 import ebmkit
@@ -33,7 +33,7 @@ def test_examples_are_reconstructed_beside_baselines():
     expected = {f"t={t}": found.error[t].mean() for t in (0, 10, 12)} | {
         "mean of the data": (x - every.mean(0)).square().mean(),
         "nearest in the data": torch.stack(nearest).mean(),
-        "32 components": (projected(x, examples) - x).square().mean(),
+        "32 components": (pca_reconstruction(x, examples) - x).square().mean(),
     }
     assert errors_in(stderr) == pytest.approx({name: float(value) for name, value in expected.items()}, abs=6e-6)
     columns = {"original": x, **{f"t={t}": found.kept[t] for t in (0, 10, 12)}}
@@ -76,7 +76,7 @@ def test_broken_image_files_are_named_and_exit_1():
     assert stderr.endswith("error: 1 of 3 image files could not be used\n")
     found = load("digits").reconstruct(x, rng(), updates=2)
     assert errors_in(stderr)["t=2"] == pytest.approx(float(found.error[2].mean()), abs=6e-6)
-    nearest = neighbours(x, resume_run("digits").examples, count=2).distance[:, 1].square().mean() / 64
+    nearest = nearest_examples(x, resume_run("digits").examples, count=2).distance[:, 1].square().mean() / 64
     assert errors_in(stderr)["nearest in the data"] == pytest.approx(float(nearest), abs=6e-6)
     assert nearest > 0.01  # the second nearest: the nearest is the image itself, up to rounding to bytes
 

@@ -1,6 +1,7 @@
 """`ebmkit show`, and text of third parties that looks like markup."""
 
 import re
+from pathlib import Path
 
 import pytest
 from commands import invoked
@@ -51,7 +52,13 @@ def test_show_of_a_part_without_settings_says_so():
 
 
 def test_a_setting_without_a_default_is_shown_as_required():
-    assert re.search(r"data\.path +str +\(required\)", invoked("show", "data", "idx")[0])
+    def rows(*, path: Path, key: str) -> None:
+        """Rows of a file."""
+
+    register("data", "rows", rows)
+    stdout, _ = invoked("show", "data", "rows")
+    assert re.search(r"data\.path +path +\(required\)", stdout)
+    assert re.search(r"data\.key +str +\(required\)", stdout)
 
 
 def test_text_of_third_parties_is_printed_literally():

@@ -1,4 +1,4 @@
-"""A model is its folder, or one file: neither data nor the packages that brought them are needed to draw from it."""
+"""A model is its folder, or one file: drawing from it needs neither data nor their package."""
 
 import json
 import shutil
@@ -120,7 +120,7 @@ def test_models_open_without_the_package_of_their_data(tmp_path):
     subprocess.run(words, check=True, capture_output=True)
     assert np.load(tmp_path / "x.npy").shape == (2, 1, 8, 8)
     failed = subprocess.run([*words[:3], "reconstruct", str(place)], capture_output=True, text=True, check=False)
-    assert "sklearn" in failed.stderr  # the package is missing indeed
+    assert "sklearn" in failed.stderr
 
 
 def test_drawing_imports_neither_optimisers_nor_data(tmp_path):

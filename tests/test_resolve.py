@@ -2,6 +2,7 @@
 
 import types
 import typing
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -40,6 +41,7 @@ def values(annotation):
         return st.tuples(*(values(member) for member in members))
     floats = st.floats(allow_nan=False)
     plain = {int: st.integers(), float: floats, bool: st.booleans(), str: TEXT, type(None): st.none(), Any: floats}
+    plain[Path] = TEXT.map(lambda text: Path("/" + text))
     return plain.get(annotation)
 
 

@@ -59,7 +59,7 @@ def test_help_is_the_entry_of_the_argument_on_one_line():
 
 def test_a_function_is_read_like_a_class():
     def part(data: object, *, count: int = 3) -> None:
-        """Do it.
+        """A data set.
 
         Args:
             count: How many.

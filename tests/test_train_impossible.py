@@ -71,11 +71,11 @@ def test_a_recipe_that_cannot_be_written_leaves_no_folder():
 
 
 class NoChain:
-    """Has the name of a sampler only."""
+    """A class that is no sampler."""
 
 
 class NoMemory:
-    """A start that cannot remember."""
+    """An init distribution that is not a subclass of the interface."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = shape

@@ -1,9 +1,7 @@
 """What `ebmkit train` prints on stdout and on stderr."""
 
 import io
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from commands import SMALL, metrics, objects, result_of, same_run, train
+from commands import SMALL, metrics, objects, process, result_of, same_run, train
 from rich.console import Console
 
 from ebmkit.cli import progress
@@ -107,14 +105,6 @@ def test_broken_plug_ins_are_reported_unless_quiet():
     get_registry().plugins.append(Plugin("ebmkit-bad", "0.3", "bad = bad", "ImportError: no"))
     assert "ebmkit-bad 0.3: ImportError: no" in train(*SMALL, "--iterations", "1", "--out", "a", quiet=False)[1]
     assert train(*SMALL, "--iterations", "1", "--out", "b")[1] == ""
-
-
-def process(*words: str) -> subprocess.Popen[str]:
-    """`ebmkit train` in a process of its own, with as many threads as this one, so that numbers are the same."""
-    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-    command = [sys.executable, "-m", "ebmkit", "train", *words]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment)
 
 
 def test_a_process_keeps_stdout_and_stderr_apart():

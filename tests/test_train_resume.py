@@ -3,10 +3,9 @@
 import shutil
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
-from commands import SMALL, everything, same_run, train
+from commands import SMALL, everything, printed, same_run, train
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 
@@ -17,12 +16,6 @@ def finished(tmp_path_factory) -> Path:
     place = tmp_path_factory.mktemp("runs") / "done"
     assert train(*SMALL, "--iterations", "2", "--out", str(place)) == (f"{place}\n", "")
     return place
-
-
-def printed(*words: str) -> tuple[dict[str, Any], str]:
-    """The tables of --print-config, and its text."""
-    stdout, _ = train(*words, "--print-config")
-    return tomllib.loads(stdout), stdout
 
 
 def test_a_resumed_run_stays_in_its_folder(finished):

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("empty_folder")
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
-    """A run of three updates with a bank, to be copied."""
+    """A run of three updates with a replay buffer, to be copied."""
     place = tmp_path_factory.mktemp("runs") / "done"
     train(*SMALL, "--init", "replay", "-s", "init.size=10", "--iterations", "3", "--out", str(place))
     return place
@@ -27,12 +27,12 @@ def finished(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def done(empty_folder, finished) -> Path:
-    """The same run, to be spoilt."""
+    """A copy of this run, to be changed."""
     shutil.copytree(finished, "done")
     return Path("done")
 
 
-SPOILT: dict[str, Callable[[dict[str, Any]], object]] = {
+DAMAGED: dict[str, Callable[[dict[str, Any]], object]] = {
     "no configuration": lambda state: state.pop("config"),
     "no trainer": lambda state: state.pop("trainer"),
     "no weights": lambda state: state["trainer"]["energy"].clear(),
@@ -43,10 +43,10 @@ SPOILT: dict[str, Callable[[dict[str, Any]], object]] = {
 }
 
 
-@pytest.mark.parametrize("case", SPOILT)
+@pytest.mark.parametrize("case", DAMAGED)
 def test_an_incomplete_checkpoint_is_refused_by_name(case, done):
     state = torch.load(done / "checkpoint.pt", weights_only=True)
-    SPOILT[case](state)
+    DAMAGED[case](state)
     torch.save(state, done / "checkpoint.pt")
     assert "done/checkpoint.pt" in refused("train", "--resume", "done", "--iterations", "5")
 

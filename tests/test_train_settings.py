@@ -1,22 +1,15 @@
 """Settings of `ebmkit train`: where they come from, how they are printed, and what a dry run says."""
 
 import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import SMALL, everything, train
+from commands import SMALL, everything, printed, train
 
 from ebmkit import Sampler, State, register
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
-
-
-def printed(*words: str) -> tuple[dict[str, Any], str]:
-    """The tables of --print-config, and its text."""
-    stdout, _ = train(*words, "--print-config")
-    return tomllib.loads(stdout), stdout
 
 
 def test_later_layers_win_and_every_value_has_its_origin():

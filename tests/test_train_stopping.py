@@ -1,16 +1,12 @@
 """`ebmkit train` and signals: the current update is finished and saved."""
 
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
-import torch
-from commands import SMALL, metrics, objects, same_run, train, updates_of
+from commands import SMALL, metrics, objects, process, same_run, train, updates_of
 
 from ebmkit.registry.lookup import register
 from ebmkit.runs.signals import stop_signals
@@ -79,14 +75,6 @@ def test_signal_handlers_are_restored():
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
-
-
-def process(*words: str) -> subprocess.Popen[str]:
-    """`ebmkit train` in a process of its own, with as many threads as this one, so that numbers are the same."""
-    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-    command = [sys.executable, "-m", "ebmkit", "train", *words]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

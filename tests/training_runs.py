@@ -46,7 +46,7 @@ def trained(place: Path, changes: dict[str, str] | None = None) -> Run:
 
 
 def resumed(place: Path, *pairs: str) -> Run:
-    """A run that was resumed and made the rest of its updates."""
+    """A run that was resumed and has made its remaining updates."""
     run = resume_run(place, typed(pairs))
     list(run.train())
     return run

@@ -30,8 +30,8 @@ def convert(value: Any, annotation: Any, text: str | None = None) -> Any:
     """Convert `value` to the annotated type; the members of a union are tried in order.
 
     Types that TOML cannot express (a tensor, another component) never match: only a call in Python can pass them. A
-    path becomes absolute, from the current folder; `~` is the home folder. `Path | str` is a path where a file or folder
-    exists, and otherwise a name.
+    path becomes absolute, from the current folder; `~` is the home folder. `Path | str` is a path where a file or
+    folder exists, and otherwise a name.
 
     Args:
         value: The value, as read from TOML.
