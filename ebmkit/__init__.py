@@ -83,4 +83,8 @@ _PUBLIC = {
     "value_and_grad": "interfaces",
 }
 
-__getattr__, __dir__ = exports(__name__, _PUBLIC)
+__getattr__, _ = exports(__name__, _PUBLIC)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,5 +1,5 @@
 """`python -m ebmkit` is the command `ebmkit`."""
 
-from ebmkit.cli.main import main
+from ebmkit.cli.main import run
 
-main()
+run()

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 from commands import invoked, refused, rng, same_picture
-from ebmkit.evaluation import energies
 from PIL import Image
 
+from ebmkit.evaluation import energies
 from ebmkit.pictures import beside, grid, strip
 from ebmkit.runs.model import load
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 from commands import errors_in, invoked, refused, rng, same_picture
-from ebmkit.evaluation.nearest import nearest_examples, pca_reconstruction
 from PIL import Image
 
 import ebmkit
 from ebmkit.cli import reconstruction
+from ebmkit.evaluation.nearest import nearest_examples, pca_reconstruction
 from ebmkit.pictures import beside, grid, pixels
 from ebmkit.runs.model import load
 from ebmkit.runs.training import resume_run

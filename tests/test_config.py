@@ -12,7 +12,7 @@ from ebmkit.config import layers as config
 from ebmkit.config.layers import PARTS, line_of, loads, preset, presets, read, typed
 from ebmkit.config.resolution import asked_by, resolve
 from ebmkit.config.settings import REQUIRED
-from ebmkit.config.toml import dumps, toml
+from ebmkit.config.tables import dumps, toml
 from ebmkit.errors import UsageError
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ebmkit.config.convert import choices, convert, describe, parse
+from ebmkit.config.conversion import choices, convert, describe, parse
 from ebmkit.config.settings import Setting
-from ebmkit.config.toml import toml
+from ebmkit.config.tables import toml
 from ebmkit.errors import UsageError
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))

@@ -23,7 +23,7 @@ LAYERS = (
     ("energies", "samplers", "inits", "features"),
     ("data",),
     ("interfaces",),
-    ("errors", "files", "_lazy"),
+    ("errors", "files", "threads", "_lazy"),
 )
 FACADE = ""
 

@@ -14,18 +14,26 @@ import ebmkit
 
 PUBLIC = [
     "Accelerated",
+    "Diverged",
     "Energy",
+    "EnergyFn",
     "InitDistribution",
+    "Interrupted",
     "Promises",
     "Sampler",
     "ShortRun",
     "State",
-    "Update",
     "Trainer",
+    "Update",
     "UsageError",
     "__version__",
+    "check",
+    "energy_values",
+    "eval_mode",
     "hookimpl",
     "load",
+    "noise_like",
+    "per_example",
     "register",
     "value_and_grad",
 ]
@@ -35,11 +43,11 @@ import json, sys
 loaded = {}
 import ebmkit
 loaded["import ebmkit"] = "torch" in sys.modules
-from ebmkit.cli.main import main
+from ebmkit.cli.main import run
 for arguments in json.loads(sys.argv[1]):
     sys.argv = ["ebmkit", *arguments]
     try:
-        main()
+        run()
     except SystemExit as end:
         assert not end.code, (arguments, end.code)
     loaded[" ".join(arguments)] = "torch" in sys.modules

@@ -15,7 +15,7 @@ from ebmkit.config.layers import PARTS, loads, typed
 from ebmkit.config.optimizers import find_optimizer
 from ebmkit.config.resolution import DEFAULTS, WATCHERS, asked_by, resolve
 from ebmkit.config.settings import REQUIRED
-from ebmkit.config.toml import toml
+from ebmkit.config.tables import toml
 from ebmkit.errors import UsageError
 from ebmkit.registry.builtin import datasets, energies, inits, samplers, watchers
 from ebmkit.registry.lookup import get_registry, register

@@ -45,7 +45,7 @@ def preset_names(incomplete: str) -> list[str]:
 
 def settings(ctx: typer.Context, incomplete: str) -> list[str]:
     """`section.key=` of the chosen parts, and after the `=` the values that a setting lists."""
-    from ebmkit.config.convert import choices
+    from ebmkit.config.conversion import choices
     from ebmkit.config.layers import Layer, Value
     from ebmkit.config.resolution import asked_by
 

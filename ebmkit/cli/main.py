@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ebmkit.cli import creating, exporting, judging, listing, plugin_packages, reconstruction, sampling, training
+from ebmkit.threads import give_way
 
 app = typer.Typer(
     name="ebmkit",
@@ -38,6 +39,8 @@ def everywhere(
         os.environ["EBMKIT_PLUGINS"] = "none"
 
 
-def main() -> None:
+def run() -> None:
     """Run the command line."""
+    # Before torch is imported, for OpenMP reads it then.
+    give_way()
     app()

@@ -12,7 +12,7 @@ from ebmkit.cli.complete import owners
 from ebmkit.cli.console import FAILURE, err, errors, out, say
 from ebmkit.errors import UsageError
 from ebmkit.registry.component import Component, Plugin
-from ebmkit.registry.packages import every_part, packages_of, parts_of, plugins_of, section_of
+from ebmkit.registry.owners import every_part, packages_of, parts_of, plugins_of, section_of
 
 if TYPE_CHECKING:
     from ebmkit.testing import Outcome

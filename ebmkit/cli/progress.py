@@ -13,6 +13,7 @@ from ebmkit.files import json_line
 from ebmkit.methods.maximum_likelihood import Update
 from ebmkit.pictures import drawable
 from ebmkit.runs.run import Run
+from ebmkit.threads import busy
 from ebmkit.watchers.scalars import scalars_of
 
 SILENCE = 10.0  # seconds after which the next plain line is printed
@@ -30,6 +31,8 @@ def header(run: Run) -> None:
     say(f"examples  {len(run.examples)} of shape {run.examples.shape}, {train.batch_size} in a batch")
     threads = f" ({run.threads} {'thread' if run.threads == 1 else 'threads'})" if run.device.type == "cpu" else ""
     say(f"device    {run.device}{threads}, {run.choice}, seed {train.seed}")
+    if run.device.type == "cpu" and (line := busy(run.threads)):
+        say(f"busy      {line}")
     if run.choice.reason:
         say(f"precision {run.choice.reason}")
     work = f"K={sampler.steps} chain steps x " if sampler.steps is not None else ""

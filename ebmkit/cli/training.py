@@ -152,7 +152,7 @@ def print_notes(recipe: "Recipe", quiet: bool) -> None:
 def print_estimate(run: "Run", quiet: bool, as_json: bool) -> None:
     """Print on stdout what the run would cost; nothing is written."""
     from ebmkit.cli.progress import header
-    from ebmkit.runs.estimate import estimate
+    from ebmkit.runs.cost import estimate
 
     run.check_watchers()
     if not quiet:

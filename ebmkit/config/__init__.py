@@ -7,7 +7,7 @@ from ebmkit._lazy import exports
 if TYPE_CHECKING:
     from ebmkit.config.recipe import Recipe
     from ebmkit.config.resolution import resolve
-    from ebmkit.config.toml import dumps
+    from ebmkit.config.tables import dumps
 
 __all__ = ["Recipe", "dumps", "resolve"]
 

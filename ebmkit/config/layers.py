@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ebmkit.config.convert import parse
+from ebmkit.config.conversion import parse
 from ebmkit.errors import UsageError, nearest
 
 PARTS = ("energy", "sampler", "init", "data", "optimizer")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from torch import nn
 
 from ebmkit.config.settings import asked_facts, bind, signature
-from ebmkit.config.toml import dumps
+from ebmkit.config.tables import dumps
 from ebmkit.config.train_settings import TrainSettings
 from ebmkit.errors import UsageError, check, one_line
 from ebmkit.interfaces import InitDistribution, Sampler

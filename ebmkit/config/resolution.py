@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from ebmkit.config.convert import convert
+from ebmkit.config.conversion import convert
 from ebmkit.config.layers import PARTS, Layer, Value
 from ebmkit.config.optimizers import find_optimizer, settings_of
 from ebmkit.config.recipe import Recipe
 from ebmkit.config.settings import REQUIRED, Setting, Signature, signature
-from ebmkit.config.toml import toml
+from ebmkit.config.tables import toml
 from ebmkit.config.train_settings import TrainSettings
 from ebmkit.errors import UsageError, nearest
 from ebmkit.registry.component import Component

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from ebmkit.config.convert import choices, convert, describe
+from ebmkit.config.conversion import choices, convert, describe
 from ebmkit.errors import UsageError, nearest
 
 REQUIRED = inspect.Parameter.empty

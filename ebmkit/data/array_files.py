@@ -68,7 +68,7 @@ def _load(path: Path, key: str | None, labels: Path | str | None) -> tuple[NDArr
         return file, None if labels is None else _labels(labels)
     inside = None  # the name of the labels, where they are an array of the same file
     if labels is not None and Path(labels).suffix != ".npy":
-        # A file of that name, which may happen to exist, makes a path of the setting: see `ebmkit.config.convert`.
+        # A file of that name, which may happen to exist, makes a path of the setting: see `ebmkit.config.conversion`.
         inside = labels.name if isinstance(labels, Path) else labels
     others = [name for name in file if name != inside]
     likely = others if len(others) == 1 else [name for name in KEYS if name in others]

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import torch
 
-from ebmkit.config.convert import NONE
+from ebmkit.config.conversion import NONE
 from ebmkit.config.layers import Layer, read
 from ebmkit.config.recipe import Recipe
 from ebmkit.errors import UsageError
 from ebmkit.files import indented_json, write_text
-from ebmkit.runs.environment import environment
+from ebmkit.runs.surroundings import environment
 
 CONFIG, ENVIRONMENT, METRICS = "config.toml", "env.json", "metrics.jsonl"
 # What a resumed run may change, besides its watchers. Data may have moved; that they are the same is checked apart.

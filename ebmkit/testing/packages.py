@@ -8,7 +8,7 @@ from ebmkit.config.layers import Layer
 from ebmkit.config.settings import REQUIRED, Setting, signature
 from ebmkit.errors import UsageError, nearest, one_line
 from ebmkit.registry.component import Component
-from ebmkit.registry.packages import section_of
+from ebmkit.registry.owners import section_of
 from ebmkit.testing.kit import Outcome, examine, raised
 from ebmkit.testing.subjects import subject
 

@@ -10,7 +10,7 @@ from contextlib import chdir
 from dataclasses import replace
 from typing import Any, get_args, get_origin
 
-from ebmkit.config.convert import describe
+from ebmkit.config.conversion import describe
 from ebmkit.config.settings import Setting, name_of, signature
 from ebmkit.testing.kit import SHAPES, NotPromised, Subject, require
 from ebmkit.testing.training import Training
