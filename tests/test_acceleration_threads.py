@@ -93,7 +93,10 @@ def openmp() -> ctypes.CDLL | None:
     """The OpenMP that torch has loaded, where that can be found."""
     maps = Path("/proc/self/maps")
     lines = maps.read_text().splitlines() if maps.exists() else []
-    found = next((line.split()[-1] for line in lines if "libgomp" in line), None)
+    # Other packages bring an OpenMP of their own.
+    home = str(Path(torch.__file__).parent)
+    mapped = [line.split()[-1] for line in lines if "libgomp" in line]
+    found = next((path for path in mapped if path.startswith(home)), mapped[0] if len(set(mapped)) == 1 else None)
     return ctypes.CDLL(found) if found else None
 
 

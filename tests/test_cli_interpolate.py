@@ -48,7 +48,7 @@ def test_an_interpolation_takes_two_readable_images_or_none():
     Path("torn.png").write_bytes(b"x")
     assert "takes two image files and then no --rows; given: 1 files" in refused("interpolate", "digits", "0.png")
     assert "no --rows" in refused("interpolate", "digits", "0.png", "0.png", "--rows", "2")
-    assert "cannot read the image torn.png" in refused("interpolate", "digits", "0.png", "torn.png")
+    assert "cannot read torn.png" in refused("interpolate", "digits", "0.png", "torn.png")
     assert "--fit is for image files" in refused("interpolate", "digits", "--fit", "pad")
 
 

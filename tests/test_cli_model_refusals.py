@@ -21,7 +21,10 @@ BAD = {
     "nothing to fit": (("reconstruct", "digits", "--fit", "pad"), "--fit is for image files, and none are given"),
     "no image": (("reconstruct", "digits", "a.png"), "no such file: a.png"),
     "image size": (("reconstruct", "digits", "large.png"), "large.png has shape (3, 9, 8), expected (1, 8, 8)"),
-    "image mode": (("reconstruct", "digits", "deep.tif"), "deep.tif is an image of mode F"),
+    "image mode": (
+        ("reconstruct", "digits", "deep.tif"),
+        "deep.tif is of mode F: expected grey or colour of 8 or 16 bits",
+    ),
     "no updates": (("reconstruct", "digits", "--updates", "-1"), "updates must be at least 0, not -1"),
     "rate": (("reconstruct", "digits", "--lr", "0"), "lr must be above 0, not 0.0"),
     "method": (("reconstruct", "digits", "--method", "adams"), "--method must be descent or adam, not 'adams'."),

@@ -72,7 +72,7 @@ def test_broken_image_files_are_named_and_exit_1():
         "reconstruct", "digits", "0.png", "torn.png", "1.png", "--updates", "2", "--data", "digits", code=1
     )
     assert stdout == "digits/generated/reconstruction.png\n"
-    assert stderr.startswith("error: cannot read the image torn.png: ")
+    assert stderr.startswith("error: cannot read torn.png: ")
     assert stderr.endswith("error: 1 of 3 image files could not be used\n")
     found = load("digits").reconstruct(x, rng(), updates=2)
     assert errors_in(stderr)["t=2"] == pytest.approx(float(found.error[2].mean()), abs=6e-6)

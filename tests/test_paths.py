@@ -90,7 +90,7 @@ def test_a_path_on_the_command_line_becomes_absolute(here):
 def test_the_file_of_features_opens_from_another_folder(here, tmp_path, monkeypatch):
     module = torch.jit.trace(nn.Flatten(), torch.zeros(2, 1, 4, 4), check_trace=False)
     torch.jit.save(module, "flat.pt")
-    component, settings = resolve_part("features", "torchscript", ["features.path=flat.pt"])
+    component, settings = resolve_part("features", "torchscript", typed(["features.path=flat.pt"], ("features",)))
     monkeypatch.chdir(tmp_path)
     features = component.load()(Examples(torch.zeros(3, 1, 4, 4)), **settings)
     assert isinstance(features, TorchScript)
@@ -100,7 +100,7 @@ def test_the_file_of_features_opens_from_another_folder(here, tmp_path, monkeypa
 @pytest.mark.parametrize("features", ["inception", "torchscript"])
 def test_features_from_files_have_settings_that_are_paths(features, here):
     key = {"inception": "weights", "torchscript": "path"}[features]
-    _, settings = resolve_part("features", features, [f"features.{key}=weights.pt"])
+    _, settings = resolve_part("features", features, typed([f"features.{key}=weights.pt"], ("features",)))
     assert settings[key] == here / "weights.pt"
 
 

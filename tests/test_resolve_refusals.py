@@ -1,5 +1,7 @@
 """What is wrong in layers of settings: one line, with the nearest name and the owner."""
 
+from pathlib import Path
+
 import pytest
 
 from ebmkit.config.layers import typed
@@ -59,8 +61,8 @@ def test_a_typed_value_of_another_type_is_refused(pair, message):
 
 
 def test_a_missing_required_setting_is_named_with_its_help():
-    refused(r"^data 'folder' needs data\.path \(.+\): -s data\.path=STR$", ["data.use=folder"])
-    assert resolve([typed(["data.use=folder", "data.path=2024"])]).sections["data"]["path"] == "2024"
+    refused(r"^data 'folder' needs data\.path \(.+\): -s data\.path=PATH$", ["data.use=folder"])
+    assert resolve([typed(["data.use=folder", "data.path=2024"])]).sections["data"]["path"] == Path("2024").absolute()
 
 
 def test_an_optimiser_that_is_unknown_or_unfit_is_refused():

@@ -26,7 +26,7 @@ def test_a_truncated_image_is_found_before_the_run(kind):
     with Image.open(f"images/c.{kind}") as header:
         assert header.size == (32, 32)
     words = ("--data", "folder", "-s", "data.path=images", "--out", "a")
-    assert f"cannot read the image images/c.{kind}" in refused("train", *SMALL, *words)
+    assert f"images/c.{kind}: OSError: image file is truncated" in refused("train", *SMALL, *words)
 
 
 class Breaking:

@@ -17,7 +17,10 @@ pytestmark = pytest.mark.usefixtures("empty_folder")
 LONG = "n" * 300
 
 REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
-    "a bank smaller than the batch": (("--init", "replay", "-s", "init.size=4"), "the bank holds 4 chains, not 8"),
+    "a bank smaller than the batch": (
+        ("--init", "replay", "-s", "init.size=4"),
+        "the replay buffer holds 4 chains, not 8",
+    ),
     "train.use": (("--config", "nine.toml", "-s", "train.use=foo"), "train has no setting 'use'"),
     "watcher's use": (("-s", "watch.metrics.use=foo"), "watch.metrics has no setting 'use'"),
     "learning rate nan": (("-s", "optimizer.lr=nan"), "optimizer.lr must be finite, not nan"),

@@ -11,4 +11,4 @@ if TYPE_CHECKING:
 
 __all__ = ["Recipe", "dumps", "resolve"]
 
-__getattr__, __dir__ = exports(__name__, {"Recipe": "recipe", "dumps": "toml", "resolve": "resolution"})
+__getattr__, __dir__ = exports(__name__, {"Recipe": "recipe", "dumps": "tables", "resolve": "resolution"})
