@@ -23,7 +23,7 @@ BAD = {
     "image size": (("reconstruct", "digits", "large.png"), "large.png has shape (3, 9, 8), expected (1, 8, 8)"),
     "image mode": (
         ("reconstruct", "digits", "deep.tif"),
-        "deep.tif is of mode F: expected grey or colour of 8 or 16 bits",
+        "deep.tif is of mode F: expected grey or colour of 8",
     ),
     "no updates": (("reconstruct", "digits", "--updates", "-1"), "updates must be at least 0, not -1"),
     "rate": (("reconstruct", "digits", "--lr", "0"), "lr must be above 0, not 0.0"),

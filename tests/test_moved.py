@@ -50,7 +50,10 @@ LINES = {
     "from ebmkit.data.digits import digits": (
         "ebmkit.data.digits.digits is now ebmkit.data.handwritten.digits: write from ebmkit.data import digits"
     ),
-    "from ebmkit.analysis import energies": "ebmkit.analysis.energies is now ebmkit.evaluation.energy.energies: write from ebmkit.evaluation import energies",
+    "from ebmkit.analysis import energies": (
+        "ebmkit.analysis.energies is now ebmkit.evaluation.energy.energies: "
+        "write from ebmkit.evaluation import energies"
+    ),
     "from ebmkit.folder import later": "ebmkit.folder.later was removed",
     "def inside():\n    from ebmkit.loading import load\n\ninside()": (
         "ebmkit.loading.load is now ebmkit.runs.model.load: write from ebmkit import load"

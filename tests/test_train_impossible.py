@@ -19,7 +19,7 @@ LONG = "n" * 300
 REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "a bank smaller than the batch": (
         ("--init", "replay", "-s", "init.size=4"),
-        "the replay buffer holds 4 chains, not 8",
+        "buffer holds 4 chains, not 8",
     ),
     "train.use": (("--config", "nine.toml", "-s", "train.use=foo"), "train has no setting 'use'"),
     "watcher's use": (("-s", "watch.metrics.use=foo"), "watch.metrics has no setting 'use'"),

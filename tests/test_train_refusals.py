@@ -64,7 +64,7 @@ BAD: dict[str, tuple[tuple[str, ...], str]] = {
     "mixed folder": (("--data", "folder", "-s", "data.path=mixed"), "mixed/b.png is 8x9 but "),
     "broken image": (
         ("--data", "folder", "-s", "data.path=torn"),
-        "torn/a.png: OSError: Truncated File Read; repair or remove it",
+        "torn/a.png: OSError: Truncated File Read; repair or",
     ),
     "image size": (("-s", "data.size=20"), "convnet takes square images of 8, 16, 32, 64 or 128 pixels"),
     "points": (("--data", "moons"), "convnet takes square images"),
