@@ -35,17 +35,17 @@ def energy() -> MLP:
 
 @pytest.fixture
 def machine(monkeypatch):
-    """A machine with every unit, on which passes take as long as it is told; it notes what was tried."""
+    """A machine with every unit, on which passes take as long as `seconds` says; it notes what was tried."""
 
-    told = SimpleNamespace(seconds={"fp32": 1.0, "bf16": 0.5, "tf32": 0.7}, tried=[])
+    machine = SimpleNamespace(seconds={"fp32": 1.0, "bf16": 0.5, "tf32": 0.7}, tried=[])
 
     def timed(choices, energy, x, threads):
-        told.tried += [str(one) for one in choices]
-        return {one: told.seconds[str(one)] for one in choices}
+        machine.tried += [str(one) for one in choices]
+        return {one: machine.seconds[str(one)] for one in choices}
 
     monkeypatch.setattr(choice, "supported", lambda device: ("fp32", "bf16", "tf32"))
     monkeypatch.setattr(choice, "timed", timed)
-    return told
+    return machine
 
 
 def test_auto_takes_what_is_fastest_and_says_what_it_measured(machine):
@@ -191,14 +191,14 @@ def test_a_run_knows_how_many_passes_it_will_make(machine, monkeypatch, tmp_path
 SMALL = ("--energy", "mlp", "-s", "energy.width=4", "--data", "moons", "--steps", "2", "--iterations", "1")
 
 
-def told(*words):
+def warned(*words):
     result = CliRunner().invoke(app, ["train", *SMALL, "--device", "cpu", *words])
     assert result.exit_code == 0, result.stderr
     return result.stderr.splitlines()
 
 
 def test_the_header_says_what_was_chosen_and_why(machine, tmp_path):
-    lines = told("--precision", "auto", "--out", str(tmp_path / "run"))
+    lines = warned("--precision", "auto", "--out", str(tmp_path / "run"))
     assert "device    cpu (1 thread), bf16, seed 0" in lines
     assert "precision bf16 was chosen; one pass took: fp32 1e+03 ms, bf16 500 ms, tf32 700 ms" in lines
     assert 'precision = "bf16"' in (tmp_path / "run" / "config.toml").read_text()
@@ -206,7 +206,7 @@ def test_the_header_says_what_was_chosen_and_why(machine, tmp_path):
 
 def test_a_precision_without_units_is_one_line_on_the_command_line(monkeypatch, tmp_path):
     monkeypatch.setattr(choice, "supported", lambda device: ("fp32",))
-    lines = told("--precision", "bf16", "--out", str(tmp_path / "run"))
+    lines = warned("--precision", "bf16", "--out", str(tmp_path / "run"))
     assert lines[0] == "warning: cpu has no units for bf16: chains are computed in fp32"
     assert "device    cpu (1 thread), fp32, seed 0" in lines
 
