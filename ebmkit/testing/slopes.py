@@ -43,8 +43,8 @@ def energies_have_the_gradient_of_their_values(subject: Subject) -> None:
         errors.append(((direction * gradient).flatten(1).sum(1) - short).abs())
         doubts.append((long - short).abs())
     error, doubt = float(torch.cat(errors).median()), float(torch.cat(doubts).median())
-    # The rounding of E changes a slope by up to this much.
-    rounding = torch.finfo(torch.float64).eps * float(value.abs().max()) / step
+    # The rounding of E, in the dtype that it is returned in, changes a slope by up to this much.
+    rounding = torch.finfo(value.dtype).eps * float(value.abs().max()) / step
     require(
         error <= 10 * (doubt + rounding),
         f"dE/dx is wrong by {error:.2g} along a random direction (the slope is known to {doubt + rounding:.1g}); "
