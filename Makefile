@@ -7,7 +7,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 # What depends on the CPU, and what a CPU with fewer instructions is imitated by.
 ACCELERATED := tests/test_acceleration*.py tests/test_convolutions.py tests/test_packing.py tests/test_recording.py \
-	tests/test_tracing.py tests/test_choice.py tests/test_run.py
+	tests/test_tracing.py tests/test_choice.py tests/test_run_resume.py tests/test_model.py
 LIMITS := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2,ATEN_CPU_CAPABILITY=avx2
 
 .PHONY: help demo test limits lint types docs plugins wheel peers bench precision clean
