@@ -90,7 +90,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         kwargs = kwargs or {}
         if _depends_on_numbers(func, args):
-            raise Unrecordable(f"what it does depends on numbers ({func})")
+            raise Unrecordable(f"its operations depend on the values of tensors ({func})")
         recorded = self.functional(func, args)
         known_args, known_kwargs = tree_map_only(Tensor, self.node, (args, kwargs))
         result = func(*args, **kwargs)
