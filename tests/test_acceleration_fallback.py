@@ -97,7 +97,7 @@ class Random(nn.Module):
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
-        (Branching, "depends on numbers"),
+        (Branching, "depend on the values"),
         (Secret, "out of torch"),
         (Normed, "out of torch"),
         (Hidden, "does something else"),

@@ -147,7 +147,7 @@ def test_what_is_drawn_is_drawn_each_time():
     ],
 )
 def test_a_computation_that_asks_for_a_number_cannot_be_recorded(computation):
-    with pytest.raises(Unrecordable, match="depends on numbers"):
+    with pytest.raises(Unrecordable, match="depend on the values"):
         record(computation, draw(5, 3))
 
 
