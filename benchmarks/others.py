@@ -16,7 +16,7 @@ TORCHEBM = f"torchebm {version('torchebm')}"
 OTHER = f"ebm {ebm.__version__} (ebmkit on PyPI)"
 
 
-class _Model(BaseModel):  # type: ignore[misc]
+class Model(BaseModel):  # type: ignore[misc]
     """An energy for torchebm, which samples only from its own modules."""
 
     def __init__(self, energy: nn.Module, shape: torch.Size) -> None:
@@ -33,7 +33,7 @@ def torchebm_langevin(energy: nn.Module, rule: Langevin) -> Run:
     scale = max(rule.noise, 1e-30) / (2 * rule.step_size) ** 0.5
 
     def run(x: Tensor, steps: int, rng: Generator) -> Tensor:
-        model = _Model(energy, x.shape[1:])
+        model = Model(energy, x.shape[1:])
         sampler = LangevinDynamics(model, step_size=rule.step_size, noise_scale=scale, device=x.device)
         end: Tensor = sampler.sample(x=x, n_steps=steps, generator=rng)
         return end
@@ -46,7 +46,7 @@ def torchebm_hmc(energy: nn.Module, rule: HMC) -> Run:
 
     def run(x: Tensor, steps: int, rng: Generator) -> Tensor:
         settings = {"step_size": rule.step_size, "n_leapfrog_steps": rule.leapfrog, "device": x.device}
-        sampler = HamiltonianMonteCarlo(_Model(energy, x.shape[1:]), **settings)
+        sampler = HamiltonianMonteCarlo(Model(energy, x.shape[1:]), **settings)
         end: Tensor = sampler.sample(x=x.flatten(1), n_steps=steps, generator=rng)
         return end.view_as(x)
 

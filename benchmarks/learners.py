@@ -1,0 +1,118 @@
+"""Contenders that train: ebmkit by its own recipes, and the paper's loop written plainly.
+
+Those of other libraries are in `other_learners.py`, so that this module needs only ebmkit.
+"""
+
+import json
+import time
+from dataclasses import replace
+from functools import partial
+from itertools import islice, pairwise
+from pathlib import Path
+from statistics import median
+
+import torch
+from contenders import plain_langevin, plain_update
+from learning import DRAWN, Learner, Make, Task, in_chunks, real_batches, uniform
+from torch import Generator, Tensor
+
+from ebmkit.acceleration.choice import Asked
+from ebmkit.config.recipe import Recipe
+from ebmkit.files import json_line, write_text
+from ebmkit.interfaces import eval_mode
+from ebmkit.runs.build import seeds_of
+from ebmkit.runs.run import Run
+from ebmkit.runs.training import new_run
+from ebmkit.shortrun import ShortRun
+
+WARM_UP, MEASURED = 2, 5  # updates before and while the speed of a recipe is measured
+
+
+def plain(task: Task, seed: int, folder: Path) -> Learner:
+    """The paper's loop, its updates written in torch as in `contenders.plain_update`."""
+    recipe, energy, shape = task.paper(seed), task.network(seed), task.shape
+    rule, train, seeds = recipe.build("sampler"), recipe.train, seeds_of(recipe)
+    optimizer = torch.optim.Adam(energy.parameters(), lr=recipe.settings("optimizer")["lr"])
+    step, chain = plain_update(lambda _: optimizer, energy, rule), plain_langevin(energy, rule)
+    rng, unused = Generator().manual_seed(seeds.batches), Generator()
+
+    def update() -> bool:
+        step(real_batches(task.images, train.batch_size, train.data_noise, rng), rule.steps, unused)
+        return True
+
+    def start(n: int) -> Tensor:
+        return uniform(n, shape)
+
+    torch.manual_seed(seeds.chains)
+    return Learner(
+        f"uniform starts, K = {rule.steps}, Adam {optimizer.defaults['lr']:g}, batch {train.batch_size}",
+        energy,
+        update,
+        lambda n: in_chunks(lambda x: chain(x, rule.steps, unused), start, n),
+        start,
+        {"energy": energy, "optimizer": optimizer},
+        {"batches": rng},
+    )
+
+
+def paper(precision: Asked, task: Task, seed: int, folder: Path) -> Learner:
+    """The paper's recipe by ebmkit."""
+    return of_run(new_run(task.paper(seed, precision)))
+
+
+def default(task: Task, seed: int, folder: Path) -> Learner:
+    """The preset of the task by ebmkit, its schedules stretched to as many updates as the time allows."""
+    asked = task.recipe(task.preset, seed)
+    iterations = planned(asked, task, folder / "plan.json")
+    schedule_from = round(asked.train.schedule_from * iterations / asked.train.iterations)
+    learner = of_run(new_run(task.recipe(task.preset, seed, iterations=iterations, schedule_from=schedule_from)))
+    return replace(learner, recipe=f"{task.preset or 'default settings'}: {learner.recipe}, {iterations} updates")
+
+
+def planned(recipe: Recipe, task: Task, file: Path) -> int:
+    """How many updates of a recipe take the seconds of the race; measured once, and read from the file after that."""
+    if not file.exists():
+        trial = islice(new_run(recipe).updates(), WARM_UP + MEASURED)
+        ends = [time.perf_counter() for _ in trial][WARM_UP - 1 :]
+        seconds = median(after - before for before, after in pairwise(ends))
+        write_text(file, json_line({"updates": max(1, round(task.seconds / seconds))}))
+    updates: int = json.loads(file.read_text(encoding="utf-8"))["updates"]
+    return updates
+
+
+def of_run(run: Run) -> Learner:
+    """The updates of a run, without its folder and watchers; samples are drawn by the model that it would keep."""
+    updates, trainer = run.updates(), run.trainer
+
+    def short() -> tuple[ShortRun, Generator]:
+        rng = Generator().manual_seed(int(torch.randint(2**62, ())))
+        return ShortRun(trainer.chain_energy(trainer.model), trainer.sampler, trainer.init), rng
+
+    def sample(n: int) -> Tensor:
+        model, rng = short()
+        with eval_mode(trainer.model):
+            return model.sample(n, rng, batch=DRAWN)
+
+    def start(n: int) -> Tensor:
+        model, rng = short()
+        return model.starts(n, rng, batch=DRAWN)
+
+    train, settings = run.recipe.train, run.recipe.settings("optimizer")
+    return Learner(
+        f"{run.recipe.parts['init'].name} starts, K = {trainer.sampler.steps}, {run.recipe.parts['optimizer'].name} "
+        f"{settings['lr']:g}, batch {train.batch_size}, chains in {run.choice}",
+        trainer.energy,
+        lambda: next(updates, None) is not None,
+        sample,
+        start,
+        {"trainer": trainer},
+        {"batches": run.batch_rng},
+    )
+
+
+LEARNERS: dict[str, tuple[str, Make]] = {
+    "default": ("ebmkit, default", default),
+    "paper": ("ebmkit, paper, fp32", partial(paper, "fp32")),
+    "paper-auto": ("ebmkit, paper, auto", partial(paper, "auto")),
+    "plain": ("plain loop", plain),
+}

@@ -1,0 +1,166 @@
+"""Time to quality, beside the paper's loop and other libraries: `make race`.
+
+Every contender trains the same network, from the same weights, on the same images and for the same minutes, in turns in
+one process; samples are measured at fixed moments of its own training time. The folder then has `race.json`, `race.png`
+with the curves, and `CONTENDER.png` with the first 64 samples of each. The same command goes on with a race that was
+interrupted.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import curves
+import learners
+import machine
+import torch
+import typer
+from equality import check_equality
+from judge import judge_of, labels_of
+from learning import Task
+from quality import LOWER, moments
+from racing import Lane, race
+from results import Results, curves_of, tables
+
+from ebmkit.config import layers
+from ebmkit.config.resolution import resolve
+from ebmkit.errors import UsageError, nearest, one_line
+from ebmkit.files import indented_json, write_text
+from ebmkit.runs.build import open_data
+from ebmkit.runs.device import occupy
+
+LEARNERS = dict(learners.LEARNERS)
+MISSING = ""  # a line if the other libraries are not installed
+try:
+    import other_learners
+
+    LEARNERS |= other_learners.LEARNERS
+except ModuleNotFoundError as error:
+    if error.name not in ("ebm", "torchebm"):
+        raise
+    MISSING = f"other libraries are left out: no module '{error.name}'; `make race` installs them in an environment."
+
+WHERE = (
+    "--path FOLDER must have train-images-idx3-ubyte and train-labels-idx1-ubyte, raw or as .gz; those of "
+    "Fashion-MNIST are at https://github.com/zalandoresearch/fashion-mnist; then: make race RACE_DATA=FOLDER"
+)
+
+
+def main(
+    data: Annotated[Literal["idx", "digits"], typer.Option(help="Idx files, or the digits of scikit-learn.")] = "idx",
+    path: Annotated[Path | None, typer.Option(help="Folder of the idx files of Fashion-MNIST or MNIST.")] = None,
+    size: Annotated[int, typer.Option(help="Side of the images of idx files: 16 or 32; digits have 8.")] = 32,
+    limit: Annotated[int, typer.Option(help="How many of the images are used.", min=1)] = 40_000,
+    width: Annotated[int, typer.Option(help="Width of the network, the paper's n_f.", min=1)] = 16,
+    minutes: Annotated[float, typer.Option(help="How long each contender trains.", min=0.01)] = 30,
+    seeds: Annotated[int, typer.Option(help="How many seeds, one after the other.", min=1)] = 3,
+    only: Annotated[list[str] | None, typer.Option(help=f"Only these: {', '.join(LEARNERS)}.")] = None,
+    preset: Annotated[str | None, typer.Option(help="The preset of `default`; without it, default settings.")] = None,
+    samples: Annotated[int, typer.Option(help="Samples at each look; at most half of the images.", min=20)] = 1000,
+    looks: Annotated[int, typer.Option(help="How often samples are measured.", min=1)] = 11,
+    threads: Annotated[int, typer.Option(help="Threads of the CPU.", min=1)] = 1,
+    folder: Annotated[Path, typer.Option(help="Folder of the race.")] = Path("runs/race"),
+) -> None:
+    """Race, and after every look write the results and print what is new."""
+    try:
+        names = chosen(only)
+        settings = data_settings(data, path, size, limit)
+        place = folder / (data if data == "digits" else f"{data}-{size}")
+        place.mkdir(parents=True, exist_ok=True)
+        occupy(threads)
+        examples = open_data(resolve([layers.layer_of({"data": settings}, "the race")]))
+        images = examples.fetch(torch.arange(len(examples)))
+        task = Task(settings, examples, images, width, threads, 60 * minutes, preset)
+        n = min(samples, len(examples) // 2)
+        asked = {"data": settings, "width": width, "minutes": minutes, "looks": looks, "samples": n, "threads": threads}
+        check_same(place / "settings.json", {**asked, "preset": preset})
+        run(task, names, range(seeds), moments(task.seconds, looks), n, place)
+    except UsageError as error:
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        raise typer.Exit(2) from None
+
+
+def run(task: Task, names: list[str], seeds: range, looks: list[float], n: int, place: Path) -> None:
+    """All seeds, one after the other; results are written after every look."""
+    known = labels_of(task.examples, Path(task.data["path"])) if "path" in task.data else None
+    features = judge_of(task.examples, task.images, known, place / "classifier.pt")
+    facts: dict[str, Any] = {"machine": machine.facts(torch.device("cpu")), "judge": features.preprocessing}
+    facts["preset of the default"] = task.preset
+    print(*filter(None, [MISSING, str(facts["machine"]), f"judge: {features.preprocessing}"]), sep="\n")
+    facts["distance from the plain loop"] = check_equality(task, 0, place)
+    print(f"weights after the first updates, from the plain loop: {facts['distance from the plain loop']}")
+    curves.draw_grid(task.images, place / "real.png")
+    results: Results = {LEARNERS[name][0]: {} for name in names}
+    for seed in seeds:
+        lanes = []
+        for name in names:
+            title, make = LEARNERS[name]
+            lanes.append(Lane(title, make, task, seed, place / f"{name}-{seed}"))
+            results[title][seed] = lanes[-1].result()
+        for lane in race(lanes, looks, n, task, features):
+            results[lane.title][seed] = lane.result()
+            print(f"seed {seed}, {lane.seconds:.0f} s, {lane.title}: {lane.updates} updates {lane.stopped}", flush=True)
+            write_text(place / "race.json", indented_json({**facts, "contenders": results}))
+        write_pictures(results, names, place)
+    for table in tables(results, LEARNERS["plain"][0]):
+        print(table.markdown())
+
+
+def chosen(only: list[str] | None) -> list[str]:
+    """The names of the contenders that take part.
+
+    Raises:
+        UsageError: for an unknown name, with the nearest.
+    """
+    for name in only or []:
+        if name not in LEARNERS:
+            hint = f"{nearest(name, LEARNERS)} Contenders: {', '.join(LEARNERS)}. {MISSING}"
+            raise UsageError(f"unknown contender '{name}'.{hint}")
+    return [name for name in LEARNERS if not only or name in only]
+
+
+def data_settings(data: str, path: Path | None, size: int, limit: int) -> dict[str, Any]:
+    """The section `[data]` of the race.
+
+    Raises:
+        UsageError: if files are missing, or the network does not take the size.
+    """
+    if data == "digits":
+        return {"use": "digits"}
+    if path is None or not path.is_dir():
+        given = "no folder of images was given" if path is None else f"{path} is not a folder"
+        raise UsageError(f"{given}: {WHERE}")
+    if size not in (16, 32):
+        raise UsageError(f"--size must be 16 or 32, not {size}")
+    return {"use": "idx", "path": str(path), "size": size, "fit": "pad" if size == 32 else "resize", "limit": limit}
+
+
+def check_same(file: Path, settings: dict[str, Any]) -> None:
+    """Write the settings of a new race; refuse to go on with one that has others.
+
+    Raises:
+        UsageError: naming the first setting that differs.
+    """
+    if not file.exists():
+        write_text(file, indented_json(settings))
+        return
+    before = json.loads(file.read_text(encoding="utf-8"))
+    for key, value in settings.items():
+        if before.get(key) != value:
+            had = before.get(key)
+            raise UsageError(f"the race in {file.parent} has {key}={had}, not {value}: give that, or another --folder")
+
+
+def write_pictures(results: Results, names: list[str], place: Path) -> None:
+    """The figure of all curves, and a grid of the last samples of the first seed for each contender."""
+    drawn = {measure: found for measure in LOWER if (found := curves_of(results, measure))}
+    if drawn:
+        curves.draw_curves(drawn, place.name, place / "race.png")
+    for name in names:
+        *_, last = sorted((place / f"{name}-0").glob("samples-*.pt"))
+        curves.draw_grid(torch.load(last, weights_only=True), place / f"{name}.png")
+
+
+if __name__ == "__main__":
+    typer.run(main)
