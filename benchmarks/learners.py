@@ -85,7 +85,8 @@ def of_run(run: Run) -> Learner:
     updates, trainer = run.updates(), run.trainer
 
     def short() -> tuple[ShortRun, Generator]:
-        rng = Generator().manual_seed(int(torch.randint(2**62, ())))
+        rng = Generator()
+        rng.set_state(torch.get_rng_state())  # the same noise as contenders that draw from the global state
         return ShortRun(trainer.chain_energy(trainer.model), trainer.sampler, trainer.init), rng
 
     def sample(n: int) -> Tensor:

@@ -89,7 +89,9 @@ class Lane:
         """Samples and starts `(n, *shape)`, the same noise every time; training is not changed by it."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            return self.learner.sample(n), self.learner.start(n)
+            samples = self.learner.sample(n)
+            torch.manual_seed(self.seed)
+            return samples, self.learner.start(n)
 
     def result(self) -> dict[str, Any]:
         """Everything that was measured."""
