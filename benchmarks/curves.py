@@ -1,56 +1,68 @@
 """The pictures of a race: curves of every measure over time, and grids of samples, none of them picked."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
-import matplotlib.pyplot as plt
+import matplotlib as mpl
 import torch
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from quality import LOWER, Curve
+from torch import Tensor
 
 from ebmkit.pictures import grid
 
-GRID = 64  # the first samples of the last look, in rows of eight
+COLUMNS = 3  # panels in a row of the figure; the legend has one of its own
+GRID = 64  # samples in a grid, the first of the last look, in rows of eight
+LINEAR = 50  # the axis of a distance is linear below this fraction of its largest value, as estimates can be negative
 
 
 def draw_curves(curves: Mapping[str, Mapping[str, Mapping[int, Curve]]], title: str, file: Path) -> None:
     """One panel for each measure: a thin line for each seed, the mean in bold; `curves[measure][contender][seed]`."""
-    sheet, panels = plt.subplots(1, len(curves), figsize=(4.2 * len(curves), 4.6), layout="constrained")
+    rows = math.ceil((len(curves) + 1) / COLUMNS)
+    sheet = Figure(figsize=(4.4 * COLUMNS, 3.6 * rows), layout="constrained")
+    *panels, last = sheet.subplots(rows, COLUMNS, squeeze=False).flatten()[: len(curves) + 1]
     for axes, (measure, contenders) in zip(panels, curves.items(), strict=True):
         for index, (name, seeds) in enumerate(contenders.items()):
-            draw_contender(axes, name, seeds, f"C{index}")
+            draw_contender(axes, name, seeds, mpl.colormaps["tab10"](index))
         reals = [curve.real for seeds in contenders.values() for curve in seeds.values()]
         axes.axhline(sum(reals) / len(reals), color="black", linewidth=0.8, linestyle="--", label="real against real")
         axes.set(title=measure, xlabel="seconds of training", xscale="log")
-        if next((lower for name, lower in LOWER.items() if measure.startswith(name)), False):
-            axes.set_yscale("symlog", linthresh=linear_below(contenders))
+        if LOWER[measure]:
+            scale(axes, contenders)
     handles, labels = panels[0].get_legend_handles_labels()
-    sheet.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False)
-    sheet.suptitle(f"{title}; dotted: the starts of the chains")
+    last.axis("off")
+    last.legend(handles, labels, loc="center", frameon=False, title="dotted: the starts of the chains")
+    for unused in sheet.axes[len(curves) + 1 :]:
+        unused.remove()
+    sheet.suptitle(title)
     sheet.savefig(file, dpi=110)
-    plt.close(sheet)
 
 
-def draw_contender(axes: Axes, name: str, seeds: Mapping[int, Curve], colour: str) -> None:
+def draw_contender(axes: Axes, name: str, seeds: Mapping[int, Curve], colour: object) -> None:
     """The curves of a contender; a curve has a gap where its samples could not be measured."""
     lines = []
     for curve in seeds.values():
         (_, start), *points = curve.points
-        lines.append([(at, float("nan") if value is None else value) for at, value in points])
+        lines.append([(at, math.nan if value is None else value) for at, value in points])
         axes.plot(*zip(*lines[-1], strict=True), color=colour, linewidth=0.6, alpha=0.6)
         if start is not None:
-            axes.axhline(start, color=colour, linewidth=0.6, linestyle=":")
+            axes.axhline(start, color=colour, linewidth=0.8, linestyle=":")
     shortest = min(map(len, lines))
     mean = torch.tensor([line[:shortest] for line in lines], dtype=torch.float64).mean(0)
     axes.plot(mean[:, 0], mean[:, 1], color=colour, linewidth=2, marker="o", markersize=3, label=name)
 
 
-def linear_below(contenders: Mapping[str, Mapping[int, Curve]]) -> float:
-    """Where the axis of a distance becomes linear: unbiased estimates near 0 can be negative."""
-    values = [point.value for seeds in contenders.values() for curve in seeds.values() for point in curve.points]
-    return max(abs(value) for value in values if value is not None) / 100
+def scale(axes: Axes, contenders: Mapping[str, Mapping[int, Curve]]) -> None:
+    """A logarithmic axis that is linear near 0 and ends a little below the lowest value."""
+    every = [curve for seeds in contenders.values() for curve in seeds.values()]
+    values = [value for curve in every for _, value in curve.points if value is not None]
+    lowest, linear = min([*values, *(curve.real for curve in every)]), max(values) / LINEAR
+    axes.set_yscale("symlog", linthresh=linear)
+    axes.set_ylim(bottom=lowest - linear / 2 if lowest < linear else lowest / 2)
 
 
-def draw_grid(x: torch.Tensor, file: Path) -> None:
+def draw_grid(x: Tensor, file: Path) -> None:
     """The first samples `(n, C, H, W)` as one picture."""
     grid(x[:GRID].float(), 8).save(file)

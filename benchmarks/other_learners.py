@@ -67,8 +67,8 @@ def torchebm_replay(task: Task, seed: int, folder: Path) -> Learner:
 
     torch.manual_seed(seeds.chains)
     return Learner(
-        "persistent CD, K = 10, Adam 0.001, batch 256, after 100 steps of 8,192 chains; no recipe for images: its example in "
-        "the plane, with clamp",
+        "persistent CD, K = 10, Adam 0.001, batch 256, after 100 steps of 8,192 chains; no recipe for images: its "
+        "example in the plane, with clamp",
         model.energy,
         update,
         lambda n: in_chunks(lambda x: sampler.sample(x=x, n_steps=200), start, n),
