@@ -6,13 +6,13 @@ from pathlib import Path
 import torch
 from learners import of_run, plain
 from learning import Learner, Task
-from parity import BOUNDS
 from torch import Tensor, nn
 
 from ebmkit.errors import UsageError
 from ebmkit.runs.training import new_run
 
 UPDATES = 3
+BOUND = 1e-3  # Adam divides by the size of the gradient, so where that is small its rounding counts more
 
 
 def check_equality(task: Task, seed: int, folder: Path) -> dict[str, float]:
@@ -31,7 +31,7 @@ def check_equality(task: Task, seed: int, folder: Path) -> dict[str, float]:
         if name == "autograd":
             run.trainer.accelerate = None
         found[name] = float((trained(of_run(run)) - reference).norm() / path)
-    if max(found.values()) > BOUNDS["fp32"]:
+    if max(found.values()) > BOUND:
         raise UsageError(f"after {UPDATES} updates ebmkit and the plain loop differ, by {found} of the path: no race")
     return found
 

@@ -62,7 +62,7 @@ def seconds_to(target: float, points: Sequence[Point]) -> float | None:
     for point in points:
         if point.value is None:
             before = None
-        elif point.value > target:
+        elif not point.value <= target:
             before = point
         elif before is None or before.value is None:
             return point.seconds

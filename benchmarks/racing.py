@@ -57,13 +57,14 @@ class Lane:
             while self.seconds < until and not self.stopped:
                 began = time.perf_counter()
                 try:
-                    if not self.learner.update():
+                    if self.learner.update():
+                        self.updates += 1
+                    else:
                         self.stopped = f"its recipe ends after {self.updates} updates"
-                        break
                 except (RuntimeError, ValueError) as error:
                     self.stopped = kind_and_message(error)
-                self.seconds += time.perf_counter() - began
-                self.updates += 1
+                if not self.stopped:
+                    self.seconds += time.perf_counter() - began
 
     def look(self, moment: int, n: int, measure: Callable[[Tensor, Tensor], list[dict[str, Any]]]) -> bool:
         """Draw n samples, measure them and save all; False if that was done before, or it has not trained since."""

@@ -12,13 +12,33 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 contenders = pytest.importorskip("contenders", reason="benchmarks/ is not beside the tests")
 
 import conditions  # noqa: E402
+import equality  # noqa: E402
 import growth  # noqa: E402
+import judge  # noqa: E402
+import learners  # noqa: E402
+import learning  # noqa: E402
 import machine  # noqa: E402
 import parity  # noqa: E402
+import quality  # noqa: E402
+import racing  # noqa: E402
 import tables  # noqa: E402
 import timing  # noqa: E402
 
-__all__ = ["conditions", "contenders", "growth", "machine", "parity", "tables", "timing"]
+__all__ = [
+    "conditions",
+    "contenders",
+    "equality",
+    "growth",
+    "judge",
+    "learners",
+    "learning",
+    "machine",
+    "parity",
+    "quality",
+    "racing",
+    "tables",
+    "timing",
+]
 
 CPU = torch.device("cpu")
 LANGEVIN = conditions.LANGEVIN

@@ -1,0 +1,118 @@
+"""The race of trainings: its contenders are the same network, and the plain loop is the algorithm of ebmkit."""
+
+import json
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+from benchmark_cases import contenders, equality, learners, learning
+
+from ebmkit.data.examples import Examples
+from ebmkit.data.handwritten import digits
+from ebmkit.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Quick(learning.Task):
+    """A task with short chains and small batches."""
+
+    def recipe(self, preset, seed, **train):
+        quick = super().recipe(preset, seed, **train)
+        quick = quick.with_value("sampler", "steps", 3, "a test")
+        return quick.with_value("train", "batch_size", 8, "a test")
+
+
+@pytest.fixture
+def task():
+    examples = Examples(digits(limit=64))
+    return Quick({"use": "digits", "limit": 64}, examples, examples.fetch(torch.arange(64)), 2, 1, 10.0, None)
+
+
+@pytest.fixture
+def planned(monkeypatch):
+    """No speed is measured: the time is always enough for 800 updates."""
+    monkeypatch.setattr(learners, "planned", lambda recipe, task, file: 800)
+
+
+def weights(energy):
+    return equality.flat(energy).tolist()
+
+
+def test_ebmkit_and_the_plain_loop_learn_the_same(task, tmp_path):
+    found = equality.check_equality(task, 3, tmp_path)
+    assert list(found) == ["autograd", "accelerated"]
+    assert max(found.values()) < 1e-4
+
+
+def louder_data(images, batch, noise, rng):
+    return learning.real_batches(images, batch, 1.1 * noise, rng)
+
+
+def louder_chains(optimizer, energy, rule):
+    return contenders.plain_update(optimizer, energy, replace(rule, noise=1.1 * rule.noise))
+
+
+@pytest.mark.parametrize(("name", "another"), [("real_batches", louder_data), ("plain_update", louder_chains)])
+def test_another_algorithm_does_not_race(task, tmp_path, monkeypatch, name, another):
+    monkeypatch.setattr(learners, name, another)
+    with pytest.raises(UsageError, match="ebmkit and the plain loop differ"):
+        equality.check_equality(task, 3, tmp_path)
+
+
+def test_contenders_start_from_the_same_weights(task, tmp_path, planned):
+    made = {name: make(task, 5, tmp_path) for name, (_, make) in learners.LEARNERS.items()}
+    assert list(made) == ["default", "paper", "paper-auto", "plain"]
+    initial = weights(task.network(5))
+    assert all(weights(learner.energy) == initial for learner in made.values())
+    assert weights(task.network(6)) != initial
+
+
+def test_samples_are_the_same_for_the_same_weights_and_noise(task, tmp_path):
+    drawn = []
+    for make in (learners.plain, lambda *given: learners.paper("fp32", *given)):
+        learner = make(task, 5, tmp_path)
+        torch.manual_seed(0)
+        drawn.append(learner.sample(5))
+    torch.testing.assert_close(*drawn, atol=1e-4, rtol=1e-4)
+
+
+def test_schedules_of_the_default_are_stretched_to_the_time(task, tmp_path, planned, monkeypatch):
+    runs = []
+    monkeypatch.setattr(learners, "of_run", lambda run: runs.append(run) or learning.Learner("", *[None] * 5))
+    learners.default(task, 0, tmp_path)
+    assert task.recipe(None, 0).train.iterations == 400
+    assert runs[0].recipe.train.iterations == 800
+    assert runs[0].recipe.train.schedule_from == 500
+
+
+def test_the_preset_of_the_default_is_the_one_asked_for(task, tmp_path, planned):
+    asked = replace(task, preset="short-run-code")
+    assert learners.default(asked, 0, tmp_path).recipe.startswith("short-run-code: uniform starts, K = 3, adam 0.0001")
+    with pytest.raises(UsageError, match="unknown preset 'short-code'"):
+        learners.default(replace(task, preset="short-code"), 0, tmp_path)
+
+
+def test_the_speed_of_a_recipe_is_measured_once(task, tmp_path, monkeypatch):
+    file, ticks = tmp_path / "plan.json", iter(range(100))
+    monkeypatch.setattr(learners.time, "perf_counter", lambda: next(ticks) / 4)
+    recipe = task.recipe(None, 0)
+    assert learners.planned(recipe, task, file) == 40
+    assert json.loads(file.read_text()) == {"updates": 40}
+    monkeypatch.setattr(learners, "new_run", None)
+    assert learners.planned(recipe, task, file) == 40
+
+
+@pytest.mark.parametrize("name", learners.LEARNERS)
+def test_a_restored_contender_trains_on_as_before(task, tmp_path, planned, name):
+    _, make = learners.LEARNERS[name]
+    with torch.random.fork_rng():
+        whole = make(task, 1, tmp_path)
+        whole.update()
+        torch.save(whole.state_dict(), tmp_path / "state.pt")
+        random = torch.get_rng_state()
+        whole.update()
+        again = make(task, 1, tmp_path)
+        again.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+        torch.set_rng_state(random)
+        again.update()
+    assert weights(again.energy) == weights(whole.energy) != weights(task.network(1))
