@@ -3,8 +3,8 @@
 Those of other libraries are in `other_learners.py`, so that this module needs only ebmkit.
 """
 
-import json
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import islice, pairwise
@@ -17,14 +17,17 @@ from learning import DRAWN, Learner, Make, Task, in_chunks, real_batches, unifor
 from torch import Generator, Tensor
 
 from ebmkit.acceleration.choice import Asked
+from ebmkit.config import layers
 from ebmkit.config.recipe import Recipe
-from ebmkit.files import json_line, write_text
+from ebmkit.config.resolution import resolve
+from ebmkit.files import write_text
 from ebmkit.interfaces import eval_mode
 from ebmkit.runs.build import seeds_of
 from ebmkit.runs.run import Run
 from ebmkit.runs.training import new_run
 from ebmkit.shortrun import ShortRun
 
+CONFIG = "config.toml"
 WARM_UP, MEASURED = 2, 5  # updates before and while the speed of a recipe is measured
 
 
@@ -57,27 +60,30 @@ def plain(task: Task, seed: int, folder: Path) -> Learner:
 
 def paper(precision: Asked, task: Task, seed: int, folder: Path) -> Learner:
     """The paper's recipe by ebmkit."""
-    return of_run(new_run(task.paper(seed, precision)))
+    return of_run(kept_run(lambda: task.paper(seed, precision), folder / CONFIG))
 
 
 def default(task: Task, seed: int, folder: Path) -> Learner:
     """The preset of the task by ebmkit, its schedules stretched to as many updates as the time allows."""
+    run = kept_run(lambda: stretched(task, seed), folder / CONFIG)
+    learner, name = of_run(run), task.preset or "default settings"
+    return replace(learner, recipe=f"{name}: {learner.recipe}, {run.recipe.train.iterations} updates planned")
+
+
+def kept_run(recipe: Callable[[], Recipe], file: Path) -> Run:
+    """A new run, whose recipe is read from the file if there is one: what was measured is then not measured again."""
+    run = new_run(resolve([layers.read(file)]) if file.exists() else recipe())
+    write_text(file, run.recipe.toml())
+    return run
+
+
+def stretched(task: Task, seed: int) -> Recipe:
+    """The recipe of the task for as many updates as its seconds allow, which a few updates measure."""
     asked = task.recipe(task.preset, seed)
-    iterations = planned(asked, task, folder / "plan.json")
-    schedule_from = round(asked.train.schedule_from * iterations / asked.train.iterations)
-    learner = of_run(new_run(task.recipe(task.preset, seed, iterations=iterations, schedule_from=schedule_from)))
-    return replace(learner, recipe=f"{task.preset or 'default settings'}: {learner.recipe}, {iterations} updates")
-
-
-def planned(recipe: Recipe, task: Task, file: Path) -> int:
-    """How many updates of a recipe take the seconds of the race; measured once, and read from the file after that."""
-    if not file.exists():
-        trial = islice(new_run(recipe).updates(), WARM_UP + MEASURED)
-        ends = [time.perf_counter() for _ in trial][WARM_UP - 1 :]
-        seconds = median(after - before for before, after in pairwise(ends))
-        write_text(file, json_line({"updates": max(1, round(task.seconds / seconds))}))
-    updates: int = json.loads(file.read_text(encoding="utf-8"))["updates"]
-    return updates
+    ends = [time.perf_counter() for _ in islice(new_run(asked).updates(), WARM_UP + MEASURED)][WARM_UP - 1 :]
+    updates = max(1, round(task.seconds / median(after - before for before, after in pairwise(ends))))
+    schedule_from = round(asked.train.schedule_from * updates / asked.train.iterations)
+    return task.recipe(task.preset, seed, iterations=updates, schedule_from=schedule_from)
 
 
 def of_run(run: Run) -> Learner:

@@ -46,11 +46,14 @@ WHERE = (
     "Fashion-MNIST are at https://github.com/zalandoresearch/fashion-mnist; then: make race RACE_DATA=FOLDER"
 )
 
+app = typer.Typer(add_completion=False)
 
+
+@app.command()
 def main(
     data: Annotated[Literal["idx", "digits"], typer.Option(help="Idx files, or the digits of scikit-learn.")] = "idx",
     path: Annotated[Path | None, typer.Option(help="Folder of the idx files of Fashion-MNIST or MNIST.")] = None,
-    size: Annotated[int, typer.Option(help="Side of the images of idx files: 16 or 32; digits have 8.")] = 32,
+    size: Annotated[int | None, typer.Option(help="Side of the images, 8, 16 or 32; digits have 8, others 32.")] = None,
     limit: Annotated[int, typer.Option(help="How many of the images are used.", min=1)] = 40_000,
     width: Annotated[int, typer.Option(help="Width of the network, the paper's n_f.", min=1)] = 16,
     minutes: Annotated[float, typer.Option(help="How long each contender trains.", min=0.01)] = 30,
@@ -62,16 +65,21 @@ def main(
     threads: Annotated[int, typer.Option(help="Threads of the CPU.", min=1)] = 1,
     folder: Annotated[Path, typer.Option(help="Folder of the race.")] = Path("runs/race"),
 ) -> None:
-    """Race, and after every look write the results and print what is new."""
+    """Race, and after every look write the results and print what is new.
+
+    Folder, width, minutes and all that changes the results must stay the same when a race is resumed; there may be more
+    seeds and contenders. Results are those of the contenders of the command.
+    """
     try:
         names = chosen(only)
         settings = data_settings(data, path, size, limit)
-        place = folder / (data if data == "digits" else f"{data}-{size}")
-        place.mkdir(parents=True, exist_ok=True)
         occupy(threads)
         examples = open_data(resolve([layers.layer_of({"data": settings}, "the race")]))
         images = examples.fetch(torch.arange(len(examples)))
         task = Task(settings, examples, images, width, threads, 60 * minutes, preset)
+        task.recipe(preset, 0)  # an unknown preset is refused before anything is written
+        place = folder / f"{data}-{settings['size']}"
+        place.mkdir(parents=True, exist_ok=True)
         n = min(samples, len(examples) // 2)
         asked = {"data": settings, "width": width, "minutes": minutes, "looks": looks, "samples": n, "threads": threads}
         check_same(place / "settings.json", {**asked, "preset": preset})
@@ -86,7 +94,7 @@ def run(task: Task, names: list[str], seeds: range, looks: list[float], n: int, 
     known = labels_of(task.examples, Path(task.data["path"])) if "path" in task.data else None
     features = judge_of(task.examples, task.images, known, place / "classifier.pt")
     facts: dict[str, Any] = {"machine": machine.facts(torch.device("cpu")), "judge": features.preprocessing}
-    facts["preset of the default"] = task.preset
+    facts |= {"preset of the default": task.preset, "left out": MISSING}
     print(*filter(None, [MISSING, str(facts["machine"]), f"judge: {features.preprocessing}"]), sep="\n")
     facts["distance from the plain loop"] = check_equality(task, 0, place)
     print(f"weights after the first updates, from the plain loop: {facts['distance from the plain loop']}")
@@ -102,7 +110,7 @@ def run(task: Task, names: list[str], seeds: range, looks: list[float], n: int, 
             results[lane.title][seed] = lane.result()
             print(f"seed {seed}, {lane.seconds:.0f} s, {lane.title}: {lane.updates} updates {lane.stopped}", flush=True)
             write_text(place / "race.json", indented_json({**facts, "contenders": results}))
-        write_pictures(results, names, place)
+        write_pictures(results, names, place, f"{place.name}, width {task.width}, {task.seconds / 60:g} minutes each")
     for table in tables(results, LEARNERS["plain"][0]):
         print(table.markdown())
 
@@ -120,19 +128,21 @@ def chosen(only: list[str] | None) -> list[str]:
     return [name for name in LEARNERS if not only or name in only]
 
 
-def data_settings(data: str, path: Path | None, size: int, limit: int) -> dict[str, Any]:
+def data_settings(data: str, path: Path | None, size: int | None, limit: int) -> dict[str, Any]:
     """The section `[data]` of the race.
 
     Raises:
-        UsageError: if files are missing, or the network does not take the size.
+        UsageError: if there is no folder of images, or the network does not take the size.
     """
+    size = size or (8 if data == "digits" else 32)
+    if size not in (8, 16, 32):
+        raise UsageError(f"--size must be 8, 16 or 32, not {size}")
     if data == "digits":
-        return {"use": "digits"}
+        return {"use": "digits", "size": size, "limit": limit}
     if path is None or not path.is_dir():
         given = "no folder of images was given" if path is None else f"{path} is not a folder"
         raise UsageError(f"{given}: {WHERE}")
-    if size not in (16, 32):
-        raise UsageError(f"--size must be 16 or 32, not {size}")
+    # 28x28 pixels are padded to 32x32, and shrunk to less.
     return {"use": "idx", "path": str(path), "size": size, "fit": "pad" if size == 32 else "resize", "limit": limit}
 
 
@@ -152,15 +162,15 @@ def check_same(file: Path, settings: dict[str, Any]) -> None:
             raise UsageError(f"the race in {file.parent} has {key}={had}, not {value}: give that, or another --folder")
 
 
-def write_pictures(results: Results, names: list[str], place: Path) -> None:
+def write_pictures(results: Results, names: list[str], place: Path, title: str) -> None:
     """The figure of all curves, and a grid of the last samples of the first seed for each contender."""
     drawn = {measure: found for measure in LOWER if (found := curves_of(results, measure))}
     if drawn:
-        curves.draw_curves(drawn, place.name, place / "race.png")
+        curves.draw_curves(drawn, title, place / "race.png")
     for name in names:
         *_, last = sorted((place / f"{name}-0").glob("samples-*.pt"))
         curves.draw_grid(torch.load(last, weights_only=True), place / f"{name}.png")
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()

@@ -20,7 +20,9 @@ import learning  # noqa: E402
 import machine  # noqa: E402
 import parity  # noqa: E402
 import quality  # noqa: E402
+import race  # noqa: E402
 import racing  # noqa: E402
+import results  # noqa: E402
 import tables  # noqa: E402
 import timing  # noqa: E402
 
@@ -35,7 +37,9 @@ __all__ = [
     "machine",
     "parity",
     "quality",
+    "race",
     "racing",
+    "results",
     "tables",
     "timing",
 ]

@@ -1,6 +1,5 @@
 """The race of trainings: its contenders are the same network, and the plain loop is the algorithm of ebmkit."""
 
-import json
 from dataclasses import dataclass, replace
 
 import pytest
@@ -29,9 +28,10 @@ def task():
 
 
 @pytest.fixture
-def planned(monkeypatch):
-    """No speed is measured: the time is always enough for 800 updates."""
-    monkeypatch.setattr(learners, "planned", lambda recipe, task, file: 800)
+def quarter_seconds(monkeypatch):
+    """Every update takes a quarter of a second, so that ten seconds are enough for forty."""
+    ticks = iter(range(10**6))
+    monkeypatch.setattr(learners.time, "perf_counter", lambda: next(ticks) / 4)
 
 
 def weights(energy):
@@ -59,7 +59,7 @@ def test_another_algorithm_does_not_race(task, tmp_path, monkeypatch, name, anot
         equality.check_equality(task, 3, tmp_path)
 
 
-def test_contenders_start_from_the_same_weights(task, tmp_path, planned):
+def test_contenders_start_from_the_same_weights(task, tmp_path, quarter_seconds):
     made = {name: make(task, 5, tmp_path) for name, (_, make) in learners.LEARNERS.items()}
     assert list(made) == ["default", "paper", "paper-auto", "plain"]
     initial = weights(task.network(5))
@@ -76,34 +76,28 @@ def test_samples_are_the_same_for_the_same_weights_and_noise(task, tmp_path):
     torch.testing.assert_close(*drawn, atol=1e-4, rtol=1e-4)
 
 
-def test_schedules_of_the_default_are_stretched_to_the_time(task, tmp_path, planned, monkeypatch):
-    runs = []
-    monkeypatch.setattr(learners, "of_run", lambda run: runs.append(run) or learning.Learner("", *[None] * 5))
-    learners.default(task, 0, tmp_path)
-    assert task.recipe(None, 0).train.iterations == 400
-    assert runs[0].recipe.train.iterations == 800
-    assert runs[0].recipe.train.schedule_from == 500
+def test_schedules_of_the_default_are_stretched_to_the_time(task, quarter_seconds):
+    asked, found = task.recipe(None, 0).train, learners.stretched(task, 0).train
+    assert (asked.iterations, asked.schedule_from) == (400, 250)
+    assert (found.iterations, found.schedule_from) == (40, 25)
 
 
-def test_the_preset_of_the_default_is_the_one_asked_for(task, tmp_path, planned):
-    asked = replace(task, preset="short-run-code")
-    assert learners.default(asked, 0, tmp_path).recipe.startswith("short-run-code: uniform starts, K = 3, adam 0.0001")
+def test_the_preset_of_the_default_is_the_one_asked_for(task, tmp_path, quarter_seconds):
+    found = learners.default(replace(task, preset="short-run-code"), 0, tmp_path).recipe
+    assert found.startswith("short-run-code: uniform starts, K = 3, adam 0.0001")
+    assert found.endswith(", 40 updates planned")
     with pytest.raises(UsageError, match="unknown preset 'short-code'"):
-        learners.default(replace(task, preset="short-code"), 0, tmp_path)
+        learners.stretched(replace(task, preset="short-code"), 0)
 
 
-def test_the_speed_of_a_recipe_is_measured_once(task, tmp_path, monkeypatch):
-    file, ticks = tmp_path / "plan.json", iter(range(100))
-    monkeypatch.setattr(learners.time, "perf_counter", lambda: next(ticks) / 4)
-    recipe = task.recipe(None, 0)
-    assert learners.planned(recipe, task, file) == 40
-    assert json.loads(file.read_text()) == {"updates": 40}
-    monkeypatch.setattr(learners, "new_run", None)
-    assert learners.planned(recipe, task, file) == 40
+def test_what_was_measured_is_not_measured_again(task, tmp_path, quarter_seconds, monkeypatch):
+    first = learners.default(task, 0, tmp_path)
+    monkeypatch.setattr(learners, "stretched", None)
+    assert learners.default(task, 0, tmp_path).recipe == first.recipe
 
 
 @pytest.mark.parametrize("name", learners.LEARNERS)
-def test_a_restored_contender_trains_on_as_before(task, tmp_path, planned, name):
+def test_a_restored_contender_trains_on_as_before(task, tmp_path, quarter_seconds, name):
     _, make = learners.LEARNERS[name]
     with torch.random.fork_rng():
         whole = make(task, 1, tmp_path)
