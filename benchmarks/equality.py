@@ -1,11 +1,12 @@
-"""Whether ebmkit with the paper's recipe is the plain loop: equal weights after the first updates, up to rounding."""
+"""Whether contenders with the paper's recipe are the plain loop: equal weights after the first updates."""
 
+from collections.abc import Mapping
 from itertools import repeat
 from pathlib import Path
 
 import torch
 from learners import of_run, plain
-from learning import Learner, Task
+from learning import Learner, Make, Task
 from torch import Tensor, nn
 
 from ebmkit.errors import UsageError
@@ -15,25 +16,36 @@ UPDATES = 3
 BOUND = 1e-3  # Adam divides by the size of the gradient, so where that is small its rounding counts more
 
 
-def check_equality(task: Task, seed: int, folder: Path) -> dict[str, float]:
-    """Distances of the weights of ebmkit from those of the plain loop, relative to the path of the latter.
+def check_equality(task: Task, seed: int, folder: Path, others: Mapping[str, Make]) -> dict[str, float]:
+    """Distances of weights from those of the plain loop, relative to the path of the latter.
 
-    Initial weights, batches, starts and noise are the same; `autograd` is ebmkit without acceleration.
+    Initial weights, batches, starts and noise are the same.
+
+    Args:
+        task: The task; the recipe is the paper's.
+        seed: The seed of all contenders.
+        folder: Where contenders may write.
+        others: Further contenders with the paper's recipe, by name.
+
+    Returns:
+        The distance of ebmkit without acceleration, `autograd`, of ebmkit accelerated, and of all others.
 
     Raises:
-        UsageError: if they differ by more than rounding.
+        UsageError: if one differs by more than rounding.
     """
     reference = trained(plain(task, seed, folder))
     path = (reference - flat(task.network(seed))).norm()
-    found = {}
-    for name in ("autograd", "accelerated"):
-        run = new_run(task.paper(seed))
-        if name == "autograd":
-            run.trainer.accelerate = None
-        found[name] = float((trained(of_run(run)) - reference).norm() / path)
-    if max(found.values()) > BOUND:
-        raise UsageError(f"after {UPDATES} updates ebmkit and the plain loop differ, by {found} of the path: no race")
-    return found
+    by_autograd = new_run(task.paper(seed))
+    by_autograd.trainer.accelerate = None
+    found = {"autograd": trained(of_run(by_autograd)), "accelerated": trained(of_run(new_run(task.paper(seed))))}
+    found |= {name: trained(make(task, seed, folder)) for name, make in others.items()}
+    distances = {name: float((end - reference).norm() / path) for name, end in found.items()}
+    wrong = {name: distance for name, distance in distances.items() if not distance <= BOUND}
+    if wrong:
+        raise UsageError(
+            f"after {UPDATES} updates these are not where the plain loop is, relative to its path: {wrong}"
+        )
+    return distances
 
 
 def trained(learner: Learner) -> Tensor:

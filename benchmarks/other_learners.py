@@ -156,7 +156,8 @@ def ebm_noise(task: Task, seed: int, folder: Path) -> Learner:
     rng = Generator().manual_seed(seeds.batches)
 
     def update() -> bool:
-        trainer.fit([real_batches(task.images, train.batch_size, train.data_noise, rng)], steps=1, verbose=False)
+        real = real_batches(task.images, train.batch_size, train.data_noise, rng)
+        trainer.fit(iter([real]), steps=1, verbose=False)  # of a list it would draw a batch of its own
         return True
 
     def start(n: int) -> Tensor:
@@ -174,6 +175,7 @@ def ebm_noise(task: Task, seed: int, folder: Path) -> Learner:
     )
 
 
+PAPER = ("torchebm-noise", "ebm-noise")  # those that must learn what the plain loop learns
 LEARNERS: dict[str, tuple[str, Make]] = {
     "torchebm-replay": (f"{TORCHEBM}, replay", torchebm_replay),
     "torchebm-noise": (f"{TORCHEBM}, paper", torchebm_noise),

@@ -31,11 +31,13 @@ from ebmkit.runs.build import open_data
 from ebmkit.runs.device import occupy
 
 LEARNERS = dict(learners.LEARNERS)
+PAPER: tuple[str, ...] = ()
 MISSING = ""  # a line if the other libraries are not installed
 try:
     import other_learners
 
     LEARNERS |= other_learners.LEARNERS
+    PAPER = other_learners.PAPER
 except ModuleNotFoundError as error:
     if error.name not in ("ebm", "torchebm"):
         raise
@@ -96,7 +98,7 @@ def run(task: Task, names: list[str], seeds: range, looks: list[float], n: int, 
     facts: dict[str, Any] = {"machine": machine.facts(torch.device("cpu")), "judge": features.preprocessing}
     facts |= {"preset of the default": task.preset, "left out": MISSING}
     print(*filter(None, [MISSING, str(facts["machine"]), f"judge: {features.preprocessing}"]), sep="\n")
-    facts["distance from the plain loop"] = check_equality(task, 0, place)
+    facts["distance from the plain loop"] = check_equality(task, 0, place, dict(LEARNERS[name] for name in PAPER))
     print(f"weights after the first updates, from the plain loop: {facts['distance from the plain loop']}")
     curves.draw_grid(task.images, place / "real.png")
     results: Results = {LEARNERS[name][0]: {} for name in names}

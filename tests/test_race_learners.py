@@ -39,7 +39,8 @@ def weights(energy):
 
 
 def test_ebmkit_and_the_plain_loop_learn_the_same(task, tmp_path):
-    found = equality.check_equality(task, 3, tmp_path)
+    found = equality.check_equality(task, 3, tmp_path, {"again": learners.plain})
+    assert found.pop("again") == 0
     assert list(found) == ["autograd", "accelerated"]
     assert max(found.values()) < 1e-4
 
@@ -55,8 +56,14 @@ def louder_chains(optimizer, energy, rule):
 @pytest.mark.parametrize(("name", "another"), [("real_batches", louder_data), ("plain_update", louder_chains)])
 def test_another_algorithm_does_not_race(task, tmp_path, monkeypatch, name, another):
     monkeypatch.setattr(learners, name, another)
-    with pytest.raises(UsageError, match="ebmkit and the plain loop differ"):
-        equality.check_equality(task, 3, tmp_path)
+    with pytest.raises(UsageError, match="after 3 updates these are not where the plain loop is"):
+        equality.check_equality(task, 3, tmp_path, {})
+
+
+def test_another_library_that_learns_otherwise_does_not_race(task, tmp_path):
+    other = lambda task, seed, folder: learners.plain(task, seed + 1, folder)  # noqa: E731
+    with pytest.raises(UsageError, match=r"relative to its path: \{'other': "):
+        equality.check_equality(task, 3, tmp_path, {"other": other})
 
 
 def test_contenders_start_from_the_same_weights(task, tmp_path, quarter_seconds):
