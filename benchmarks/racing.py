@@ -18,7 +18,7 @@ from learning import Learner, Make, Task
 from quality import slices
 from torch import Tensor
 
-from ebmkit.errors import UsageError, kind_and_message
+from ebmkit.errors import UsageError, kind_and_message, one_line
 from ebmkit.features.protocols import Classifier
 from ebmkit.files import indented_json, replacing, write_text
 
@@ -75,8 +75,8 @@ class Lane:
         rows: list[dict[str, Any]] = []
         try:
             rows = measure(samples, starts)
-        except UsageError as error:
-            self.stopped = self.stopped or f"diverged: {error}"
+        except (UsageError, RuntimeError) as error:  # values that are not finite, or have no eigenvalues
+            self.stopped = self.stopped or f"diverged: {one_line(error)}"
         with replacing(self.folder / f"samples-{moment:02d}.pt") as new:
             torch.save(samples.half(), new)
         with replacing(self.folder / STATE) as new:

@@ -141,3 +141,14 @@ def test_a_lane_whose_samples_are_not_finite_stops(tmp_path):
     assert one.stopped == "diverged: 3 of 9 in samples contain NaN"
     again, _ = lane(tmp_path / "a")
     assert again.stopped == one.stopped
+
+
+def test_samples_that_cannot_be_measured_stop_only_their_lane(tmp_path):
+    def unmeasurable(samples, starts):
+        raise torch.linalg.LinAlgError("the eigenvalues\ndid not converge")
+
+    one, _ = lane(tmp_path / "a")
+    one.advance(2)
+    assert one.look(0, 9, unmeasurable)
+    assert one.stopped == "diverged: the eigenvalues did not converge"
+    assert one.result()["moments"] == [{"seconds": 2, "updates": 2, "measures": []}]
