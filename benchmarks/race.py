@@ -98,7 +98,11 @@ def run(task: Task, names: list[str], seeds: range, looks: list[float], n: int, 
     facts: dict[str, Any] = {"machine": machine.facts(torch.device("cpu")), "judge": features.preprocessing}
     facts |= {"preset of the default": task.preset, "left out": MISSING}
     print(*filter(None, [MISSING, str(facts["machine"]), f"judge: {features.preprocessing}"]), sep="\n")
-    facts["distance from the plain loop"] = check_equality(task, 0, place, dict(LEARNERS[name] for name in PAPER))
+    equal = place / "equality.json"
+    if not equal.exists():
+        found = check_equality(task, 0, place, dict(LEARNERS[name] for name in PAPER))
+        write_text(equal, indented_json(found))
+    facts["distance from the plain loop"] = json.loads(equal.read_text(encoding="utf-8"))
     print(f"weights after the first updates, from the plain loop: {facts['distance from the plain loop']}")
     curves.draw_grid(task.images, place / "real.png")
     results: Results = {LEARNERS[name][0]: {} for name in names}
@@ -144,8 +148,8 @@ def data_settings(data: str, path: Path | None, size: int | None, limit: int) ->
     if path is None or not path.is_dir():
         given = "no folder of images was given" if path is None else f"{path} is not a folder"
         raise UsageError(f"{given}: {WHERE}")
-    # 28x28 pixels are padded to 32x32, and shrunk to less.
-    return {"use": "idx", "path": str(path), "size": size, "fit": "pad" if size == 32 else "resize", "limit": limit}
+    fit = "pad" if size == 32 else "resize"  # of 28x28 pixels
+    return {"use": "idx", "path": str(path.absolute()), "size": size, "fit": fit, "limit": limit}
 
 
 def check_same(file: Path, settings: dict[str, Any]) -> None:

@@ -14,11 +14,6 @@ from ebmkit.data.idx_files import idx
 from ebmkit.features.digits import Digits
 
 
-@pytest.fixture
-def small(monkeypatch):
-    monkeypatch.setattr(judge, "HELD_OUT", 50)
-
-
 def halves(n):
     """Images whose upper or lower half is bright, and which of the two."""
     rng = torch.Generator().manual_seed(0)
@@ -43,7 +38,7 @@ def ended(*arguments):
     return found.exit_code, found.output
 
 
-def test_the_classifier_of_the_judge_learns_its_labels(small):
+def test_the_classifier_of_the_judge_learns_its_labels():
     images, labels = halves(400)
     features = judge.train(images, labels, seed=0)
     assert features.accuracy == 1.0
@@ -53,7 +48,7 @@ def test_the_classifier_of_the_judge_learns_its_labels(small):
     assert torch.equal(again(images), features(images))
 
 
-def test_the_classifier_of_the_judge_is_trained_once(small, tmp_path, monkeypatch):
+def test_the_classifier_of_the_judge_is_trained_once(tmp_path, monkeypatch):
     images, labels = halves(100)
     first = judge.judge_of(Examples(images), images, labels, tmp_path / "classifier.pt")
     monkeypatch.setattr(judge, "train", None)
@@ -76,7 +71,7 @@ def test_labels_are_those_of_the_chosen_images(tmp_path):
     assert torch.equal(found == 0, upper)
 
 
-def test_measures_are_smallest_for_real_images(small):
+def test_measures_are_smallest_for_real_images():
     images, labels = halves(200)
     examples, features = Examples(images), judge.train(images, labels, seed=0)
     noise = torch.rand(80, 1, 8, 8) * 2 - 1
