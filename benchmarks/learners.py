@@ -7,9 +7,8 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
-from statistics import median
 
 import torch
 from contenders import plain_langevin, plain_update
@@ -28,7 +27,8 @@ from ebmkit.runs.training import new_run
 from ebmkit.shortrun import ShortRun
 
 CONFIG = "config.toml"
-WARM_UP, MEASURED = 2, 5  # updates before and while the speed of a recipe is measured
+WARM_UP, MEASURED = 2, 5  # updates before, and at least while the speed of a recipe is measured
+TRIAL = 0.02  # the part of the time of a race that its speed is measured for
 
 
 def plain(task: Task, seed: int, folder: Path) -> Learner:
@@ -67,7 +67,10 @@ def default(task: Task, seed: int, folder: Path) -> Learner:
     """The preset of the task by ebmkit, its schedules stretched to as many updates as the time allows."""
     run = kept_run(lambda: stretched(task, seed), folder / CONFIG)
     learner, name = of_run(run), task.preset or "default settings"
-    return replace(learner, recipe=f"{name}: {learner.recipe}, {run.recipe.train.iterations} updates planned")
+    mine, others = ([*energy.parameters()] for energy in (learner.energy, task.network(seed)))
+    same = len(mine) == len(others) and all(map(torch.equal, mine, others))
+    words = f"{name}: {learner.recipe}, {run.recipe.train.iterations} updates planned"
+    return replace(learner, recipe=words if same else f"{words}, OTHER INITIAL WEIGHTS than the other contenders")
 
 
 def kept_run(recipe: Callable[[], Recipe], file: Path) -> Run:
@@ -78,10 +81,17 @@ def kept_run(recipe: Callable[[], Recipe], file: Path) -> Run:
 
 
 def stretched(task: Task, seed: int) -> Recipe:
-    """The recipe of the task for as many updates as its seconds allow, which a few updates measure."""
+    """The recipe of the task for as many updates as its seconds allow, which a part of that time measures."""
     asked = task.recipe(task.preset, seed)
-    ends = [time.perf_counter() for _ in islice(new_run(asked).updates(), WARM_UP + MEASURED)][WARM_UP - 1 :]
-    updates = max(1, round(task.seconds / median(after - before for before, after in pairwise(ends))))
+    trial, count, seconds = new_run(asked).updates(), 0, 0.0
+    for _ in islice(trial, WARM_UP):
+        pass
+    began = time.perf_counter()
+    for _ in trial:
+        count, seconds = count + 1, time.perf_counter() - began
+        if count >= MEASURED and seconds >= TRIAL * task.seconds:
+            break
+    updates = max(1, round(task.seconds * count / seconds))
     schedule_from = round(asked.train.schedule_from * updates / asked.train.iterations)
     return task.recipe(task.preset, seed, iterations=updates, schedule_from=schedule_from)
 

@@ -89,6 +89,25 @@ def test_schedules_of_the_default_are_stretched_to_the_time(task, quarter_second
     assert (found.iterations, found.schedule_from) == (40, 25)
 
 
+def test_a_speed_is_measured_for_a_part_of_the_time(task, monkeypatch):
+    # The first ten updates are slow, as on a machine that was busy for a moment.
+    ticks = iter([0.0, *range(1, 11), *(10 + 0.25 * index for index in range(1, 500))])
+    monkeypatch.setattr(learners.time, "perf_counter", lambda: next(ticks))
+    found = learners.stretched(replace(task, seconds=1000.0), 0).train
+    assert found.iterations == 2500
+
+
+def test_another_network_of_the_default_is_named(task, tmp_path, quarter_seconds):
+    class Wide(Quick):
+        def recipe(self, preset, seed, **train):
+            found = super().recipe(preset, seed, **train)
+            return found if preset else found.with_value("energy", "width", 3, "a test")
+
+    same, other = learners.default(task, 0, tmp_path / "a"), learners.default(Wide(**vars(task)), 0, tmp_path / "b")
+    assert "OTHER" not in same.recipe
+    assert other.recipe.endswith("OTHER INITIAL WEIGHTS than the other contenders")
+
+
 def test_the_preset_of_the_default_is_the_one_asked_for(task, tmp_path, quarter_seconds):
     found = learners.default(replace(task, preset="short-run-code"), 0, tmp_path).recipe
     assert found.startswith("short-run-code: uniform starts, K = 3, adam 0.0001")
