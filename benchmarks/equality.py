@@ -7,13 +7,16 @@ from pathlib import Path
 import torch
 from learners import of_run, plain
 from learning import Learner, Make, Task
+from parity import BOUNDS
 from torch import Tensor, nn
 
 from ebmkit.errors import UsageError
 from ebmkit.runs.training import new_run
 
 UPDATES = 3
-BOUND = 1e-3  # Adam divides by the size of the gradient, so where that is small its rounding counts more
+# The first update of Adam is the sign of the gradient. If gradients differ by a fraction r of their size, about that
+# fraction of the signs differ, by 2 each: the distance of the weights is of the order of the root of r.
+BOUND = BOUNDS["fp32"] ** 0.5
 
 
 def check_equality(task: Task, seed: int, folder: Path, others: Mapping[str, Make]) -> dict[str, float]:
