@@ -79,7 +79,13 @@ def test_averaged_weights_have_the_norm_too():
     averaged, last = trained.model, trained.energy
     assert not torch.equal(averaged.layers[0].weight, last.layers[0].weight)
     assert norms(averaged) == pytest.approx([2.0] * 3, rel=0.01)
-    assert [module.training for module in averaged.modules()] == [module.training for module in last.modules()]
+
+
+def test_averaging_leaves_modes_as_they_are():
+    trained = training(convnet(2.0), average=0.95)
+    trained.model.eval()
+    trained.update(images(4))
+    assert not any(module.training for module in trained.model.modules())
 
 
 def test_an_average_does_not_change_training_with_it():
