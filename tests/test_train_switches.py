@@ -14,7 +14,8 @@ from ebmkit.samplers.langevin import Langevin
 pytestmark = pytest.mark.usefixtures("empty_folder")
 
 SWITCHES = {
-    "spectral_norm": ("-s", "energy.spectral_norm=2.0"),
+    "spectral_norm": ("-s", "energy.spectral_norm=true"),
+    "spectral_bound": ("-s", "energy.spectral_bound=0.5"),
     "activation": ("-s", "energy.activation=silu"),
     "noise_end": ("-s", "sampler.noise_end=0"),
     "clip": ("-s", "sampler.clip=1e-4"),

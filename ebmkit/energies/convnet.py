@@ -28,8 +28,8 @@ class ConvNet(Energy):
         width: Maps of the first layer, the paper's n_f.
         activation: Activation between the layers.
         slope: Slope of leaky_relu for negative inputs.
-        spectral_norm: Largest singular value that each layer's weight, as a matrix, is scaled to; true is 1, and false
-            leaves weights as they are.
+        spectral_norm: Whether each layer's weight, as a matrix, is divided by its largest singular value.
+        spectral_bound: Upper bound on the largest singular value of each layer's weight; none leaves it unbounded.
 
     Raises:
         UsageError: if images are not square of 8, 16, 32, 64 or 128 pixels, or a setting is out of range.
@@ -42,7 +42,8 @@ class ConvNet(Energy):
         width: int = 32,
         activation: Activation = "leaky_relu",
         slope: float = 0.2,
-        spectral_norm: bool | float = False,
+        spectral_norm: bool = False,
+        spectral_bound: float | None = None,
     ) -> None:
         super().__init__()
         self.piecewise_linear = activation in PIECEWISE_LINEAR
@@ -59,7 +60,7 @@ class ConvNet(Energy):
             layers += [activation_layer(activation, slope), nn.Conv2d(before, after, 4, stride=2, padding=1)]
         layers += [activation_layer(activation, slope), nn.Conv2d(channels[-1], 1, 4)]
         self.layers = nn.Sequential(*layers)
-        bound_layers(self, spectral_norm)
+        bound_layers(self, spectral_norm, spectral_bound)
 
     def forward(self, x: Tensor) -> Tensor:
         """Energies `(B,)` of images `(B, channels, size, size)`."""

@@ -26,8 +26,8 @@ class ResNet(Energy):
         blocks: Residual blocks in each stage.
         activation: Activation between the layers.
         slope: Slope of leaky_relu for negative inputs.
-        spectral_norm: Largest singular value that each layer's weight, as a matrix, is scaled to; true is 1, and false
-            leaves weights as they are.
+        spectral_norm: Whether each layer's weight, as a matrix, is divided by its largest singular value.
+        spectral_bound: Upper bound on the largest singular value of each layer's weight; none leaves it unbounded.
 
     Raises:
         UsageError: if examples are not images whose sides are multiples of `2**stages`, or a setting is out of range.
@@ -42,7 +42,8 @@ class ResNet(Energy):
         blocks: int = 2,
         activation: Activation = "leaky_relu",
         slope: float = 0.2,
-        spectral_norm: bool | float = False,
+        spectral_norm: bool = False,
+        spectral_bound: float | None = None,
     ) -> None:
         super().__init__()
         self.piecewise_linear = activation in PIECEWISE_LINEAR
@@ -64,7 +65,7 @@ class ResNet(Energy):
             layers += [Block(after, after, activation, slope) for _ in range(blocks - 1)]
         self.layers = nn.Sequential(*layers, activation_layer(activation, slope))
         self.output = nn.Linear(channels[-1], 1)
-        bound_layers(self, spectral_norm)
+        bound_layers(self, spectral_norm, spectral_bound)
 
     def forward(self, x: Tensor) -> Tensor:
         """Energies `(B,)` of images `(B, channels, height, width)`."""

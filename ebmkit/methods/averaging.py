@@ -11,8 +11,8 @@ from ebmkit.errors import check
 class Average(AveragedModel):
     """A copy of `energy` with averaged weights: `average' = decay * average + (1 - decay) * weights`.
 
-    Buffers are those of the energy itself. Those of a spectral norm, the singular vectors of the last weights, are
-    refined for the averaged ones by a power iteration.
+    Buffers are those of the energy itself, except the singular vectors of a spectral norm: they are the average's own,
+    refined by one power iteration at each update.
 
     Raises:
         UsageError: unless 0 < decay < 1.
@@ -25,10 +25,13 @@ class Average(AveragedModel):
     @torch.no_grad()
     def update_parameters(self, model: nn.Module) -> None:
         """Average the weights of `model` in."""
+        computed = [module for module in self.module.modules() if isinstance(module, ParametrizationList)]
+        own = [(buffer, buffer.clone()) for weights in computed for buffer in weights.buffers()]
         super().update_parameters(model)
-        for module in self.module.modules():
-            if isinstance(module, ParametrizationList):
-                modes = [part.training for part in module.modules()]
-                module.train()()  # it iterates in training mode only
-                for part, mode in zip(module.modules(), modes, strict=True):
-                    part.training = mode
+        for buffer, value in own:
+            buffer.copy_(value)
+        for weights in computed:
+            modes = [part.training for part in weights.modules()]
+            weights.train()()  # it iterates in training mode only
+            for part, mode in zip(weights.modules(), modes, strict=True):
+                part.training = mode
