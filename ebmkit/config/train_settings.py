@@ -27,7 +27,7 @@ class TrainSettings:
         energy_l2: Weight of the mean squared energies in the loss; 0 leaves them out.
         gradient_clip: Bound on the norm of the parameter gradient; auto is clip_factor times the median norm of the
             last 100 updates; none does not clip.
-        clip_factor: The bound of gradient_clip=auto, in medians.
+        clip_factor: The bound of gradient_clip=auto, in medians; with 1 or less the bound hardly rises.
         average: Decay of a moving average of the weights, used for pictures and samples; none keeps no average.
         precision: Dtype of the forward and backward passes of chains, whose state stays fp32; auto measures which of
             fp32, bf16 and tf32 is fastest on this machine.
@@ -51,7 +51,7 @@ class TrainSettings:
     full_steps_from: int = 250
     energy_l2: float = 0.0
     gradient_clip: Clip | None = None
-    clip_factor: float = 2.0
+    clip_factor: float = 1.5
     average: float | None = None
     precision: Asked = "fp32"
     compile: Compile = "off"

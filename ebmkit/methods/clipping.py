@@ -16,8 +16,8 @@ class RunningBound:
 
     The bound of an update is `factor` times the median of the norms of the last 100 updates; the first 10 updates have
     none. A norm above its bound is stored as the bound. So one outlier hardly moves the bound, however large it is, and
-    norms that grow without end raise it by `factor` in 50 updates at the most. It is computed on the device of the
-    gradients, which is not waited for.
+    norms that grow without end raise it by about `factor` in 50 updates; with a factor of 1 or less it hardly rises. It
+    is computed on the device of the gradients, which is not waited for.
 
     Source: the idea of AutoClip (Seetharaman, Wichern, Pardo, Le Roux, MLSP 2020), which clips at a percentile of all
     norms of the run. The median of recent bounded norms is ours.

@@ -93,7 +93,7 @@ class Trainer:
         *,
         energy_l2: float = 0.0,
         gradient_clip: Clip | None = None,
-        clip_factor: float = 2.0,
+        clip_factor: float = 1.5,
         steps: Callable[[int], int] | None = None,
         average: float | None = None,
         schedule: Callable[[int], float] | None = None,
