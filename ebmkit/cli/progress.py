@@ -35,7 +35,8 @@ def header(run: Run) -> None:
         say(f"busy      {line}")
     if run.choice.reason:
         say(f"precision {run.choice.reason}")
-    work = f"K={sampler.steps} chain steps x " if sampler.steps is not None else ""
+    growth = f" (from {train.first_steps} until update {train.full_steps_from})" if train.first_steps else ""
+    work = f"K={sampler.steps} chain steps{growth} x " if sampler.steps is not None else ""
     start = f", from update {run.trainer.index}" if run.trainer.index else ""
     say(f"work      {work}{train.iterations} updates{start}")
     temperature = sampler.implied_temperature

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ebmkit.acceleration.choice import Asked, Compile
-from ebmkit.errors import check
-from ebmkit.methods.schedules import Schedule, constant, linear
+from ebmkit.errors import UsageError, check
+from ebmkit.methods.maximum_likelihood import Clip
+from ebmkit.methods.schedules import Schedule, constant, cosine, growing, linear
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,11 +17,17 @@ class TrainSettings:
         iterations: How many updates the run makes.
         batch_size: Real examples, and chains, in one update.
         data_noise: Standard deviation of the noise that each batch of real examples gets.
-        lr_schedule: Schedule of the learning rate: constant, or linear down to zero after update schedule_from.
-        noise_schedule: Schedule of data_noise: constant, or linear down to zero after update schedule_from.
-        schedule_from: Update after which linear schedules fall, to reach zero after the last (the paper: 200,000).
+        flip: Whether each image of a batch is mirrored left to right with probability 1/2.
+        lr_schedule: Schedule of the learning rate: constant, or linear or cosine to zero after update schedule_from.
+        noise_schedule: Schedule of data_noise: constant, or linear or cosine to zero after update schedule_from.
+        schedule_from: Update after which schedules fall, to reach zero after the last (the paper: 200,000).
+        first_steps: Steps of the chains of the first update, which then grow linearly to sampler.steps; none has
+            sampler.steps throughout.
+        full_steps_from: The first update whose chains have sampler.steps steps, where first_steps is set.
         energy_l2: Weight of the mean squared energies in the loss; 0 leaves them out.
-        gradient_clip: Bound on the norm of the parameter gradient; none does not clip.
+        gradient_clip: Bound on the norm of the parameter gradient; auto is clip_factor times the median norm of the
+            last 100 updates; none does not clip.
+        clip_factor: The bound of gradient_clip=auto, in medians; with 1 or less the bound hardly rises.
         average: Decay of a moving average of the weights, used for pictures and samples; none keeps no average.
         precision: Dtype of the forward and backward passes of chains, whose state stays fp32; auto measures which of
             fp32, bf16 and tf32 is fastest on this machine.
@@ -36,11 +43,15 @@ class TrainSettings:
     iterations: int = 400
     batch_size: int = 32
     data_noise: float = 0.05
+    flip: bool = False
     lr_schedule: Schedule = "linear"
     noise_schedule: Schedule = "constant"
     schedule_from: int = 250
+    first_steps: int | None = None
+    full_steps_from: int = 250
     energy_l2: float = 0.0
-    gradient_clip: float | None = None
+    gradient_clip: Clip | None = None
+    clip_factor: float = 1.5
     average: float | None = None
     precision: Asked = "fp32"
     compile: Compile = "off"
@@ -53,6 +64,10 @@ class TrainSettings:
         check("batch_size", self.batch_size, at_least=1)
         check("data_noise", self.data_noise, at_least=0)
         check("schedule_from", self.schedule_from, at_least=0)
+        if self.first_steps is not None:
+            check("first_steps", self.first_steps, at_least=1)
+        check("full_steps_from", self.full_steps_from, at_least=1)
+        check("clip_factor", self.clip_factor, above=0)
         check("seed", self.seed, at_least=0)
         if self.threads is not None:
             check("threads", self.threads, at_least=1)
@@ -63,4 +78,23 @@ class TrainSettings:
 
     def schedule(self, kind: Schedule) -> Callable[[int], float]:
         """The factor by the index of the update that this schedule is in this run."""
-        return linear(self.iterations, self.schedule_from) if kind == "linear" else constant
+        if kind == "constant":
+            return constant
+        return {"linear": linear, "cosine": cosine}[kind](self.iterations, self.schedule_from)
+
+    def steps(self, full: int | None) -> Callable[[int], int] | None:
+        """The number of steps of a chain by the index of the update; None if it does not grow.
+
+        Args:
+            full: K, the setting of the sampler; None if it has none.
+
+        Raises:
+            UsageError: if chains of the first update would be longer than K, or there is no K.
+        """
+        if self.first_steps is None:
+            return None
+        if full is None:
+            raise UsageError("first_steps needs a sampler with the setting `steps`: leave it out, or write none")
+        if self.first_steps > full:
+            raise UsageError(f"first_steps must be at most sampler.steps, {full}, not {self.first_steps}")
+        return growing(self.first_steps, full, self.full_steps_from)

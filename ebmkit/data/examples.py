@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from ebmkit.errors import UsageError, check
-from ebmkit.interfaces import noise_like
+from ebmkit.interfaces import noise_like, per_example
 
 # The names of the example in an item that is a mapping, in order of preference.
 KEYS = ("image", "img", "pixel_values", "x")
@@ -143,6 +143,7 @@ def batches(
     rng: Generator,
     *,
     noise: float | Callable[[int], float] = 0.0,
+    flip: bool = False,
     device: torch.device | str = "cpu",
     start: int = 0,
 ) -> Iterator[Tensor]:
@@ -153,11 +154,13 @@ def batches(
         batch_size: How many examples one batch has.
         rng: A generator on the CPU, so that the batches are the same on every device.
         noise: Standard deviation of the new noise added to each batch; or a function of the index of the update.
+        flip: Whether each image is mirrored left to right with probability 1/2.
         device: Where the batches go.
         start: How many updates were made before; the first batch is that of update `start + 1`.
 
     Raises:
-        UsageError: at the call, if there are fewer than `batch_size` examples or the noise is negative.
+        UsageError: at the call, if there are fewer than `batch_size` examples, the noise is negative, or examples that
+            are not images would be flipped.
     """
     check("batch_size", batch_size, at_least=1)
     if batch_size > len(examples):
@@ -166,6 +169,8 @@ def batches(
         )
     if not callable(noise):
         check("data noise", noise, at_least=0)
+    if flip:
+        check_flip(examples.shape)
 
     def draw() -> Iterator[Tensor]:
         index = start
@@ -174,11 +179,27 @@ def batches(
             scale = noise(index) if callable(noise) else noise
             check(f"data noise of update {index}", scale, at_least=0)
             batch = examples.fetch(torch.randint(len(examples), (batch_size,), generator=rng))
+            if flip:
+                mirrored = torch.rand(batch_size, generator=rng) < 0.5
+                batch = torch.where(per_example(batch, mirrored), batch.flip(-1), batch)
             if scale:
                 batch = torch.add(batch, noise_like(batch, rng), alpha=scale)
             yield _sent(batch, torch.device(device))
 
     return draw()
+
+
+def check_flip(shape: tuple[int, ...]) -> None:
+    """Refuse to flip examples that are not images.
+
+    Raises:
+        UsageError: unless the shape is (channels, height, width).
+    """
+    if len(shape) != 3:
+        raise UsageError(
+            f"flip mirrors images of shape (channels, height, width), not examples of shape {tuple(shape)}: "
+            "leave it out, or write false"
+        )
 
 
 def _sent(batch: Tensor, device: torch.device) -> Tensor:

@@ -5,6 +5,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from ebmkit.energies.activations import PIECEWISE_LINEAR, Activation, activation_layer
+from ebmkit.energies.spectral import bound_layers
 from ebmkit.errors import UsageError, check
 from ebmkit.interfaces import Energy
 
@@ -21,11 +22,14 @@ class ConvNet(Energy):
 
     Source: Nijkamp, Hill, Zhu, Wu, NeurIPS 2019: at 32x32 the network of the released code (its f is our -E); at
     64 and 128 the same with further stages of 8 times the width; at 8 and 16 (ours) with the last stages left out.
+    Spectral normalisation is not the paper's: Du & Mordatch, NeurIPS 2019.
 
     Args:
         width: Maps of the first layer, the paper's n_f.
         activation: Activation between the layers.
         slope: Slope of leaky_relu for negative inputs.
+        spectral_norm: Whether each layer's weight, as a matrix, is divided by its largest singular value.
+        spectral_bound: Upper bound on the largest singular value of each layer's weight; none leaves it unbounded.
 
     Raises:
         UsageError: if images are not square of 8, 16, 32, 64 or 128 pixels, or a setting is out of range.
@@ -38,6 +42,8 @@ class ConvNet(Energy):
         width: int = 32,
         activation: Activation = "leaky_relu",
         slope: float = 0.2,
+        spectral_norm: bool = False,
+        spectral_bound: float | None = None,
     ) -> None:
         super().__init__()
         self.piecewise_linear = activation in PIECEWISE_LINEAR
@@ -54,6 +60,7 @@ class ConvNet(Energy):
             layers += [activation_layer(activation, slope), nn.Conv2d(before, after, 4, stride=2, padding=1)]
         layers += [activation_layer(activation, slope), nn.Conv2d(channels[-1], 1, 4)]
         self.layers = nn.Sequential(*layers)
+        bound_layers(self, spectral_norm, spectral_bound)
 
     def forward(self, x: Tensor) -> Tensor:
         """Energies `(B,)` of images `(B, channels, size, size)`."""

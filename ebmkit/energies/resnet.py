@@ -3,9 +3,9 @@
 from itertools import pairwise
 
 from torch import Tensor, nn
-from torch.nn.utils import parametrizations
 
 from ebmkit.energies.activations import PIECEWISE_LINEAR, Activation, activation_layer
+from ebmkit.energies.spectral import bound_layers
 from ebmkit.errors import UsageError, check
 from ebmkit.interfaces import Energy
 
@@ -27,6 +27,7 @@ class ResNet(Energy):
         activation: Activation between the layers.
         slope: Slope of leaky_relu for negative inputs.
         spectral_norm: Whether each layer's weight, as a matrix, is divided by its largest singular value.
+        spectral_bound: Upper bound on the largest singular value of each layer's weight; none leaves it unbounded.
 
     Raises:
         UsageError: if examples are not images whose sides are multiples of `2**stages`, or a setting is out of range.
@@ -42,6 +43,7 @@ class ResNet(Energy):
         activation: Activation = "leaky_relu",
         slope: float = 0.2,
         spectral_norm: bool = False,
+        spectral_bound: float | None = None,
     ) -> None:
         super().__init__()
         self.piecewise_linear = activation in PIECEWISE_LINEAR
@@ -63,9 +65,7 @@ class ResNet(Energy):
             layers += [Block(after, after, activation, slope) for _ in range(blocks - 1)]
         self.layers = nn.Sequential(*layers, activation_layer(activation, slope))
         self.output = nn.Linear(channels[-1], 1)
-        if spectral_norm:
-            for layer in [layer for layer in self.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]:
-                parametrizations.spectral_norm(layer)
+        bound_layers(self, spectral_norm, spectral_bound)
 
     def forward(self, x: Tensor) -> Tensor:
         """Energies `(B,)` of images `(B, channels, height, width)`."""

@@ -3,15 +3,18 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ebmkit.errors import check
 from ebmkit.interfaces import EnergyFn, InitDistribution, Sampler, energy_values, eval_mode
+from ebmkit.methods.averaging import Average
 from ebmkit.methods.chains import follow
+from ebmkit.methods.clipping import RunningBound
+
+Clip = float | Literal["auto"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +29,7 @@ class Update:
         fake: Where the chains ended, `(B, *shape)`.
         gradient_norm: Norm of the gradient of the loss by all parameters, before clipping.
         chain: The scalars that `follow` measured along the chains.
+        gradient_scale: The factor that clipping scaled the gradient by; only where the bound is not a setting.
     """
 
     index: int
@@ -35,6 +39,7 @@ class Update:
     fake: Tensor
     gradient_norm: Tensor
     chain: dict[str, Tensor]
+    gradient_scale: Tensor | None = None
 
     @cached_property
     def scalars(self) -> dict[str, float]:
@@ -45,6 +50,8 @@ class Update:
         real, fake = self.real_energy.mean(), self.fake_energy.mean()
         scalars = {"loss": self.loss, "gap": real - fake, "real_energy": real, "fake_energy": fake}
         scalars |= {"gradient_norm": self.gradient_norm, **self.chain}
+        if self.gradient_scale is not None:
+            scalars["gradient_scale"] = self.gradient_scale
         values = torch.stack([value.float() for value in scalars.values()]).tolist()
         return dict(zip(scalars, values, strict=True))
 
@@ -64,7 +71,10 @@ class Trainer:
         optimizer: Of the parameters of the energy; `schedule` scales its learning rate.
         rng: Randomness of the starts and the chains, on the device of the energy.
         energy_l2: Weight of `mean(E(batch)² + E(fake)²)` in the loss (Du & Mordatch 2019); 0 omits it.
-        gradient_clip: Upper bound on the norm of the parameter gradient; None does not clip.
+        gradient_clip: Upper bound on the norm of the parameter gradient; "auto" is `RunningBound`; None does not clip.
+        clip_factor: The bound of "auto", in medians of the last norms.
+        steps: The number of steps of a chain as a function of the index of the update, from 1; None always uses the
+            sampler as it is.
         average: Decay in (0, 1) of an exponential moving average of the weights; None keeps no average.
         schedule: Factor of the learning rate as a function of the index of the update, from 1.
         accelerate: Returns the energy for the chains of one update; by default the energy itself.
@@ -82,18 +92,25 @@ class Trainer:
         rng: Generator,
         *,
         energy_l2: float = 0.0,
-        gradient_clip: float | None = None,
+        gradient_clip: Clip | None = None,
+        clip_factor: float = 1.5,
+        steps: Callable[[int], int] | None = None,
         average: float | None = None,
         schedule: Callable[[int], float] | None = None,
         accelerate: Callable[[nn.Module], EnergyFn] | None = None,
     ) -> None:
         check("energy_l2", energy_l2, at_least=0)
-        if gradient_clip is not None:
+        self.running_bound: RunningBound | None = None
+        if gradient_clip == "auto":
+            self.running_bound = RunningBound(clip_factor, rng.device)
+        elif gradient_clip is not None:
             check("gradient_clip", gradient_clip, above=0)
+        if steps is not None:
+            sampler.with_steps(steps(1))  # a sampler that cannot do this is refused here
         self.energy, self.sampler, self.init, self.optimizer, self.rng = energy, sampler, init, optimizer, rng
-        self.energy_l2, self.gradient_clip = energy_l2, gradient_clip
+        self.energy_l2, self.gradient_clip, self.steps = energy_l2, gradient_clip, steps
         self.schedule, self.accelerate = schedule, accelerate
-        self.averaged = moving_average(energy, average) if average is not None else None
+        self.averaged = Average(energy, average) if average is not None else None
         self.index = 0
         for group in optimizer.param_groups:
             group.setdefault("initial_lr", group["lr"])
@@ -112,14 +129,21 @@ class Trainer:
             loss = loss + self.energy_l2 * (real_energy.square() + fake_energy.square()).mean()
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        gradient_norm = self.clipped_norm()
+        gradient_norm, gradient_scale = self.clip()
         self.index += 1
         self.set_learning_rate()
         self.optimizer.step()
         if self.averaged is not None:
             self.averaged.update_parameters(self.energy)
         return Update(
-            self.index, loss.detach(), real_energy.detach(), fake_energy.detach(), fake, gradient_norm.detach(), chain
+            index=self.index,
+            loss=loss.detach(),
+            real_energy=real_energy.detach(),
+            fake_energy=fake_energy.detach(),
+            fake=fake,
+            gradient_norm=gradient_norm.detach(),
+            chain=chain,
+            gradient_scale=gradient_scale,
         )
 
     def set_learning_rate(self) -> None:
@@ -128,13 +152,16 @@ class Trainer:
             for group in self.optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * self.schedule(self.index)
 
-    def clipped_norm(self) -> Tensor:
-        """Norm of the parameter gradient; a gradient with a larger norm than `gradient_clip` is scaled to that norm."""
+    def clip(self) -> tuple[Tensor, Tensor | None]:
+        """Clip the parameter gradient: its norm before, and the factor of a bound that follows the run."""
         parameters = [parameter for parameter in self.energy.parameters() if parameter.grad is not None]
-        norm = nn.utils.get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
-        if self.gradient_clip is not None:
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        norm = nn.utils.get_total_norm(gradients)
+        if self.running_bound is not None:
+            return norm, self.running_bound.scale(gradients, norm)
+        if isinstance(self.gradient_clip, int | float):
             nn.utils.clip_grads_with_norm_(parameters, self.gradient_clip, norm)
-        return norm
+        return norm, None
 
     def chain_energy(self, model: nn.Module) -> EnergyFn:
         """The energy for the chains of `model`: the model itself, or what `accelerate` returns for it."""
@@ -142,15 +169,17 @@ class Trainer:
 
     def chains(self, n: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Run `n` chains, store their ends in the init, and return the ends with what `follow` measured."""
+        sampler = self.sampler if self.steps is None else self.sampler.with_steps(self.steps(self.index + 1))
         start = self.init.sample(n, self.rng)
         energy = self.chain_energy(self.energy)
         with eval_mode(energy):
-            fake, chain = follow(start, self.sampler.chain(energy, start, self.rng))
+            fake, chain = follow(start, sampler.chain(energy, start, self.rng))
         self.init.remember(fake)
         return fake, chain
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next update depends on, except the batches: tensors and plain types."""
+        bound = {} if self.running_bound is None else {"gradient_norms": self.running_bound.norms}
         return {
             "index": self.index,
             "energy": self.energy.state_dict(),
@@ -158,6 +187,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "init": self.init.state_dict(),
             "rng": self.rng.get_state(),
+            **bound,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -169,13 +199,5 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.init.load_state_dict(state["init"])
         self.rng.set_state(state["rng"].cpu())
-
-
-def moving_average(energy: nn.Module, decay: float) -> AveragedModel:
-    """A copy of `energy` with averaged weights: `average' = decay * average + (1 - decay) * weights`.
-
-    Raises:
-        UsageError: unless 0 < decay < 1.
-    """
-    check("average", decay, above=0, below=1)
-    return AveragedModel(energy, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
+        if self.running_bound is not None:
+            self.running_bound.norms = state["gradient_norms"].to(self.running_bound.norms)

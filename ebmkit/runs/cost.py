@@ -18,7 +18,7 @@ def estimate(run: Run) -> dict[str, Any]:
 
     Returns:
         `parameters`, `network_passes_per_update`, `network_passes_in_the_chain`, `seconds_per_update`, `updates` (how
-        many are left), `estimated_total_seconds`. The first update is the slowest.
+        many are left), `estimated_total_seconds`. The first update is the slowest; its chains have full length here.
     """
     occupy(run.threads)
     trainer, passes = run.trainer, 0
@@ -31,20 +31,25 @@ def estimate(run: Run) -> dict[str, Any]:
     def counted(energy: nn.Module) -> EnergyFn:
         return CountedEnergy(inner(energy) if inner is not None else energy, count)
 
-    left = run.recipe.train.iterations - trainer.index
-    batch: Tensor = next(batches(run.examples, run.recipe.train.batch_size, run.batch_rng, device=run.device))
-    trainer.accelerate = counted
+    train, grown = run.recipe.train, trainer.steps
+    left = train.iterations - trainer.index
+    batch: Tensor = next(batches(run.examples, train.batch_size, run.batch_rng, device=run.device))
+    trainer.accelerate, trainer.steps = counted, None
     began = time.perf_counter()
     run.update(batch)
     if run.device.type == "cuda":
         torch.cuda.synchronize()
     seconds = time.perf_counter() - began
-    trainer.accelerate = inner
+    trainer.accelerate, trainer.steps = inner, grown
+    work = float(left)
+    if grown is not None:  # while chains grow, an update takes less
+        growth = range(trainer.index + 1, min(train.iterations, train.full_steps_from) + 1)
+        work -= sum(1 - grown(index) / grown(train.full_steps_from) for index in growth)
     return {
         "parameters": sum(parameter.numel() for parameter in trainer.energy.parameters()),
         "network_passes_per_update": passes + 2,
         "network_passes_in_the_chain": passes,
         "seconds_per_update": round(seconds, 3),
         "updates": left,
-        "estimated_total_seconds": round(seconds * left),
+        "estimated_total_seconds": round(seconds * work),
     }

@@ -153,6 +153,7 @@ class Run:
             train.batch_size,
             self.batch_rng,
             noise=lambda index: train.data_noise * factor(index),
+            flip=train.flip,
             device=self.device,
             start=self.trainer.index,
         )

@@ -10,6 +10,7 @@ from ebmkit.acceleration.choice import choose
 from ebmkit.config.layers import Layer, layer_of, loads
 from ebmkit.config.recipe import Recipe, asks_for, check_finite, naming
 from ebmkit.config.resolution import resolve
+from ebmkit.data.examples import check_flip
 from ebmkit.errors import UsageError, one_line
 from ebmkit.methods.maximum_likelihood import Trainer, Update
 from ebmkit.runs.build import build_parts, check_energy, first_starts, open_data, seeds_of
@@ -69,6 +70,9 @@ def new_run(settings: Settings, folder: str | Path | None = None) -> Run:
         raise UsageError(
             f"train.batch_size={recipe.train.batch_size} is more than the data have: {len(examples)} examples"
         )
+    if recipe.train.flip:
+        with naming("train", recipe.settings("train")):
+            check_flip(examples.shape)
     parts = build_parts(recipe, examples.shape, lambda: examples, device)
     check_energy(parts.energy, recipe, examples)
     gradients = parts.sampler.promises.gradients
@@ -89,6 +93,8 @@ def new_run(settings: Settings, folder: str | Path | None = None) -> Run:
             Generator(device).manual_seed(seeds.chains),
             energy_l2=recipe.train.energy_l2,
             gradient_clip=recipe.train.gradient_clip,
+            clip_factor=recipe.train.clip_factor,
+            steps=recipe.train.steps(parts.sampler.steps),
             average=recipe.train.average,
             schedule=recipe.train.schedule(recipe.train.lr_schedule),
             accelerate=choice.accelerated(parts.energy).refreshed,

@@ -7,9 +7,13 @@ from importlib.metadata import entry_points
 from typing import Any
 
 import pytest
+import torch
 from ebmkit_underdamped.sampler import Underdamped
 
-from ebmkit import UsageError
+from ebmkit import Accelerated, Trainer, UsageError
+from ebmkit.energies import ConvNet
+from ebmkit.inits import Uniform
+from ebmkit.methods import growing
 
 
 @pytest.mark.parametrize(
@@ -35,6 +39,21 @@ def test_settings_out_of_range_are_refused_in_one_line(settings: dict[str, Any])
 
 def test_the_implied_temperature_is_the_setting():
     assert Underdamped(temperature=0.3).implied_temperature == 0.3
+
+
+def test_it_trains_an_energy_while_its_chains_grow():
+    torch.manual_seed(0)
+    energy, rng = ConvNet((1, 8, 8), width=4), torch.Generator().manual_seed(0)
+    sampler = Underdamped(steps=4, step_size=1.0, temperature=5e-5)
+    optimizer = torch.optim.Adam(energy.parameters(), lr=1e-3)
+    before = energy.layers[0].weight.detach().clone()
+    fast = Accelerated(energy)
+    trainer = Trainer(
+        energy, sampler, Uniform((1, 8, 8)), optimizer, rng, steps=growing(1, 4, 3), accelerate=fast.refreshed
+    )
+    gaps = [trainer.update(torch.zeros(8, 1, 8, 8)).scalars["gap"] for _ in range(5)]
+    assert all(map(math.isfinite, gaps))
+    assert not torch.equal(energy.layers[0].weight, before)
 
 
 def test_the_entry_point_names_the_sampler():
