@@ -28,8 +28,8 @@ class TrainSettings:
             sampler.steps throughout.
         full_steps_from: The first update whose chains have sampler.steps steps, where first_steps is set.
         energy_l2: Weight of the mean squared energies in the loss; 0 leaves them out.
-        gradient_penalty: Weight of half the mean squared norm of dE/dx at the real examples in the loss, which keeps the
-            chains stable; auto is 1 for images larger than 8x8 and 0 for all other examples.
+        gradient_penalty: Weight of half the mean squared norm of dE/dx at the real examples in the loss, which keeps
+            the chains stable; auto is 1 for images larger than 8x8 and 0 for all other examples.
         gradient_clip: Bound on the norm of the parameter gradient; auto is clip_factor times the median norm of the
             last 100 updates; none does not clip.
         clip_factor: The bound of gradient_clip=auto, in medians.
