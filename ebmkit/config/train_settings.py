@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from ebmkit.acceleration.choice import Asked, Compile
 from ebmkit.errors import UsageError, check
 from ebmkit.methods.maximum_likelihood import Clip
 from ebmkit.methods.schedules import Schedule, constant, cosine, growing, linear
+
+Penalty = float | Literal["auto"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +28,8 @@ class TrainSettings:
             sampler.steps throughout.
         full_steps_from: The first update whose chains have sampler.steps steps, where first_steps is set.
         energy_l2: Weight of the mean squared energies in the loss; 0 leaves them out.
+        gradient_penalty: Weight of half the mean squared norm of dE/dx at the real examples in the loss, which keeps
+            the chains stable; auto is 1 for images larger than 8x8 and 0 for all other examples.
         gradient_clip: Bound on the norm of the parameter gradient; auto is clip_factor times the median norm of the
             last 100 updates; none does not clip.
         clip_factor: The bound of gradient_clip=auto, in medians; with 1 or less the bound hardly rises.
@@ -50,6 +55,7 @@ class TrainSettings:
     first_steps: int | None = None
     full_steps_from: int = 250
     energy_l2: float = 0.0
+    gradient_penalty: Penalty = "auto"
     gradient_clip: Clip | None = None
     clip_factor: float = 1.5
     average: float | None = None
@@ -68,6 +74,8 @@ class TrainSettings:
             check("first_steps", self.first_steps, at_least=1)
         check("full_steps_from", self.full_steps_from, at_least=1)
         check("clip_factor", self.clip_factor, above=0)
+        if self.gradient_penalty != "auto":
+            check("gradient_penalty", self.gradient_penalty, at_least=0)
         check("seed", self.seed, at_least=0)
         if self.threads is not None:
             check("threads", self.threads, at_least=1)
@@ -75,6 +83,12 @@ class TrainSettings:
         check("iterations", self.iterations, at_most=10**12)
         check("batch_size", self.batch_size, at_most=10**9)
         check("seed", self.seed, below=2**63)
+
+    def penalty(self, shape: tuple[int, ...]) -> float:
+        """The weight of the gradient penalty for examples of a shape."""
+        if self.gradient_penalty != "auto":
+            return self.gradient_penalty
+        return 1.0 if len(shape) == 3 and max(shape[1:]) > 8 else 0.0
 
     def schedule(self, kind: Schedule) -> Callable[[int], float]:
         """The factor by the index of the update that this schedule is in this run."""

@@ -13,6 +13,7 @@ from ebmkit.interfaces import EnergyFn, InitDistribution, Sampler, energy_values
 from ebmkit.methods.averaging import Average
 from ebmkit.methods.chains import follow
 from ebmkit.methods.clipping import RunningBound
+from ebmkit.methods.penalties import slopes
 
 Clip = float | Literal["auto"]
 
@@ -71,6 +72,8 @@ class Trainer:
         optimizer: Of the parameters of the energy; `schedule` scales its learning rate.
         rng: Randomness of the starts and the chains, on the device of the energy.
         energy_l2: Weight of `mean(E(batch)² + E(fake)²)` in the loss (Du & Mordatch 2019); 0 omits it.
+        gradient_penalty: Weight λ of `λ/2 mean |dE/dx|²` over the batch in the loss (R1 of Mescheder et al. 2018); 0
+            omits it.
         gradient_clip: Upper bound on the norm of the parameter gradient; "auto" is `RunningBound`; None does not clip.
         clip_factor: The bound of "auto", in medians of the last norms.
         steps: The number of steps of a chain as a function of the index of the update, from 1; None always uses the
@@ -92,6 +95,7 @@ class Trainer:
         rng: Generator,
         *,
         energy_l2: float = 0.0,
+        gradient_penalty: float = 0.0,
         gradient_clip: Clip | None = None,
         clip_factor: float = 1.5,
         steps: Callable[[int], int] | None = None,
@@ -100,6 +104,7 @@ class Trainer:
         accelerate: Callable[[nn.Module], EnergyFn] | None = None,
     ) -> None:
         check("energy_l2", energy_l2, at_least=0)
+        check("gradient_penalty", gradient_penalty, at_least=0)
         self.running_bound: RunningBound | None = None
         if gradient_clip == "auto":
             self.running_bound = RunningBound(clip_factor, rng.device)
@@ -108,7 +113,8 @@ class Trainer:
         if steps is not None:
             sampler.with_steps(steps(1))  # a sampler that cannot do this is refused here
         self.energy, self.sampler, self.init, self.optimizer, self.rng = energy, sampler, init, optimizer, rng
-        self.energy_l2, self.gradient_clip, self.steps = energy_l2, gradient_clip, steps
+        self.energy_l2, self.gradient_penalty = energy_l2, gradient_penalty
+        self.gradient_clip, self.steps = gradient_clip, steps
         self.schedule, self.accelerate = schedule, accelerate
         self.averaged = Average(energy, average) if average is not None else None
         self.index = 0
@@ -123,8 +129,9 @@ class Trainer:
     def update(self, batch: Tensor) -> Update:
         """One update of the weights on real examples `(B, *shape)`: algorithm 1."""
         fake, chain = self.chains(len(batch))
-        real_energy, fake_energy = energy_values(self.energy, batch), energy_values(self.energy, fake)
-        loss = real_energy.mean() - fake_energy.mean()
+        real_energy, penalty = self.real_energy(batch)
+        fake_energy = energy_values(self.energy, fake)
+        loss = real_energy.mean() - fake_energy.mean() + penalty
         if self.energy_l2:
             loss = loss + self.energy_l2 * (real_energy.square() + fake_energy.square()).mean()
         self.optimizer.zero_grad()
@@ -145,6 +152,13 @@ class Trainer:
             chain=chain,
             gradient_scale=gradient_scale,
         )
+
+    def real_energy(self, batch: Tensor) -> tuple[Tensor, Tensor | float]:
+        """E of the batch `(B,)`, and the penalty on its slope there."""
+        if not self.gradient_penalty:
+            return energy_values(self.energy, batch), 0.0
+        values, squares = slopes(self.energy, batch)
+        return values, self.gradient_penalty / 2 * squares.mean()
 
     def set_learning_rate(self) -> None:
         """Scale the learning rate by the factor of this update."""

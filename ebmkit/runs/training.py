@@ -84,7 +84,7 @@ def new_run(settings: Settings, folder: str | Path | None = None) -> Run:
         passes=None if gradients is None else gradients * recipe.train.iterations,
         threads=threads_for(parts.energy, recipe.train),
     )
-    recipe, seeds = measured(recipe, choice), seeds_of(recipe)
+    recipe, seeds = settled(measured(recipe, choice), examples.shape), seeds_of(recipe)
     optimizer = recipe.build("optimizer", params=list(parts.energy.parameters()))
     with naming("train", recipe.settings("train")):
         trainer = Trainer(
@@ -92,6 +92,7 @@ def new_run(settings: Settings, folder: str | Path | None = None) -> Run:
             optimizer,
             Generator(device).manual_seed(seeds.chains),
             energy_l2=recipe.train.energy_l2,
+            gradient_penalty=recipe.train.penalty(examples.shape),
             gradient_clip=recipe.train.gradient_clip,
             clip_factor=recipe.train.clip_factor,
             steps=recipe.train.steps(parts.sampler.steps),
@@ -132,6 +133,13 @@ def resume_run(folder: str | Path, changes: Settings | None = None) -> Run:
         raise UsageError(f"{folder / NAME} does not fit the parts of the run: {reason}") from error
     run.folder, run.resumed = folder, True
     return run
+
+
+def settled(recipe: Recipe, shape: tuple[int, ...]) -> Recipe:
+    """The recipe with the weight of the gradient penalty in place of `auto`, so that the run can be repeated."""
+    if recipe.train.gradient_penalty != "auto":
+        return recipe
+    return recipe.with_value("train", "gradient_penalty", recipe.train.penalty(shape), f"auto, for examples {shape}")
 
 
 def as_layer(settings: Layer | Mapping[str, Mapping[str, Any]]) -> Layer:

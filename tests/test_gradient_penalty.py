@@ -1,0 +1,110 @@
+"""The penalty on the slope of the energy at real examples, and its default."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+from trainers import data, rng, trainer, well
+
+from ebmkit.config.train_settings import TrainSettings
+from ebmkit.energies.convnet import ConvNet
+from ebmkit.errors import UsageError
+from ebmkit.inits.uniform import Uniform
+from ebmkit.methods.maximum_likelihood import Trainer
+from ebmkit.methods.penalties import slopes
+from ebmkit.runs.training import new_run, resume_run
+from ebmkit.samplers.langevin import Langevin
+
+CHAIN = Langevin(steps=2, step_size=0.1, noise=0.1)
+SMALL = {"energy": {"width": 4}, "sampler": {"steps": 2}, "watch": {"pictures": {"every": 0}}}
+
+
+class Bowl(nn.Module):
+    """E(x) = weight |x|² / 2, so that |dE/dx|² = weight² |x|²."""
+
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(weight, dtype=torch.float64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.weight * x.flatten(1).square().sum(1) / 2
+
+
+class Attention(nn.Module):
+    """Attention between the elements of an example, whose fused kernel has no second derivative."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Linear(1, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = self.embed(x.flatten(1)[..., None])[:, None]
+        return scaled_dot_product_attention(tokens, tokens, tokens).square().mean((1, 2, 3))
+
+
+def test_slopes_are_the_squared_norms_of_the_gradient():
+    x = data(7)
+    values, squares = slopes(Bowl(3.0), x)
+    torch.testing.assert_close(values, 1.5 * x.flatten(1).square().sum(1))
+    torch.testing.assert_close(squares, 9.0 * x.flatten(1).square().sum(1))
+
+
+def test_the_gradient_penalty_has_the_exact_gradient():
+    batch, energy = data(20), Bowl(3.0)
+    update = trainer(energy, CHAIN, gradient_penalty=0.5).update(batch)
+    square = batch.flatten(1).square().sum(1).mean()
+    expected = square / 2 - update.fake.flatten(1).square().sum(1).mean() / 2 + 0.5 * 3.0 * square
+    torch.testing.assert_close(energy.weight.grad, expected)
+    gap = update.real_energy.mean() - update.fake_energy.mean()
+    torch.testing.assert_close(update.loss, gap + 0.25 * 9.0 * square)
+
+
+def test_without_a_gradient_penalty_nothing_changes():
+    one, other = trainer(well(0.3)), trainer(well(0.3), gradient_penalty=0.0)
+    assert torch.equal(one.update(data(20)).loss, other.update(data(20)).loss)
+    assert torch.equal(one.energy.mean, other.energy.mean)
+
+
+def test_a_gradient_penalty_below_zero_is_refused():
+    with pytest.raises(UsageError, match="gradient_penalty must be at least 0, not -1"):
+        trainer(well(0.3), gradient_penalty=-1.0)
+    with pytest.raises(UsageError, match="gradient_penalty must be at least 0, not -1"):
+        TrainSettings(gradient_penalty=-1.0)
+
+
+def test_the_gradient_penalty_differentiates_attention_twice():
+    training = trainer(Attention().double(), CHAIN, gradient_penalty=1.0)
+    assert training.update(data(4)).loss.isfinite()
+
+
+@pytest.mark.parametrize(
+    ("shape", "weight"), [((1, 8, 8), 0.0), ((3, 8, 9), 1.0), ((1, 32, 32), 1.0), ((2,), 0.0), ((784,), 0.0)]
+)
+def test_auto_is_a_penalty_for_images_above_8x8(shape, weight):
+    assert TrainSettings().penalty(shape) == weight
+    assert TrainSettings(gradient_penalty=0.25).penalty(shape) == 0.25
+
+
+def test_a_run_records_the_penalty_that_auto_chose(tmp_path):
+    settings = {**SMALL, "data": {"use": "shapes", "size": 16}, "train": {"iterations": 1, "batch_size": 4}}
+    run = new_run(settings, tmp_path / "run")
+    assert run.trainer.gradient_penalty == 1.0
+    list(run.train())
+    assert "gradient_penalty = 1.0" in (tmp_path / "run/config.toml").read_text()
+    resumed = resume_run(tmp_path / "run", {"train": {"iterations": 2}})
+    assert resumed.trainer.gradient_penalty == 1.0
+
+
+def test_the_penalty_lowers_the_slope_at_the_data():
+    torch.manual_seed(0)
+    energies, x = {}, torch.rand(16, 1, 16, 16) * 2 - 1
+    for weight in (0.0, 10.0):
+        torch.manual_seed(0)
+        energies[weight] = ConvNet((1, 16, 16), width=4)
+        optimizer = torch.optim.Adam(energies[weight].parameters())
+        init = Uniform((1, 16, 16))
+        training = Trainer(energies[weight], CHAIN, init, optimizer, rng(), gradient_penalty=weight)
+        for _ in range(20):
+            training.update(x)
+    plain, penalised = (slopes(energies[weight], x)[1].mean() for weight in (0.0, 10.0))
+    assert penalised < plain
