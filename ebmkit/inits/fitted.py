@@ -30,8 +30,8 @@ class FittedGaussian(InitDistribution):
 
     Args:
         covariance: Form of C: full, all pairs of elements; low_rank, the leading principal components and the mean
-            variance in all other directions; fourier, stationary, for images; auto, full up to 4,096 elements, above
-            that fourier for images and low_rank for others.
+            variance in all other directions; fourier, stationary, for images; auto, full up to 4,096 elements and
+            low_rank above.
         rank: How many principal components low_rank keeps; no more than an example has elements.
         scale: Factor of C.
         ridge: Variance of the white noise that is added.
@@ -69,8 +69,7 @@ class FittedGaussian(InitDistribution):
         """The form of C that `covariance` is for examples of this shape."""
         name = self.covariance
         if name == "auto":
-            large = "fourier" if len(self.shape) == 3 else "low_rank"
-            name = "full" if math.prod(self.shape) <= LARGEST_FULL else large
+            name = "full" if math.prod(self.shape) <= LARGEST_FULL else "low_rank"
         if name == "full":
             return Full(self.shape)
         return Fourier(self.shape) if name == "fourier" else LowRank(self.shape, self.rank)

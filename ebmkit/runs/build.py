@@ -106,7 +106,8 @@ def first_starts(recipe: Recipe, init: InitDistribution, examples: Examples, dev
     """
     trial = recipe.build("init", shape=examples.shape, data=examples)
     with naming("init", recipe.settings("init")):
-        trial.load_state_dict(init.state_dict())
+        if state := init.state_dict():
+            trial.load_state_dict(state)
         return trial.sample(recipe.train.batch_size, Generator(device))
 
 
