@@ -178,7 +178,7 @@ class InitDistribution(ABC):
         """Store the ends of chains `(n, *shape)` in a replay buffer; does nothing in any other distribution."""
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What a checkpoint must contain so that a resumed run draws the same: stored chains, what was fitted to data."""
+        """What a checkpoint must contain for a resumed run to draw the same: stored chains, what was fitted to data."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:

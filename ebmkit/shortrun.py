@@ -109,9 +109,9 @@ class ShortRun:
     def interpolate(self, z1: Tensor, z2: Tensor, n: int) -> Tensor:
         """M on the path from z1 to z2 `(B, *shape)`, both ends included: `(n, B, *shape)`.
 
-        z_rho = m + rho (z1 - m) + sqrt(1 - rho²) (z2 - m) for n equally spaced values of rho from 1 to 0, where m is the
-        centre of p_0. This preserves the mean and the covariance of z, so each z_rho of a Gaussian start, white or not,
-        is again a draw from p_0.
+        z_rho = m + rho (z1 - m) + sqrt(1 - rho²) (z2 - m) for n equally spaced values of rho from 1 to 0, where m is
+        the centre of p_0. This preserves the mean and the covariance of z: if p_0 is Gaussian, white or not, and z1
+        and z2 are independent draws, so is each z_rho a draw from p_0.
 
         Source: Nijkamp, Hill, Zhu, Wu, NeurIPS 2019, section 3.4, where m = 0.
 

@@ -6,6 +6,7 @@ from faulty.inits import FAULTS, Good
 from ebmkit.inits.data import DataInit
 from ebmkit.inits.fitted import FittedGaussian
 from ebmkit.inits.gaussian import Gaussian
+from ebmkit.inits.mixture import GaussianMixture
 from ebmkit.inits.replay import ReplayBuffer
 from ebmkit.inits.uniform import Uniform
 from ebmkit.testing import conforms, kit
@@ -94,4 +95,14 @@ def test_fitted_of_low_rank_conforms(check):
 
 @conforms("init", FittedGaussian, shape=(3, 7, 4), covariance="fourier")
 def test_fitted_in_fourier_space_conforms(check):
+    check()
+
+
+@conforms("init", GaussianMixture)
+def test_mixture_conforms(check):
+    check()
+
+
+@conforms("init", GaussianMixture, shape=(3, 4, 4), components=3, shrinkage=1.0)
+def test_mixture_on_images_conforms(check):
     check()

@@ -8,10 +8,11 @@ if TYPE_CHECKING:
     from ebmkit.inits.data import DataInit, Source
     from ebmkit.inits.fitted import FittedGaussian
     from ebmkit.inits.gaussian import Gaussian
+    from ebmkit.inits.mixture import GaussianMixture
     from ebmkit.inits.replay import ReplayBuffer
     from ebmkit.inits.uniform import Uniform
 
-__all__ = ["DataInit", "FittedGaussian", "Gaussian", "ReplayBuffer", "Source", "Uniform"]
+__all__ = ["DataInit", "FittedGaussian", "Gaussian", "GaussianMixture", "ReplayBuffer", "Source", "Uniform"]
 
 __getattr__, __dir__ = exports(
     __name__,
@@ -19,6 +20,7 @@ __getattr__, __dir__ = exports(
         "DataInit": "data",
         "FittedGaussian": "fitted",
         "Gaussian": "gaussian",
+        "GaussianMixture": "mixture",
         "ReplayBuffer": "replay",
         "Source": "data",
         "Uniform": "uniform",

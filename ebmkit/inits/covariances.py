@@ -15,14 +15,11 @@ OVERSAMPLING, PASSES = 10, 3
 
 
 class Covariance(Protocol):
-    """A form of `scale * C + ridge * I`, where C is estimated from examples.
-
-    Attributes:
-        sizes: The shapes of the tensors that a draw needs, by name.
-    """
+    """A form of `scale * C + ridge * I`, where C is estimated from examples."""
 
     @property
-    def sizes(self) -> dict[str, tuple[int, ...]]: ...
+    def sizes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of the tensors that a draw needs, by name."""
 
     def fit(self, examples: ChosenExamples, scale: float, ridge: float) -> dict[str, Tensor]:
         """The tensors that a draw needs, by name, in float64."""
@@ -141,24 +138,24 @@ class Fourier(Covariance):
             spectrum += torch.einsum("nchw, ndhw -> hwcd", waves, waves.conj())
         spectrum = spectrum * (scale / examples.degrees_of_freedom) + ridge * torch.eye(channels, dtype=torch.float64)
         values, vectors = torch.linalg.eigh(spectrum)
-        # The Hermitian root, and no other: those of S(-k), the conjugate of S(k), must be conjugates, or draws were
-        # not real.
-        root = vectors * values.clamp(min=0).sqrt().unsqueeze(-2) @ vectors.mH
-        return {"factor": torch.view_as_real(root.resolve_conj())}
+        # The Hermitian root: S(-k) is the conjugate of S(k), and draws are real only if their roots are conjugates too.
+        root: Tensor = vectors * values.clamp(min=0).sqrt().unsqueeze(-2) @ vectors.mH
+        return {"factor": torch.view_as_real(root)}
 
     def draw(self, fitted: Mapping[str, Tensor], n: int, rng: Generator) -> Tensor:
         """A transform of white noise, one product for each frequency, and the transform back."""
         white = torch.randn(n, *self.shape, generator=rng, device=rng.device)
         root = torch.view_as_complex(fitted["factor"])
         waves = torch.einsum("hwcd, ndhw -> nchw", root, torch.fft.rfft2(white, norm="ortho"))
-        return torch.fft.irfft2(waves, s=self.shape[1:], norm="ortho")
+        draws: Tensor = torch.fft.irfft2(waves, s=self.shape[1:], norm="ortho")
+        return draws
 
 
 def square_root(covariance: Tensor) -> Tensor:
     """A matrix L with L Lᵀ = `covariance`, `(d, d)`, which may be singular."""
-    factor, failed = torch.linalg.cholesky_ex(covariance)
-    if not failed:
-        return factor
-    # A singular covariance, as of constant pixels without a ridge, has no Cholesky factor.
-    values, vectors = torch.linalg.eigh(covariance)
-    return vectors * values.clamp(min=0).sqrt()
+    root: Tensor
+    root, failed = torch.linalg.cholesky_ex(covariance)
+    if failed:  # a singular covariance, as of constant pixels without a ridge
+        values, vectors = torch.linalg.eigh(covariance)
+        root = vectors * values.clamp(min=0).sqrt()
+    return root

@@ -2,24 +2,23 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
-import torch
 from torch import Generator, Tensor
 
 from ebmkit.errors import UsageError, check
 from ebmkit.inits.chosen import ChosenExamples
 from ebmkit.inits.covariances import Covariance, Fourier, Full, LowRank
 from ebmkit.inits.data import Source
-from ebmkit.interfaces import InitDistribution
+from ebmkit.inits.fitting import FittedInit
 
 # Above this many elements `auto` makes no full matrix: its 4096² values are 64 MB, in each checkpoint too.
 LARGEST_FULL = 4096
 
 
 @dataclass(eq=False)
-class FittedGaussian(InitDistribution):
+class FittedGaussian(FittedInit):
     """Chains start at draws of a Gaussian with the mean and covariance of the data.
 
     The starts are N(mean, scale * C + ridge * I), with C the covariance of the data in one of three forms. The
@@ -50,7 +49,6 @@ class FittedGaussian(InitDistribution):
     scale: float = 1.0
     ridge: float = 0.01
     limit: int | None = 10_000
-    _fitted: dict[str, Tensor] | None = field(init=False, default=None, repr=False)
 
     def __post_init__(self) -> None:
         check("rank", self.rank, at_least=1)
@@ -79,38 +77,23 @@ class FittedGaussian(InitDistribution):
         """The mean of the data, `(*shape)`."""
         return self.state_dict()["mean"]
 
-    def sample(self, n: int, rng: Generator) -> Tensor:
-        """`n` draws, `(n, *shape)`."""
-        fitted = self.state_dict()
-        if fitted["mean"].device != rng.device:
-            fitted = self._fitted = {name: value.to(rng.device) for name, value in fitted.items()}
-        return fitted["mean"] + self.form.draw(fitted, n, rng)
+    @property
+    def sizes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of the mean, and of what the form of the covariance draws with."""
+        return {"mean": self.shape, **self.form.sizes}
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """The mean `(*shape)`, and what the form of the covariance draws with; fitted now if that was not done yet."""
-        if self._fitted is None:
-            # A tensor made in inference mode could not be used in a graph outside it.
-            with torch.inference_mode(False), torch.no_grad():
-                self._fitted = self._fit()
-        return dict(self._fitted)
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Restore what was fitted, from any device; an empty state is fitted again at the next use.
+    def fit(self) -> dict[str, Tensor]:
+        """Mean and covariance of the data.
 
         Raises:
-            ValueError: if it is of another shape, or of another form of covariance.
+            UsageError: if all starts would be the same.
         """
-        expected = {"mean": self.shape, **self.form.sizes}
-        found = {name: tuple(value.shape) for name, value in state.items()}
-        if state and found != expected:
-            raise ValueError(f"the fitted start has tensors of shapes {expected}, but the state has {found}")
-        with torch.inference_mode(False):
-            self._fitted = {name: value.detach().clone() for name, value in state.items()} or None
-
-    def _fit(self) -> dict[str, Tensor]:
-        """Mean and covariance of the data, in float32."""
         examples = ChosenExamples(self.data, self.shape, self.limit)
-        found = {"mean": examples.mean, **self.form.fit(examples, self.scale, self.ridge)}
-        if not any(bool(value.any()) for name, value in found.items() if name != "mean"):
+        found = self.form.fit(examples, self.scale, self.ridge)
+        if not any(bool(value.any()) for value in found.values()):
             raise UsageError("ridge 0 makes all starts the same, as the data do not vary: write -s init.ridge=0.01")
-        return {name: value.to(torch.float32, memory_format=torch.contiguous_format) for name, value in found.items()}
+        return {"mean": examples.mean, **found}
+
+    def draw(self, fitted: Mapping[str, Tensor], n: int, rng: Generator) -> Tensor:
+        """The mean, and a draw of the covariance."""
+        return fitted["mean"] + self.form.draw(fitted, n, rng)

@@ -29,6 +29,7 @@ def inits() -> dict[str, Component]:
         "uniform": "ebmkit.inits.uniform:Uniform",
         "gaussian": "ebmkit.inits.gaussian:Gaussian",
         "fitted": "ebmkit.inits.fitted:FittedGaussian",
+        "mixture": "ebmkit.inits.mixture:GaussianMixture",
         "data": "ebmkit.inits.data:DataInit",
         "replay": "ebmkit.inits.replay:ReplayBuffer",
     }

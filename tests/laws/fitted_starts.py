@@ -30,7 +30,7 @@ def principal(covariance: Tensor) -> Tensor:
 
 def stationary(covariance: Tensor) -> Tensor:
     """The mean of the covariances of the images, shifted together by every number of rows and columns."""
-    channels, height, width = SHAPE
+    _, height, width = SHAPE
     place = torch.arange(24).view(SHAPE)
     moved = [place.roll(shift, (1, 2)).flatten() for shift in product(range(height), range(width))]
     return torch.stack([covariance[indices][:, indices] for indices in moved]).mean(0)
