@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from ebmkit.data.examples import Examples
 from ebmkit.data.handwritten import digits
 from ebmkit.errors import UsageError
-from ebmkit.inits.clusters import clustered
+from ebmkit.inits.clusters import clustered, first_centres
 from ebmkit.inits.mixture import GaussianMixture
 from ebmkit.testing.statistics import moments_z, z
 
@@ -52,6 +52,11 @@ def test_clusters_of_digits_are_as_tight_as_those_of_sklearn():
     assert float((x - means[labels]).square().sum()) < 1.05 * theirs
     # A fixed point: each row is nearest to the mean of its own cluster.
     assert torch.equal(torch.cdist(x, means).argmin(1), labels)
+
+
+def test_first_centres_are_apart():
+    corners = torch.cartesian_prod(*[torch.tensor([0.0, 100.0])] * 3).double()
+    assert len(first_centres(corners.repeat(40, 1), 8).unique(dim=0)) == 8
 
 
 @pytest.mark.parametrize("rows", [torch.zeros(6, 2), torch.tensor([[0.0, 0.0]] * 5 + [[1.0, 0.0]])], ids=["one", "two"])

@@ -14,7 +14,7 @@ def clustered(x: Tensor, count: int) -> Tensor:
 
     Source: Arthur & Vassilvitskii, "k-means++: the advantages of careful seeding", 2007.
     """
-    centres = _first_centres(x, count)
+    centres = first_centres(x, count)
     labels = torch.full((len(x),), -1)
     for _ in range(UPDATES):
         distance, found = torch.cdist(x, centres).min(1)
@@ -30,7 +30,7 @@ def clustered(x: Tensor, count: int) -> Tensor:
     return labels
 
 
-def _first_centres(x: Tensor, count: int) -> Tensor:
+def first_centres(x: Tensor, count: int) -> Tensor:
     """Rows of `x`, each drawn with probability proportional to its squared distance from those drawn before it."""
     rng = Generator().manual_seed(0)
     chosen = [int(torch.randint(len(x), (), generator=rng))]

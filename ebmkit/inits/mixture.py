@@ -22,10 +22,10 @@ LARGEST = 2**24
 class GaussianMixture(FittedInit):
     """Chains start at draws of a mixture of Gaussians, one for each cluster of the data.
 
-    The clusters are those of k-means. Component k has the weight n_k / n and the mean of its cluster, and the covariance
+    The clusters are those of k-means. Component k has the weight n_k / n, the mean of its cluster, and the covariance
     scale * ((1 - shrinkage) C_k + shrinkage * W) + ridge * I, with C_k the covariance of the cluster and W the mean of
-    all C_k, each weighted by n_k. Like every fitted start it is fixed, and saved with the model. With many components
-    it is a model of the data by itself: compare the scores of the starts with those of the samples.
+    all C_k, each weighted by n_k. Like `fitted`, it does not change in training, and is saved with the model. With many
+    components it is a model of the data by itself: compare the scores of the starts with those of the samples.
 
     Source: Friedman, "Regularized discriminant analysis", 1989, equation 16: shrinkage to the pooled covariance.
 
