@@ -161,6 +161,11 @@ class Sampler(ABC):
 class InitDistribution(ABC):
     """p_0, the distribution of the starts of chains; built as `InitDistribution(shape, *, settings...)`."""
 
+    @property
+    def centre(self) -> Tensor | float:
+        """The mean of p_0, which interpolation between two starts must keep; 0 where it is not known."""
+        return 0.0
+
     @abstractmethod
     def sample(self, n: int, rng: Generator) -> Tensor:
         """`n` starts `(n, *shape)`, on the device of `rng`."""
@@ -173,7 +178,7 @@ class InitDistribution(ABC):
         """Store the ends of chains `(n, *shape)` in a replay buffer; does nothing in any other distribution."""
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What a checkpoint must contain so that a resumed run draws the same; empty except for a replay buffer."""
+        """What a checkpoint must contain for a resumed run to draw the same: stored chains, what was fitted to data."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:

@@ -109,17 +109,19 @@ class ShortRun:
     def interpolate(self, z1: Tensor, z2: Tensor, n: int) -> Tensor:
         """M on the path from z1 to z2 `(B, *shape)`, both ends included: `(n, B, *shape)`.
 
-        z_rho = rho z1 + sqrt(1 - rho²) z2 for n equally spaced values of rho from 1 to 0, which preserves the variance
-        of z.
+        z_rho = m + rho (z1 - m) + sqrt(1 - rho²) (z2 - m) for n equally spaced values of rho from 1 to 0, where m is
+        the centre of p_0. This preserves the mean and the covariance of z: if p_0 is Gaussian, white or not, and z1
+        and z2 are independent draws, so is each z_rho a draw from p_0.
 
-        Source: Nijkamp, Hill, Zhu, Wu, NeurIPS 2019, section 3.4.
+        Source: Nijkamp, Hill, Zhu, Wu, NeurIPS 2019, section 3.4, where m = 0.
 
         Raises:
             UsageError: unless n is at least 2.
         """
         check("n", n, at_least=2)
-        rhos = [1 - step / (n - 1) for step in range(n)]
-        return torch.stack([self.generate(rho * z1 + math.sqrt(1 - rho**2) * z2) for rho in rhos])
+        centre = torch.as_tensor(self.init.centre).to(z1)
+        weights = [(rho, math.sqrt(1 - rho**2)) for rho in (1 - step / (n - 1) for step in range(n))]
+        return torch.stack([self.generate(a * z1 + b * z2 + (1 - a - b) * centre) for a, b in weights])
 
     def reconstruct(
         self,

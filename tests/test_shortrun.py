@@ -14,10 +14,21 @@ from ebmkit.energies.mlp import MLP
 from ebmkit.errors import UsageError
 from ebmkit.inits.gaussian import Gaussian
 from ebmkit.inits.uniform import Uniform
-from ebmkit.interfaces import EnergyFn, State
+from ebmkit.interfaces import EnergyFn, InitDistribution, State
 from ebmkit.samplers.hmc import HMC
 from ebmkit.samplers.langevin import Langevin
 from ebmkit.shortrun import ShortRun
+
+
+class Offset(Gaussian):
+    """Gaussian starts whose mean differs by element."""
+
+    def __init__(self) -> None:
+        super().__init__((2, 3))
+
+    @property
+    def centre(self) -> Tensor:
+        return torch.arange(6.0).reshape(2, 3)
 
 
 def rng(seed: int = 0) -> Generator:
@@ -138,6 +149,23 @@ def test_interpolation_keeps_the_variance_of_z():
         torch.testing.assert_close(found[place], (rho * z1 + math.sqrt(1 - rho**2) * z2) * 0.9**6)
     with pytest.raises(UsageError, match="n must be at least 2, not 1"):
         model().interpolate(z1, z2, 1)
+
+
+@pytest.mark.parametrize(
+    ("init", "centre"),
+    [(Gaussian((2, 3), mean=0.7), 0.7), (Uniform((2, 3), low=0.0, high=0.5), 0.25), (Offset(), torch.arange(6.0))],
+    ids=["gaussian", "uniform", "by element"],
+)
+def test_interpolation_keeps_the_mean_of_z(init: InitDistribution, centre: float | Tensor):
+    middle = torch.as_tensor(centre).expand(6).reshape(2, 3)
+    short = replace(model(), init=init)
+    z1, z2 = torch.randn(2, 4, 2, 3, generator=rng(3)) + middle
+    found = short.interpolate(z1, z2, 5)
+    for place, rho in enumerate((1, 0.75, 0.5, 0.25, 0)):
+        between = middle + rho * (z1 - middle) + math.sqrt(1 - rho**2) * (z2 - middle)
+        torch.testing.assert_close(found[place], between * 0.9**6)
+    assert torch.equal(found[0], short.generate(z1))
+    assert torch.equal(found[-1], short.generate(z2))
 
 
 def test_a_long_run_continues_where_the_chain_ended():

@@ -4,7 +4,9 @@ import pytest
 from faulty.inits import FAULTS, Good
 
 from ebmkit.inits.data import DataInit
+from ebmkit.inits.fitted import FittedGaussian
 from ebmkit.inits.gaussian import Gaussian
+from ebmkit.inits.mixture import GaussianMixture
 from ebmkit.inits.replay import ReplayBuffer
 from ebmkit.inits.uniform import Uniform
 from ebmkit.testing import conforms, kit
@@ -73,4 +75,34 @@ def test_replay_conforms(check):
 
 @conforms("init", ReplayBuffer, shape=(3, 8, 8), size=7, restart=0.5, base="gaussian")
 def test_replay_with_restarts_conforms(check):
+    check()
+
+
+@conforms("init", FittedGaussian)
+def test_fitted_conforms(check):
+    check()
+
+
+@conforms("init", FittedGaussian, shape=(3, 8, 8), scale=0.5)
+def test_fitted_with_a_full_covariance_conforms(check):
+    check()
+
+
+@conforms("init", FittedGaussian, shape=(1, 5, 8), covariance="low_rank", rank=4, limit=100)
+def test_fitted_of_low_rank_conforms(check):
+    check()
+
+
+@conforms("init", FittedGaussian, shape=(3, 7, 4), covariance="fourier")
+def test_fitted_in_fourier_space_conforms(check):
+    check()
+
+
+@conforms("init", GaussianMixture)
+def test_mixture_conforms(check):
+    check()
+
+
+@conforms("init", GaussianMixture, shape=(3, 4, 4), components=3, shrinkage=1.0)
+def test_mixture_on_images_conforms(check):
     check()

@@ -32,6 +32,11 @@ class Gaussian(InitDistribution):
         check("mean", self.mean)
         check("scale", self.scale, above=0)
 
+    @property
+    def centre(self) -> float:
+        """The mean of every element."""
+        return self.mean
+
     def sample(self, n: int, rng: Generator) -> Tensor:
         """`n` draws, `(n, *shape)`."""
         return self.mean + self.scale * torch.randn(n, *self.shape, generator=rng, device=rng.device)

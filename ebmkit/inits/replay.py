@@ -12,6 +12,8 @@ from ebmkit.inits.gaussian import Gaussian
 from ebmkit.inits.uniform import Uniform
 from ebmkit.interfaces import InitDistribution
 
+BASE = "base."  # begins the names of the tensors of `base` in the state
+
 
 @dataclass(eq=False)
 class ReplayBuffer(InitDistribution):
@@ -74,8 +76,9 @@ class ReplayBuffer(InitDistribution):
         self._bank[self._slots] = x.detach().to(self._bank)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The buffer itself `(size, *shape)`, not a copy; empty before the first `sample`."""
-        return {} if self._bank is None else {"bank": self._bank}
+        """The state of `base`, and the buffer itself `(size, *shape)`, not a copy, after the first `sample`."""
+        base = {BASE + name: value for name, value in self._base().state_dict().items()}
+        return base if self._bank is None else {**base, "bank": self._bank}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restore a copy of a buffer, from any device.
@@ -89,6 +92,8 @@ class ReplayBuffer(InitDistribution):
             raise ValueError(
                 f"the replay buffer has shape {expected}, but the state contains one of shape {tuple(bank.shape)}"
             )
+        if base := {name.removeprefix(BASE): value for name, value in state.items() if name.startswith(BASE)}:
+            self._base().load_state_dict(base)
         with torch.inference_mode(False):
             self._bank = None if bank is None else bank.detach().clone()
         self._slots = None

@@ -32,6 +32,11 @@ class Uniform(InitDistribution):
         check("low", self.low)
         check("high", self.high, above=self.low)
 
+    @property
+    def centre(self) -> float:
+        """The middle of the range."""
+        return (self.low + self.high) / 2
+
     def sample(self, n: int, rng: Generator) -> Tensor:
         """`n` draws, `(n, *shape)`."""
         x = torch.rand(n, *self.shape, generator=rng, device=rng.device)

@@ -28,6 +28,8 @@ def inits() -> dict[str, Component]:
     return {
         "uniform": "ebmkit.inits.uniform:Uniform",
         "gaussian": "ebmkit.inits.gaussian:Gaussian",
+        "fitted": "ebmkit.inits.fitted:FittedGaussian",
+        "mixture": "ebmkit.inits.mixture:GaussianMixture",
         "data": "ebmkit.inits.data:DataInit",
         "replay": "ebmkit.inits.replay:ReplayBuffer",
     }

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import cache
 from threading import RLock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -50,7 +50,31 @@ def open_data(recipe: Recipe) -> Examples:
     return Examples(recipe.build("data"))
 
 
-def build_parts(recipe: Recipe, shape: tuple[int, ...], data: Callable[[], Examples], device: torch.device) -> Parts:
+class DeferredExamples(Examples):
+    """Examples that are opened at their first use: a part whose state is saved may never use them.
+
+    Args:
+        opened: Opens the examples.
+    """
+
+    def __init__(self, opened: Callable[[], Examples]) -> None:
+        self._opened = opened
+
+    def __getattr__(self, name: str) -> Any:
+        """An attribute of the examples, which have none before they are opened."""
+        if name.startswith("_"):  # copies and pickles look for methods that may not exist
+            raise AttributeError(name)
+        return getattr(self._opened(), name)
+
+
+def build_parts(
+    recipe: Recipe,
+    shape: tuple[int, ...],
+    data: Callable[[], Examples],
+    device: torch.device,
+    *,
+    restored: bool = False,
+) -> Parts:
     """Energy, sampler and init for examples of a shape.
 
     Args:
@@ -58,26 +82,32 @@ def build_parts(recipe: Recipe, shape: tuple[int, ...], data: Callable[[], Examp
         shape: The shape of one example.
         data: Opens the examples; called at most once, and only if a part asks for them, as the init `data` does.
         device: Where the energy computes.
+        restored: Whether a saved state of the init will be loaded: its examples are then opened only if they are used.
 
     Raises:
         UsageError: for a setting out of range, or a part that is not of its kind.
     """
-    examples = Lazy(cache(data))
+    opened = cache(data)
+    examples = Lazy(opened)
     with SEEDING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seeds_of(recipe).weights)
         energy = recipe.build("energy", shape=shape, data=examples)
     place_on(energy, device)
     sampler = recipe.build("sampler", shape=shape, data=examples)
-    return Parts(energy, sampler, recipe.build("init", shape=shape, data=examples))
+    known = DeferredExamples(opened) if restored else examples
+    return Parts(energy, sampler, recipe.build("init", shape=shape, data=known))
 
 
-def first_starts(recipe: Recipe, examples: Examples, device: torch.device) -> Tensor:
+def first_starts(recipe: Recipe, init: InitDistribution, examples: Examples, device: torch.device) -> Tensor:
     """The starts of one batch of chains `(B, *shape)`, from an init distribution of their own.
 
     A replay buffer that is too small is thus refused before a run begins, and the buffer of the run is not changed.
+    What the init of the run fits to the data is fitted once, for both.
     """
     trial = recipe.build("init", shape=examples.shape, data=examples)
     with naming("init", recipe.settings("init")):
+        if state := init.state_dict():
+            trial.load_state_dict(state)
         return trial.sample(recipe.train.batch_size, Generator(device))
 
 

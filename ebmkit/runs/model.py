@@ -64,7 +64,7 @@ def load(
         weights: The moving average of the weights or the last ones; auto uses the average if the run kept one.
         device: Where to compute; None follows the setting of the run.
         data: Settings of the section `data` that replace those of the run, like `{"path": "moved"}`. Data are opened
-            only if a part of the model asks for them, as the init `data` does.
+            only if a part of the model needs them, as the init `data` does.
 
     Raises:
         UsageError: if the place is neither a run nor a model file, has no checkpoint, or does not have these weights.
@@ -81,7 +81,9 @@ def open_model(
     kept = pick_weights(saved, weights)
     recipe = resolve([saved.layer], MODEL_PARTS)
     where = pick_device(recipe.train.device if device is None else device)
-    energy, sampler, init = build_parts(recipe, saved.shape, lambda: data_of(saved, data), where)
+    energy, sampler, init = build_parts(
+        recipe, saved.shape, lambda: data_of(saved, data), where, restored=bool(saved.init)
+    )
     try:
         energy.load_state_dict(dict(saved.weights[kept]))
         init.load_state_dict(saved.init)

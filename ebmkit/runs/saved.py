@@ -22,7 +22,7 @@ class SavedModel:
         shape: The shape of one example.
         updates: How many updates the run had made.
         weights: The weights of the energy: `last`, `average`, or both.
-        init: The state of the init distribution: the chains of a replay buffer; empty for the others.
+        init: The state of the init distribution: the chains of a replay buffer, or what was fitted to data.
     """
 
     source: Path

@@ -78,7 +78,7 @@ def new_run(settings: Settings, folder: str | Path | None = None) -> Run:
     gradients = parts.sampler.promises.gradients
     choice = choose(
         parts.energy,
-        first_starts(recipe, examples, device),
+        first_starts(recipe, parts.init, examples, device),
         precision=recipe.train.precision,
         compile=recipe.train.compile,
         passes=None if gradients is None else gradients * recipe.train.iterations,
