@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from ebmkit.acceleration.choice import Asked, Compile
 from ebmkit.errors import check
@@ -22,6 +23,10 @@ class TrainSettings:
         energy_l2: Weight of the mean squared energies in the loss; 0 leaves them out.
         gradient_clip: Bound on the norm of the parameter gradient; none does not clip.
         average: Decay of a moving average of the weights, used for pictures and samples; none keeps no average.
+        on_divergence: What a run does that diverges: stop, or rollback to the checkpoint from before it, with another seed
+            of the chains and a lower learning rate.
+        rollbacks: How many times a run is rolled back before it stops.
+        rollback_factor: Factor of the learning rate at each rollback.
         precision: Dtype of the forward and backward passes of chains, whose state stays fp32; auto measures which of
             fp32, bf16 and tf32 is fastest on this machine.
         compile: Whether the passes are compiled by torch: on, off, or auto, which measures it for a long run on a GPU.
@@ -42,6 +47,9 @@ class TrainSettings:
     energy_l2: float = 0.0
     gradient_clip: float | None = None
     average: float | None = None
+    on_divergence: Literal["stop", "rollback"] = "stop"
+    rollbacks: int = 3
+    rollback_factor: float = 0.5
     precision: Asked = "fp32"
     compile: Compile = "off"
     seed: int = 0
@@ -53,6 +61,8 @@ class TrainSettings:
         check("batch_size", self.batch_size, at_least=1)
         check("data_noise", self.data_noise, at_least=0)
         check("schedule_from", self.schedule_from, at_least=0)
+        check("rollbacks", self.rollbacks, at_least=0)
+        check("rollback_factor", self.rollback_factor, above=0, at_most=1)
         check("seed", self.seed, at_least=0)
         if self.threads is not None:
             check("threads", self.threads, at_least=1)

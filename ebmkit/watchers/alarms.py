@@ -1,0 +1,101 @@
+"""When a training turns: the scalars of its updates, compared with its own past."""
+
+import math
+from collections.abc import Mapping, MutableMapping
+from statistics import median
+from typing import NamedTuple
+
+# How many times its usual size a quantity must reach; chosen from healthy and diverging runs, see docs/decisions.md.
+BOUNDS = {"displacement": 3.0, "end_gradient": 6.0, "gradient_norm": 6.0, "gap": 6.0, "energy": 20.0}
+# The displacement suffices, since it hardly fluctuates. Of the others two must agree: when a quiet start begins to
+# learn, one of them may rise many times within a few updates.
+SUFFICIENT, AGREEING = "displacement", 2
+WARM_UP = 50  # how many values the past must have before others are compared with it
+PAST, LAG = 200, 20  # the usual size is that in this many updates, which ended this many updates ago
+RECENT = 5  # the present size is the median of this many updates, so that two outliers do not count
+LOW, HIGH = 0.1, 0.9  # the quantiles of the usual range
+
+
+class Seen(NamedTuple):
+    """A quantity at an update.
+
+    Attributes:
+        now: Its present size, the median of the last updates.
+        low: The lower end of its usual range.
+        high: The upper end; its usual size.
+    """
+
+    now: float
+    low: float
+    high: float
+
+    @property
+    def rise(self) -> float:
+        """The present size as a multiple of the usual size."""
+        return self.now / self.high if self.high > 0 else math.inf if self.now > 0 else 1.0
+
+
+class Alarm(NamedTuple):
+    """What was seen when a training turned.
+
+    Attributes:
+        name: The quantity that set off the alarm: one of `BOUNDS`.
+        seen: Every quantity by name; empty if the past is too short to compare with.
+        value: The present size of that quantity.
+        gap: The gap of this update, with its sign.
+    """
+
+    name: str
+    seen: Mapping[str, Seen]
+    value: float
+    gap: float
+
+
+class AlarmDetector:
+    """Compares the scalars of each update with those of the run's own past.
+
+    The present size of a quantity is the median of 5 updates, its usual size the 0.9-quantile of the 200 updates that
+    ended 20 updates ago. The alarm is set off by a displacement of 3 times its usual size, or by two of these:
+    `end_gradient`, `gradient_norm` or `|gap|` of 6 times, energies of 20 times their usual size. What doubles within
+    15 updates is thus an alarm, the slow growth of a healthy training is not. Only after 50 updates is there a past to
+    compare with; at any time a mean step of the chain that is longer than the diagonal of the data's range is an alarm.
+
+    Args:
+        past: The sizes of the past by name, oldest first, which the detector extends and shortens in place. A resumed
+            run with the same past sets off the same alarms.
+    """
+
+    def __init__(self, past: MutableMapping[str, list[float]]) -> None:
+        self.past = past
+
+    def alarm(self, scalars: Mapping[str, float], diagonal: float = math.inf) -> Alarm | None:
+        """The alarm that the scalars of one more update set off; None if there is none.
+
+        Args:
+            scalars: The scalars of an update by name, all finite; see `ebmkit.methods.Update.scalars`.
+            diagonal: The longest plausible step, in units of x.
+        """
+        for name, size in sizes(scalars).items():
+            series = self.past.setdefault(name, [])
+            series.append(size)
+            del series[: -(PAST + LAG)]
+        seen = {name: compared(self.past[name]) for name in BOUNDS if len(self.past.get(name, ())) > WARM_UP}
+        over = [name for name, one in seen.items() if one.rise > BOUNDS[name]]
+        if SUFFICIENT in over or len(over) >= AGREEING:
+            return Alarm(over[0], seen, seen[over[0]].now, scalars["gap"])
+        present = median(self.past.get(SUFFICIENT, [0.0])[-RECENT:])
+        return Alarm(SUFFICIENT, seen, present, scalars["gap"]) if present > diagonal else None
+
+
+def sizes(scalars: Mapping[str, float]) -> dict[str, float]:
+    """The sizes of the compared quantities by name; `energy` is that of the larger mean energy."""
+    found = {name: abs(scalars[name]) for name in BOUNDS if name in scalars}
+    energies = [abs(scalars[name]) for name in ("real_energy", "fake_energy") if name in scalars]
+    return {**found, "energy": max(energies)} if energies else found
+
+
+def compared(series: list[float]) -> Seen:
+    """The present size of a quantity and its usual range, from a series that is longer than LAG."""
+    usual = sorted(series[:-LAG])
+    low, high = (usual[int(share * (len(usual) - 1))] for share in (LOW, HIGH))
+    return Seen(median(series[-RECENT:]), low, high)
