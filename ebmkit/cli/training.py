@@ -70,7 +70,7 @@ def train(
 ) -> None:
     """Train an energy by short-run MCMC. To see the settings of a part: ebmkit show KIND NAME.
 
-    Later settings win: defaults, --from, --preset, --config, options. stdout carries the folder of the run, or JSON lines.
+    Later settings win: defaults, --from, --preset, --config, options. stdout carries the run's folder, or JSON lines.
     """
     given = {key: value for key, value in locals().items() if key in SHORT and value is not None}
     with errors():

@@ -23,8 +23,8 @@ class TrainSettings:
         energy_l2: Weight of the mean squared energies in the loss; 0 leaves them out.
         gradient_clip: Bound on the norm of the parameter gradient; none does not clip.
         average: Decay of a moving average of the weights, used for pictures and samples; none keeps no average.
-        on_divergence: What a run does that diverges: stop, or rollback to the checkpoint from before it, with another seed
-            of the chains and a lower learning rate.
+        on_divergence: What a run does that diverges: stop, or rollback, which returns to the checkpoint from before the
+            turn, with another seed of the chains and a lower learning rate.
         rollbacks: How many times a run is rolled back before it stops.
         rollback_factor: Factor of the learning rate at each rollback.
         precision: Dtype of the forward and backward passes of chains, whose state stays fp32; auto measures which of

@@ -18,8 +18,8 @@ from ebmkit.evaluation.diagnostics import autocorrelation
 def read_metrics(folder: Path) -> dict[str, Tensor]:
     """The values in `metrics.jsonl` by name, among them `update`; `(lines,)` each, in double precision.
 
-    A value that is null, or missing from a line, is NaN. Lines of events are skipped; see `read_events`. A last line that was cut off is skipped with a warning: the
-    run may be writing it.
+    A value that is null, or missing from a line, is NaN. Lines of events are skipped; see `read_events`. A last line
+    that was cut off is skipped with a warning: the run may be writing it.
 
     Raises:
         UsageError: if the file cannot be read, has no complete line, or is damaged before its last line.

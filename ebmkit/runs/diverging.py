@@ -25,8 +25,8 @@ def lower_rate(rate: float) -> float:
 class EarlierCheckpoints:
     """The checkpoints of a run from which it can go on after a divergence, in its folder.
 
-    `checkpoint-before.pt` is from before the turn if the run turns now; `checkpoint-next.pt` replaces it once the run was
-    sound for 50 more updates. Both are links to files that were written as `checkpoint.pt`, so that they cost no
+    `checkpoint-before.pt` is from before the turn if the run turns now; `checkpoint-next.pt` replaces it once the run
+    was sound for 50 more updates. Both are links to files that were written as `checkpoint.pt`, so that they cost no
     writing.
 
     Args:
@@ -86,8 +86,5 @@ def set_rate(optimizer: Optimizer, rates: Sequence[float]) -> None:
 def way_on(folder: Path, recipe: Recipe) -> str:
     """The command that goes on from before the turn with a lower learning rate."""
     rate = recipe.sections["optimizer"].get("lr")
-    if isinstance(rate, float):
-        setting = f"optimizer.lr={lower_rate(rate):g}"
-    else:
-        setting = "train.gradient_clip=1"
+    setting = f"optimizer.lr={lower_rate(rate):g}" if isinstance(rate, float) else "train.gradient_clip=1"
     return f"ebmkit train --from {shlex.quote(str(folder / BEFORE))} -s {setting}"

@@ -11,7 +11,7 @@ METRICS = "metrics.jsonl"
 
 
 def rewrite_metrics(folder: Path, index: int, events: Sequence[Mapping[str, Any]]) -> None:
-    """Remove the lines of updates after `index`; lines of events stay, and those of `events` that are missing are added."""
+    """Remove the lines of updates after `index`; lines of events stay, and missing ones of `events` are added."""
     metrics = folder / METRICS
     lines = metrics.read_text(encoding="utf-8", errors="replace").splitlines() if metrics.exists() else []
     kept = [line for line in lines if not is_later(line, index)]

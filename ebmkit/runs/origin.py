@@ -41,7 +41,9 @@ def start_from(saved: SavedModel, trainer: Trainer, recipe: Recipe, shape: tuple
         raise UsageError(f"{saved.source} is a model of examples {saved.shape}, but the data have shape {shape}")
     weights = saved.weights["last" if "last" in saved.weights else pick_weights(saved, "auto")]
     if not all(bool(value.isfinite().all()) for value in weights.values() if isinstance(value, Tensor)):
-        raise UsageError(f"the weights in {saved.source} are not finite: choose a checkpoint from before the divergence")
+        raise UsageError(
+            f"the weights in {saved.source} are not finite: choose a checkpoint from before the divergence"
+        )
     try:
         trainer.energy.load_state_dict(dict(weights))
         if trainer.averaged is not None:
@@ -49,7 +51,8 @@ def start_from(saved: SavedModel, trainer: Trainer, recipe: Recipe, shape: tuple
             # An average that counts no update is replaced by the weights after the first.
             trainer.averaged.n_averaged.fill_(1)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        raise UsageError(f"{saved.source} has another energy: {differences(saved, recipe) or one_line(error)[:200]}") from error
+        reason = differences(saved, recipe) or one_line(error)[:200]
+        raise UsageError(f"{saved.source} has another energy: {reason}") from error
     if saved.init and trainer.init.state_dict():
         try:
             trainer.init.load_state_dict(saved.init)

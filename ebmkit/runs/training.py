@@ -149,7 +149,8 @@ def resume_run(folder: str | Path, changes: Settings | None = None) -> Run:
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         reason = f"{type(error).__name__}: {one_line(error)[:200]}"
         raise UsageError(f"{folder / name} does not fit the parts of the run: {reason}") from error
-    if before.sections["optimizer"].get("lr") != (rate := recipe.sections["optimizer"].get("lr")):
+    rate = recipe.sections["optimizer"].get("lr")
+    if rate is not None and rate != before.sections["optimizer"].get("lr"):
         set_rate(run.trainer.optimizer, [rate] * len(run.trainer.optimizer.param_groups))
     run.folder, run.resumed = folder, True
     return run

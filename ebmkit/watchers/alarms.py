@@ -7,13 +7,37 @@ from typing import NamedTuple
 
 # How many times its usual size a quantity must reach; chosen from healthy and diverging runs, see docs/decisions.md.
 BOUNDS = {"displacement": 3.0, "end_gradient": 6.0, "gradient_norm": 6.0, "gap": 6.0, "energy": 20.0}
-# The displacement suffices, since it hardly fluctuates. Of the others two must agree: when a quiet start begins to
-# learn, one of them may rise many times within a few updates.
+# The displacement suffices, since it hardly fluctuates. Otherwise two must agree.
 SUFFICIENT, AGREEING = "displacement", 2
+# How many times longer than by noise only the steps of a chain must be. Where a quiet start begins to learn, everything
+# rises many times within a few updates, but the steps only to 5 times their noise.
+ABOVE_NOISE = 8.0
 WARM_UP = 50  # how many values the past must have before others are compared with it
 PAST, LAG = 200, 20  # the usual size is that in this many updates, which ended this many updates ago
 RECENT = 5  # the present size is the median of this many updates, so that two outliers do not count
 LOW, HIGH = 0.1, 0.9  # the quantiles of the usual range
+
+
+class Scale(NamedTuple):
+    """The lengths that a step of the chain is compared with, in units of x.
+
+    Attributes:
+        diagonal: The longest plausible step: the diagonal of the data's range.
+        noise: The length of a step by its noise only; None if it is not known.
+        step_size: The factor of the gradient in a step; None if it is not one value.
+    """
+
+    diagonal: float = math.inf
+    noise: float | None = None
+    step_size: float | None = None
+
+    def above_noise(self, scalars: Mapping[str, float]) -> bool:
+        """Whether steps, or their drifts before any clipping, are much longer than by noise only; true if unknown."""
+        drift = (self.step_size or 0.0) * scalars.get("end_gradient", 0.0)
+        return self.noise is None or max(drift, scalars.get("displacement", 0.0)) > ABOVE_NOISE * self.noise
+
+
+UNKNOWN = Scale()
 
 
 class Seen(NamedTuple):
@@ -56,9 +80,11 @@ class AlarmDetector:
 
     The present size of a quantity is the median of 5 updates, its usual size the 0.9-quantile of the 200 updates that
     ended 20 updates ago. The alarm is set off by a displacement of 3 times its usual size, or by two of these:
-    `end_gradient`, `gradient_norm` or `|gap|` of 6 times, energies of 20 times their usual size. What doubles within
-    15 updates is thus an alarm, the slow growth of a healthy training is not. Only after 50 updates is there a past to
-    compare with; at any time a mean step of the chain that is longer than the diagonal of the data's range is an alarm.
+    `end_gradient`, `gradient_norm` or `|gap|` of 6 times, energies of 20 times their usual size; provided that the
+    steps of the chain are 8 times longer than by noise only. If that length is unknown, the displacement does not
+    suffice, but counts as one of two. What doubles within 15 updates is thus an alarm, the slow growth of a healthy
+    training is not. Only after 50 updates is there a past to compare with; at any time a mean step of the chain that is
+    longer than the diagonal of the data's range is an alarm.
 
     Args:
         past: The sizes of the past by name, oldest first, which the detector extends and shortens in place. A resumed
@@ -68,12 +94,12 @@ class AlarmDetector:
     def __init__(self, past: MutableMapping[str, list[float]]) -> None:
         self.past = past
 
-    def alarm(self, scalars: Mapping[str, float], diagonal: float = math.inf) -> Alarm | None:
+    def alarm(self, scalars: Mapping[str, float], scale: Scale = UNKNOWN) -> Alarm | None:
         """The alarm that the scalars of one more update set off; None if there is none.
 
         Args:
             scalars: The scalars of an update by name, all finite; see `ebmkit.methods.Update.scalars`.
-            diagonal: The longest plausible step, in units of x.
+            scale: What the steps of the chain are compared with.
         """
         for name, size in sizes(scalars).items():
             series = self.past.setdefault(name, [])
@@ -81,10 +107,11 @@ class AlarmDetector:
             del series[: -(PAST + LAG)]
         seen = {name: compared(self.past[name]) for name in BOUNDS if len(self.past.get(name, ())) > WARM_UP}
         over = [name for name, one in seen.items() if one.rise > BOUNDS[name]]
-        if SUFFICIENT in over or len(over) >= AGREEING:
+        enough = len(over) >= AGREEING or (SUFFICIENT in over and scale.noise is not None)
+        if enough and scale.above_noise(scalars):
             return Alarm(over[0], seen, seen[over[0]].now, scalars["gap"])
         present = median(self.past.get(SUFFICIENT, [0.0])[-RECENT:])
-        return Alarm(SUFFICIENT, seen, present, scalars["gap"]) if present > diagonal else None
+        return Alarm(SUFFICIENT, seen, present, scalars["gap"]) if present > scale.diagonal else None
 
 
 def sizes(scalars: Mapping[str, float]) -> dict[str, float]:

@@ -9,7 +9,7 @@ import torch
 from ebmkit.data.examples import Examples
 from ebmkit.errors import REMEDIES, Diverged, check
 from ebmkit.methods.maximum_likelihood import Trainer
-from ebmkit.watchers.alarms import AlarmDetector
+from ebmkit.watchers.alarms import AlarmDetector, Scale
 from ebmkit.watchers.causes import explained
 from ebmkit.watchers.scalars import Updates, scalars_of
 
@@ -44,7 +44,7 @@ def stop_if_diverged(
     detector = AlarmDetector({} if memory is None else memory)
 
     def watched() -> Updates:
-        diagonal = math.inf if examples is None else diagonal_of(examples)
+        scale = scale_of(trainer, examples)
         for update in updates:
             if every and update.index % every == 0:
                 scalars = scalars_of(update)
@@ -52,9 +52,9 @@ def stop_if_diverged(
                     if not math.isfinite(value) or ("energy" in name and abs(value) > limit):
                         reason = f"{name} is {value:.3g}; {remedy(scalars)}"
                         raise Diverged(f"diverged at update {update.index}: {reason}")
-                found = detector.alarm(scalars, diagonal) if alarm else None
+                found = detector.alarm(scalars, scale) if alarm else None
                 if found is not None:
-                    reason = explained(found, config or {}, noise_size(trainer, update.fake[0].numel()))
+                    reason = explained(found, config or {}, scale.noise)
                     raise Diverged(f"diverged at update {update.index}: {reason}")
             yield update
 
@@ -69,14 +69,18 @@ def remedy(scalars: Mapping[str, float]) -> str:
     return REMEDIES
 
 
-def diagonal_of(examples: Examples) -> float:
-    """The length of the diagonal of the data's range, which is [-1, 1] or wider: `2 sqrt(d) max(1, max |x|)`."""
+def scale_of(trainer: Trainer | None, examples: Examples | None) -> Scale:
+    """What the steps of the chain are compared with.
+
+    The data's range is [-1, 1], or wider if the first examples are; its diagonal is `2 sqrt(d) max(1, max |x|)`. The
+    noise of a step has length `noise sqrt(d)` if the sampler adds the same noise in every step.
+    """
+    if examples is None:
+        return Scale()
     some = examples.fetch(torch.arange(min(len(examples), 256)))
-    return 2 * math.sqrt(some[0].numel()) * max(1.0, float(some.abs().max()))
-
-
-def noise_size(trainer: Trainer | None, elements: int) -> float | None:
-    """The root mean square length of the noise of one step; None if steps do not all add the same noise."""
-    if trainer is None or trainer.sampler.implied_temperature is None or trainer.sampler.noise is None:
-        return None
-    return trainer.sampler.noise * math.sqrt(elements)
+    root = math.sqrt(some[0].numel())
+    diagonal = 2 * root * max(1.0, float(some.abs().max()))
+    sampler = None if trainer is None else trainer.sampler
+    if sampler is None or sampler.implied_temperature is None or sampler.noise is None:
+        return Scale(diagonal)
+    return Scale(diagonal, sampler.noise * root, sampler.step_size)
