@@ -13,6 +13,7 @@ from ebmkit.files import json_line
 from ebmkit.methods.maximum_likelihood import Update
 from ebmkit.pictures import drawable
 from ebmkit.runs.run import Run
+from ebmkit.runs.stability import unstable
 from ebmkit.threads import busy
 from ebmkit.watchers.scalars import scalars_of
 
@@ -41,6 +42,8 @@ def header(run: Run) -> None:
         say(f"from      {origin['source']} after update {origin['update']}, weights {origin['fingerprint']}")
     start = f", from update {run.trainer.index}" if run.trainer.index else ""
     say(f"work      {work}{train.iterations} updates{start}")
+    for reason in unstable(recipe, run.examples.shape):
+        say(f"unstable  {reason}", "yellow")
     temperature = sampler.implied_temperature
     if temperature is not None:
         pair = (sampler.step_size, sampler.noise)
