@@ -28,7 +28,7 @@ def start_from(saved: SavedModel, trainer: Trainer, recipe: Recipe, shape: tuple
     """Give a trainer that has made no update the weights, moving average and replay buffer of another run.
 
     The moving average starts from that of the other run, or from its weights if it kept none. The optimiser starts
-    from nothing. The replay buffer is loaded if both runs have one.
+    from nothing. The replay buffer is loaded if both runs have the same init.
 
     Returns:
         The origin as in `env.json`: `source`, `update` and `fingerprint`, the first 16 digits of the SHA-256 hash of
@@ -53,7 +53,8 @@ def start_from(saved: SavedModel, trainer: Trainer, recipe: Recipe, shape: tuple
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         reason = differences(saved, recipe) or one_line(error)[:200]
         raise UsageError(f"{saved.source} has another energy: {reason}") from error
-    if saved.init and trainer.init.state_dict():
+    use = saved.layer.sections.get("init", {}).get("use")
+    if saved.init and use is not None and use.value == recipe.sections["init"]["use"]:
         try:
             trainer.init.load_state_dict(saved.init)
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
