@@ -83,8 +83,8 @@ def set_rate(optimizer: Optimizer, rates: Sequence[float]) -> None:
         group["lr"] = group["initial_lr"] = rate
 
 
-def way_on(folder: Path, recipe: Recipe) -> str:
-    """The command that goes on from before the turn with a lower learning rate."""
-    rate = recipe.sections["optimizer"].get("lr")
-    setting = f"optimizer.lr={lower_rate(rate):g}" if isinstance(rate, float) else "train.gradient_clip=1"
+def way_on(folder: Path, recipe: Recipe, rate: float) -> str:
+    """The command that goes on from before the turn with a lower learning rate than `rate`, that of the run."""
+    has_rate = isinstance(recipe.sections["optimizer"].get("lr"), float)
+    setting = f"optimizer.lr={lower_rate(rate):g}" if has_rate else "train.gradient_clip=1"
     return f"ebmkit train --from {shlex.quote(str(folder / BEFORE))} -s {setting}"

@@ -173,7 +173,8 @@ class Run:
         add_event(self.earlier.folder, {"event": "diverged", "update": index, "reason": str(error)})
         written = (self.earlier.folder / NAME).exists()
         last = f"the last good checkpoint is {place / NAME}" if written else "no checkpoint had been written"
-        return f"{last}; to go on from update {before.updates}, before the turn: {way_on(place, self.recipe)}"
+        command = way_on(place, self.recipe, self.trainer.optimizer.param_groups[0]["initial_lr"])
+        return f"{last}; to go on from update {before.updates}, before the turn: {command}"
 
     def watched_updates(self, folder: Path) -> Iterator[Update]:
         """The remaining updates, as seen by every watcher of the recipe; `folder` is where they write.

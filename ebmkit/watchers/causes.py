@@ -10,13 +10,16 @@ from ebmkit.watchers.alarms import BOUNDS, Alarm
 LITTLE_NOISE = 0.03
 
 
-def explained(alarm: Alarm, config: Mapping[str, Mapping[str, Any]], noise: float | None = None) -> str:
+def explained(
+    alarm: Alarm, config: Mapping[str, Mapping[str, Any]], noise: float | None = None, rate: float | None = None
+) -> str:
     """One line about an alarm: what was seen, the cause, and the settings to type.
 
     Args:
         alarm: The alarm.
         config: The settings of the run by section.
         noise: The length of a step of the chain by its noise only; None if it is not known.
+        rate: The learning rate of the run, which rollbacks lower; None for that of the settings.
     """
     usual = alarm.seen.get(alarm.name)
     line = f"{alarm.name} is {alarm.value:.3g}"
@@ -24,13 +27,14 @@ def explained(alarm: Alarm, config: Mapping[str, Mapping[str, Any]], noise: floa
         line += f", usually {usual.low:.3g} to {usual.high:.3g}"
     if alarm.name == "displacement" and noise:
         line += f", {noise:.3g} by noise only"
-    reason, settings = cause(alarm, config)
+    reason, settings = cause(alarm, config, rate)
     return f"{line}: {reason}; try {', '.join(settings)}"
 
 
-def cause(alarm: Alarm, config: Mapping[str, Mapping[str, Any]]) -> tuple[str, list[str]]:
+def cause(alarm: Alarm, config: Mapping[str, Mapping[str, Any]], rate: float | None = None) -> tuple[str, list[str]]:
     """The known cause that fits an alarm, and the settings to try, the best first."""
-    train, rate = config.get("train", {}), config.get("optimizer", {}).get("lr")
+    train, asked = config.get("train", {}), config.get("optimizer", {}).get("lr")
+    rate = asked if rate is None else rate
     rises = {name: one.rise for name, one in alarm.seen.items()}
     lower = f"optimizer.lr={lower_rate(rate):g}" if isinstance(rate, float) else "a lower optimizer.lr"
     clip = [] if train.get("gradient_clip") is not None else ["train.gradient_clip=1"]

@@ -54,7 +54,8 @@ def stop_if_diverged(
                         raise Diverged(f"diverged at update {update.index}: {reason}")
                 found = detector.alarm(scalars, scale) if alarm else None
                 if found is not None:
-                    reason = explained(found, config or {}, scale.noise)
+                    rate = None if trainer is None else trainer.optimizer.param_groups[0]["initial_lr"]
+                    reason = explained(found, config or {}, scale.noise, rate)
                     raise Diverged(f"diverged at update {update.index}: {reason}")
             yield update
 
