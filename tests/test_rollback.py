@@ -79,7 +79,7 @@ def test_the_chains_get_another_seed_and_the_batches_not(tmp_path):
 
 def test_each_rollback_lowers_the_rate_until_none_is_left(tmp_path):
     changes = {"watch__steepen__above": "0.0", "train__rollbacks": "2", "train__rollback_factor": "0.1"}
-    with pytest.raises(Diverged, match="from update 20, before the turn: .* -s optimizer.lr=2e-06"):
+    with pytest.raises(Diverged, match=r"from update 20, before the turn: .* -s optimizer\.lr=2e-06"):
         rolled(tmp_path / "a", **changes)
     events = read_events(tmp_path / "a")
     assert [event["event"] for event in events] == ["rollback", "rollback", "diverged"]
