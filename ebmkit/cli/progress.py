@@ -13,6 +13,7 @@ from ebmkit.files import json_line
 from ebmkit.methods.maximum_likelihood import Update
 from ebmkit.pictures import drawable
 from ebmkit.runs.run import Run
+from ebmkit.runs.stability import unstable
 from ebmkit.threads import busy
 from ebmkit.watchers.scalars import scalars_of
 
@@ -35,10 +36,15 @@ def header(run: Run) -> None:
         say(f"busy      {line}")
     if run.choice.reason:
         say(f"precision {run.choice.reason}")
+    if run.origin is not None:
+        origin = run.origin
+        say(f"from      {origin['source']} after update {origin['update']}, weights {origin['fingerprint']}")
     growth = f" (from {train.first_steps} until update {train.full_steps_from})" if train.first_steps else ""
     work = f"K={sampler.steps} chain steps{growth} x " if sampler.steps is not None else ""
     start = f", from update {run.trainer.index}" if run.trainer.index else ""
     say(f"work      {work}{train.iterations} updates{start}")
+    for reason in unstable(recipe, run.examples.shape):
+        say(f"unstable  {reason}", "yellow")
     temperature = sampler.implied_temperature
     if temperature is not None:
         pair = (sampler.step_size, sampler.noise)
@@ -77,21 +83,21 @@ def bar(updates: Iterator[Update], run: Run) -> Iterator[Update]:
         Progress(*columns, console=err(), refresh_per_second=4, redirect_stdout=False) as progress,
     ):
         task = progress.add_task("", total=run.recipe.train.iterations, completed=first, values="")
-        for update in updates:
-            speed = (update.index - first) / (time.perf_counter() - began)
+        for made, update in enumerate(updates, start=1):
+            speed = made / (time.perf_counter() - began)
             progress.update(task, completed=update.index, values=f"{speed:.2f} it/s {summary(scalars_of(update))}")
             yield update
 
 
 def lines(updates: Iterator[Update], run: Run) -> Iterator[Update]:
     """The updates, with `key=value` lines on stderr: for the first, the last, and one every few seconds."""
-    first, began = run.trainer.index, time.perf_counter()
+    began = time.perf_counter()
     last, total = -math.inf, run.recipe.train.iterations
     with closing(updates):  # type: ignore[type-var]
-        for update in updates:
+        for made, update in enumerate(updates, start=1):  # a rollback makes updates again
             now = time.perf_counter()
             if now - last >= SILENCE or update.index == total:
-                last, speed = now, (update.index - first) / (now - began)
+                last, speed = now, made / (now - began)
                 eta = (total - update.index) / speed
                 values = summary(scalars_of(update))
                 say(f"update={update.index}/{total} it_s={speed:.2f} eta={eta:.0f}s {values}")

@@ -48,6 +48,10 @@ def train(
     config: Annotated[Path | None, typer.Option(help="A TOML file of settings.")] = None,
     preset: Annotated[Text, typer.Option(help="A packaged configuration.", autocompletion=preset_names)] = None,
     resume: Annotated[Path | None, typer.Option(help="Resume the run in this folder.", metavar="RUN")] = None,
+    origin: Annotated[
+        Path | None,
+        typer.Option("--from", help="Start a new run with the weights and settings of this one.", metavar="RUN"),
+    ] = None,
     setting: Annotated[
         list[str] | None,
         typer.Option("-s", "--set", help="Any setting: section.key=value.", autocompletion=settings),
@@ -66,15 +70,15 @@ def train(
 ) -> None:
     """Train an energy by short-run MCMC. To see the settings of a part: ebmkit show KIND NAME.
 
-    Later settings win: defaults, --preset, --config, options. stdout carries the folder of the run, or JSON lines.
+    Later settings win: defaults, --from, --preset, --config, options. stdout carries the run's folder, or JSON lines.
     """
     given = {key: value for key, value in locals().items() if key in SHORT and value is not None}
     with errors():
         layer = typed_layer(given, setting or [], watch or [])
         if resume is None:
-            found = new(layer, preset, config, out, print_config, quiet)
+            found = new(layer, preset, config, origin, out, print_config, quiet)
         else:
-            others = {"--out": out, "--preset": preset, "--config": config}
+            others = {"--out": out, "--preset": preset, "--config": config, "--from": origin}
             found = resumed(resume, layer, others, print_config, quiet)
         if found is None:
             return
@@ -108,21 +112,29 @@ def typed_layer(given: dict[str, str], pairs: list[str], watch: list[str]) -> "L
 
 
 def new(
-    typed: "Layer", preset: Text, config: Path | None, out: Path | None, print_config: bool, quiet: bool
+    typed: "Layer",
+    preset: Text,
+    config: Path | None,
+    origin: Path | None,
+    out: Path | None,
+    print_config: bool,
+    quiet: bool,
 ) -> "Run | None":
     """A new run from the layers; None if only its settings were printed."""
     from ebmkit.config import layers
     from ebmkit.config.resolution import resolve
+    from ebmkit.runs.origin import read_origin
     from ebmkit.runs.training import check_settings, new_run
 
-    below = [*([layers.preset(preset)] if preset else []), *([layers.read(config)] if config else [])]
+    below = [] if origin is None else [read_origin(origin).layer]
+    below += [*([layers.preset(preset)] if preset else []), *([layers.read(config)] if config else [])]
     recipe = resolve([*below, typed])
     print_notes(recipe, quiet)
     if print_config:
         check_settings(recipe)
         print(recipe.toml(with_origins=True))
         return None
-    return new_run(recipe, out)
+    return new_run(recipe, out, origin=origin)
 
 
 def resumed(folder: Path, typed: "Layer", others: dict[str, Any], print_config: bool, quiet: bool) -> "Run | None":
@@ -169,6 +181,7 @@ def print_estimate(run: "Run", quiet: bool, as_json: bool) -> None:
 def go(run: "Run", quiet: bool, as_json: bool) -> None:
     """Train to the end, or until a signal arrives, and show the updates."""
     from ebmkit.cli.progress import header, shown
+    from ebmkit.runs.events import rolled_back
 
     updates = run.train(announce=say)
     if not quiet:
@@ -179,7 +192,10 @@ def go(run: "Run", quiet: bool, as_json: bool) -> None:
             for _ in view:
                 pass
     finally:
+        for event in run.events if not quiet else ():
+            say(f"rollback  at update {event['update']}: {rolled_back(event)}")
         if as_json:
-            print(json.dumps({"schema": 2, "status": run.status, "folder": str(run.folder)}), flush=True)
+            events = {"events": run.events} if run.events else {}
+            print(json.dumps({"schema": 2, "status": run.status, "folder": str(run.folder), **events}), flush=True)
     if not as_json:
         print(run.folder)

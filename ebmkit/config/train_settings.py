@@ -34,6 +34,10 @@ class TrainSettings:
             last 100 updates; none does not clip.
         clip_factor: The bound of gradient_clip=auto, in medians; with 1 or less the bound hardly rises.
         average: Decay of a moving average of the weights, used for pictures and samples; none keeps no average.
+        on_divergence: What a run does that diverges: stop, or rollback, which returns to the checkpoint from before the
+            turn, with another seed of the chains and a lower learning rate.
+        rollbacks: How many times a run is rolled back before it stops.
+        rollback_factor: Factor of the learning rate at each rollback.
         precision: Dtype of the forward and backward passes of chains, whose state stays fp32; auto measures which of
             fp32, bf16 and tf32 is fastest on this machine.
         compile: Whether the passes are compiled by torch: on, off, or auto, which measures it for a long run on a GPU.
@@ -59,6 +63,9 @@ class TrainSettings:
     gradient_clip: Clip | None = None
     clip_factor: float = 1.5
     average: float | None = None
+    on_divergence: Literal["stop", "rollback"] = "stop"
+    rollbacks: int = 3
+    rollback_factor: float = 0.5
     precision: Asked = "fp32"
     compile: Compile = "off"
     seed: int = 0
@@ -76,6 +83,8 @@ class TrainSettings:
         check("clip_factor", self.clip_factor, above=0)
         if self.gradient_penalty != "auto":
             check("gradient_penalty", self.gradient_penalty, at_least=0)
+        check("rollbacks", self.rollbacks, at_least=0)
+        check("rollback_factor", self.rollback_factor, above=0, at_most=1)
         check("seed", self.seed, at_least=0)
         if self.threads is not None:
             check("threads", self.threads, at_least=1)

@@ -4,8 +4,9 @@ import json
 import math
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,8 +18,8 @@ from ebmkit.evaluation.diagnostics import autocorrelation
 def read_metrics(folder: Path) -> dict[str, Tensor]:
     """The values in `metrics.jsonl` by name, among them `update`; `(lines,)` each, in double precision.
 
-    A value that is null, or missing from a line, is NaN. A last line that was cut off is skipped with a warning: the
-    run may be writing it.
+    A value that is null, or missing from a line, is NaN. Lines of events are skipped; see `read_events`. A last line
+    that was cut off is skipped with a warning: the run may be writing it.
 
     Raises:
         UsageError: if the file cannot be read, has no complete line, or is damaged before its last line.
@@ -33,8 +34,9 @@ def read_metrics(folder: Path) -> dict[str, Tensor]:
     rows: list[dict[str, float]] = []
     for number, line in enumerate(lines, start=1):
         try:
-            values = json.loads(line).items()
-            rows.append({key: math.nan if value is None else float(value) for key, value in values})
+            values = json.loads(line)
+            if "event" not in values:
+                rows.append({key: math.nan if value is None else float(value) for key, value in values.items()})
         except (ValueError, TypeError, AttributeError):
             if number < len(lines):
                 raise UsageError(
@@ -45,6 +47,21 @@ def read_metrics(folder: Path) -> dict[str, Tensor]:
         raise UsageError(f"{path} has no values yet: expected a line for each update; wait for the first update")
     names = dict.fromkeys(name for row in rows for name in row)
     return {name: torch.tensor([row.get(name, math.nan) for row in rows], dtype=torch.float64) for name in names}
+
+
+def read_events(folder: Path) -> list[dict[str, Any]]:
+    """The events in `metrics.jsonl`: each time that the run diverged or was rolled back; none if there is no file."""
+    try:
+        lines = (folder / "metrics.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        with suppress(ValueError):
+            values = json.loads(line)
+            if isinstance(values, dict) and "event" in values:
+                found.append(values)
+    return found
 
 
 class Correlations(NamedTuple):

@@ -4,13 +4,14 @@ import json
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from ebmkit.errors import UsageError
 from ebmkit.evaluation.energy import energies
 from ebmkit.evaluation.moments import feature_means
-from ebmkit.evaluation.training_curves import correlations
+from ebmkit.evaluation.training_curves import correlations, read_events
 from ebmkit.report.context import ReportContext
 from ebmkit.report.figures import band, curves, histograms, scatter
 from ebmkit.report.layout import paragraph, plots, table
@@ -40,7 +41,18 @@ def training(context: ReportContext) -> str:
         "Near a fixed point the gap fluctuates about 0; its size does not measure quality. "
         "For many updates a curve shows means, with a band from the lowest to the highest value."
     )
-    return paragraph(text) + plots(*drawn, *correlation_plots(metrics))
+    events = "".join(paragraph(happened(event)) for event in read_events(context.folder))
+    return paragraph(text) + events + plots(*drawn, *correlation_plots(metrics))
+
+
+def happened(event: Mapping[str, Any]) -> str:
+    """An event of the training, as text."""
+    if event["event"] != "rollback":
+        return f"Update {event.get('update')}: {event.get('reason', event['event'])}."
+    return (
+        f"Update {event.get('update')}: {event.get('reason')}. Rolled back to update {event.get('to_update')}, "
+        f"learning rate {event.get('lr')}."
+    )
 
 
 def correlation_plots(metrics: Mapping[str, Tensor]) -> list[str]:

@@ -36,9 +36,10 @@ class Parts(NamedTuple):
     init: InitDistribution
 
 
-def seeds_of(recipe: Recipe) -> Seeds:
-    """The seeds of weights, chains and batches."""
-    return Seeds(*(int(seed) for seed in np.random.SeedSequence(recipe.train.seed).generate_state(3)))
+def seeds_of(recipe: Recipe, rollbacks: int = 0) -> Seeds:
+    """The seeds of weights, chains and batches; others after each rollback."""
+    entropy = [recipe.train.seed, rollbacks] if rollbacks else recipe.train.seed
+    return Seeds(*(int(seed) for seed in np.random.SeedSequence(entropy).generate_state(3)))
 
 
 def open_data(recipe: Recipe) -> Examples:

@@ -2,9 +2,10 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -13,15 +14,22 @@ from ebmkit.config.layers import Layer, read
 from ebmkit.config.recipe import Recipe
 from ebmkit.errors import UsageError
 from ebmkit.files import indented_json, write_text
+from ebmkit.runs.events import rewrite_metrics
 from ebmkit.runs.surroundings import environment
 
-CONFIG, ENVIRONMENT, METRICS = "config.toml", "env.json", "metrics.jsonl"
+CONFIG, ENVIRONMENT = "config.toml", "env.json"
 # What a resumed run may change, besides its watchers. Data may have moved; that they are the same is checked apart.
-FREE = ("train.iterations", "train.device", "train.threads", "train.precision", "train.compile", "data")
+FREE = (
+    *("train.iterations", "train.device", "train.threads", "train.precision", "train.compile"),
+    *("train.on_divergence", "train.rollbacks", "train.rollback_factor", "data"),
+)
+RATE = "optimizer.lr"  # may also change where the run diverged
 
 
 @contextmanager
-def new_folder(folder: Path | None, recipe: Recipe, device: torch.device) -> Iterator[Path]:
+def new_folder(
+    folder: Path | None, recipe: Recipe, device: torch.device, origin: Mapping[str, Any] | None = None
+) -> Iterator[Path]:
     """Make the folder of a new run, with `config.toml` and `env.json` in it once the block has ended.
 
     If the block raises, the folder is removed, and so are the parents that were made for it.
@@ -31,11 +39,13 @@ def new_folder(folder: Path | None, recipe: Recipe, device: torch.device) -> Ite
             start at once.
         recipe: The settings of the run.
         device: Where it computes.
+        origin: What the run started from, for `env.json`; None if from nothing.
 
     Raises:
         UsageError: if the folder exists or cannot be made, or a setting cannot be written.
     """
-    config, made_with = config_text(recipe), indented_json(environment(recipe, device))
+    started = {} if origin is None else {"origin": dict(origin)}
+    config, made_with = config_text(recipe), indented_json({**environment(recipe, device), **started})
     missing = [parent for parent in (folder or Path("runs/new")).parents if not parent.exists()]
     made = first_free(recipe) if folder is None else create(folder)
     try:
@@ -141,8 +151,8 @@ def settings_in(folder: Path) -> Layer:
     return read(folder / CONFIG)
 
 
-def check_same(before: Recipe, after: Recipe) -> None:
-    """Refuse to resume with settings other than those of the run, except those in FREE and of watchers.
+def check_same(before: Recipe, after: Recipe, free: Sequence[str] = FREE) -> None:
+    """Refuse to resume with settings other than those of the run, except those of watchers and in `free`.
 
     Raises:
         UsageError: listing every difference.
@@ -153,12 +163,13 @@ def check_same(before: Recipe, after: Recipe) -> None:
             continue
         old, new = before.sections.get(section, {}), after.sections.get(section, {})
         for key in {**old, **new}:
-            if {section, f"{section}.{key}"}.isdisjoint(FREE) and old.get(key) != new.get(key):
+            if {section, f"{section}.{key}"}.isdisjoint(free) and old.get(key) != new.get(key):
                 differences.append(f"{section}.{key} was {shown(old, key)}, now {shown(new, key)}")
     if differences:
-        free = ", ".join("data.*" if one == "data" else one for one in FREE)
+        listed = ", ".join("data.*" if one == "data" else one for one in free)
         raise UsageError(
-            f"--resume cannot change settings: {'; '.join(differences)} (only {free} and watch.* may change)"
+            f"--resume cannot change settings: {'; '.join(differences)} (only {listed} and watch.* may change; "
+            "a new run that starts from this one: --from)"
         )
 
 
@@ -167,20 +178,19 @@ def shown(values: Mapping[str, object], key: str) -> str:
     return "absent" if key not in values else NONE if values[key] is None else str(values[key])
 
 
-def rewrite_folder(folder: Path, recipe: Recipe, index: int, device: torch.device) -> None:
+def rewrite_folder(
+    folder: Path, recipe: Recipe, index: int, device: torch.device, events: Sequence[Mapping[str, Any]] = ()
+) -> None:
     """Prepare the folder of a run that is resumed after update `index`.
 
-    Lines of metrics after that update are removed, the settings are rewritten, and `env.json` gets what the run is
-    resumed with.
+    The metrics are those up to that update, the settings are rewritten, and `env.json` gets what the run is resumed
+    with.
 
     Raises:
         UsageError: if a setting cannot be written.
     """
     config = config_text(recipe)
-    metrics = folder / METRICS
-    if metrics.exists():
-        lines = metrics.read_text(encoding="utf-8", errors="replace").splitlines()
-        write_text(metrics, "".join(f"{line}\n" for line in lines if not is_later(line, index)))
+    rewrite_metrics(folder, index, events)
     write_text(folder / CONFIG, config)
     try:
         before = dict(json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8")))
@@ -189,11 +199,3 @@ def rewrite_folder(folder: Path, recipe: Recipe, index: int, device: torch.devic
         before, earlier = {}, []
     resumed = [*earlier, {"from_update": index, **environment(recipe, device)}]
     write_text(folder / ENVIRONMENT, indented_json({**before, "resumed": resumed}))
-
-
-def is_later(line: str, index: int) -> bool:
-    """Whether a line of metrics is of an update after `index`, or was cut off while it was written."""
-    try:
-        return bool(json.loads(line)["update"] > index)
-    except (ValueError, KeyError, TypeError):
-        return True

@@ -14,7 +14,7 @@ from ebmkit.config.resolution import resolve
 from ebmkit.data.examples import Examples
 from ebmkit.errors import UsageError, nearest, one_line
 from ebmkit.runs.build import build_parts, open_data
-from ebmkit.runs.checkpoint import read_checkpoint
+from ebmkit.runs.checkpoint import NAME, read_checkpoint
 from ebmkit.runs.device import pick_device, threads_for
 from ebmkit.runs.folder import is_model_file, settings_in
 from ebmkit.runs.model_file import read_model_file
@@ -104,15 +104,18 @@ def open_model(
 
 
 def read_model(place: Path) -> SavedModel:
-    """The saved model in the folder of a run, or in a model file.
+    """The saved model in the folder of a run, in one of its checkpoints, or in a model file.
 
     Raises:
-        UsageError: if the place is neither.
+        UsageError: if the place is none of these.
     """
-    if is_model_file(place):
+    if is_model_file(place) and place.suffix == Path(NAME).suffix:
+        found = read_checkpoint(place.parent, place.name)
+    elif is_model_file(place):
         return read_model_file(place)
-    settings_in(place)  # a folder without settings is not the folder of a run
-    found = read_checkpoint(place)
+    else:
+        settings_in(place)  # a folder without settings is not the folder of a run
+        found = read_checkpoint(place)
     return SavedModel(place, found.config, found.shape, found.updates, found.weights, found.trainer["init"])
 
 

@@ -1,11 +1,14 @@
 """A run: its parts, its updates, and its life from the first update to the last."""
 
-from collections.abc import Callable, Generator, Iterator
+import warnings
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Literal, cast
+from threading import Event
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
@@ -14,11 +17,14 @@ from ebmkit.acceleration.choice import Choice
 from ebmkit.acceleration.precision import arithmetic
 from ebmkit.config.recipe import Recipe
 from ebmkit.data.examples import Examples, batches
-from ebmkit.errors import Diverged, Interrupted, UsageError
+from ebmkit.errors import Diverged, Interrupted, Notice, UsageError, one_line
 from ebmkit.methods.maximum_likelihood import Trainer, Update
 from ebmkit.registry.lookup import blame
+from ebmkit.runs.build import seeds_of
 from ebmkit.runs.checkpoint import NAME, Checkpoint
 from ebmkit.runs.device import occupy, threads_for
+from ebmkit.runs.diverging import EarlierCheckpoints, set_rate, way_on
+from ebmkit.runs.events import add_event, rewrite_metrics, rolled_back
 from ebmkit.runs.folder import new_folder, rewrite_folder
 from ebmkit.runs.signals import stop_signals
 from ebmkit.runs.watching import watched
@@ -39,6 +45,9 @@ class Run:
         folder: Its folder; None until a new run without a given folder begins.
         resumed: Whether the folder exists, with the checkpoint that the run was restored from.
         status: Whether it has begun, and how it ended.
+        origin: What its weights come from, for `env.json`; None if they are new.
+        memory: What each watcher keeps in the checkpoint, by its section.
+        events: Each time that it was rolled back.
     """
 
     recipe: Recipe
@@ -49,6 +58,12 @@ class Run:
     folder: Path | None
     resumed: bool = False
     status: Status = "ready"
+    origin: Mapping[str, Any] | None = None
+    memory: dict[str, dict[str, Any]] = field(default_factory=dict)
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.earlier = EarlierCheckpoints(Path("nowhere"), 0)  # the folder is known once the run begins
 
     @property
     def device(self) -> torch.device:
@@ -80,28 +95,32 @@ class Run:
         occupy(self.threads)
         if self.resumed and self.folder is not None:
             updates = self.watched_updates(self.folder)
-            rewrite_folder(self.folder, self.recipe, self.trainer.index, self.device)
+            rewrite_folder(self.folder, self.recipe, self.trainer.index, self.device, self.events)
         else:
-            with new_folder(self.folder, self.recipe, self.device) as folder:
+            with new_folder(self.folder, self.recipe, self.device, self.origin) as folder:
                 updates = self.watched_updates(folder)
             self.folder = folder
         self.status = "running"
+        self.earlier = EarlierCheckpoints(self.folder.absolute(), self.trainer.index)
         return self._train(updates, announce or (lambda line: None))
 
     def _train(self, updates: Iterator[Update], announce: Callable[[str], None]) -> Iterator[Update]:
         status: Status = "failed"
+        folder = self.earlier.folder
         try:
-            with stop_signals(announce) as stop, closing(updates):  # type: ignore[type-var]
-                for update in updates:
-                    yield update
-                    if stop.is_set() and update.index < self.recipe.train.iterations:
-                        status = "interrupted"
-                        break
-                else:
-                    status = "done"
+            self.earlier.begin(lambda path: self.checkpoint().write_to(path))
+            with stop_signals(announce) as stop:
+                while status == "failed":
+                    try:
+                        status = yield from self._until(updates, stop)
+                    except Diverged as error:
+                        # While a loop is left, nobody takes more updates.
+                        if isinstance(error.__context__, GeneratorExit) or not self.roll_back(error):
+                            status = "diverged"
+                            raise
+                        updates = self.watched_updates(folder)
         except Diverged as error:
-            status = "diverged"
-            raise Diverged(f"{error}; {self._last_checkpoint()}") from error
+            raise Diverged(f"{error}; {self._way_on(error)}") from error
         except (GeneratorExit, KeyboardInterrupt):
             status = "interrupted"
             raise
@@ -115,9 +134,47 @@ class Run:
                 f"stopped after update {self.trainer.index}; resume with: ebmkit train --resume {self.folder}"
             )
 
-    def _last_checkpoint(self) -> str:
-        path = self.folder / NAME if self.folder is not None else Path(NAME)
-        return f"the last good checkpoint is {path}" if path.exists() else "no checkpoint had been written"
+    def _until(self, updates: Iterator[Update], stop: Event) -> Generator[Update, None, Status]:
+        """The updates to the end, or until `stop` is set; returns which of the two it was."""
+        with closing(updates):  # type: ignore[type-var]
+            for update in updates:
+                yield update
+                if stop.is_set() and update.index < self.recipe.train.iterations:
+                    return "interrupted"
+        return "done"
+
+    def roll_back(self, error: Diverged) -> bool:
+        """Go back to the checkpoint from before a divergence, with new seed of the chains and a lower learning rate.
+
+        Returns:
+            Whether the run can go on; it cannot if its settings say so, or it was rolled back too often.
+        """
+        train, events = self.recipe.train, self.events
+        if train.on_divergence != "rollback" or len(events) >= train.rollbacks:
+            return False
+        diverged = self.trainer.index
+        # The rate is that of now: a file from before several divergences has the rate from before all of them.
+        rates = [train.rollback_factor * group["initial_lr"] for group in self.trainer.optimizer.param_groups]
+        saved = self.earlier.before(diverged)
+        self.restore(saved)
+        set_rate(self.trainer.optimizer, rates)
+        self.trainer.rng.manual_seed(seeds_of(self.recipe, 1 + len(events)).chains)
+        event = {"event": "rollback", "update": diverged, "to_update": saved.updates, "reason": str(error)}
+        self.events = [*events, {**event, "lr": rates[0]}]
+        self.checkpoint().write(self.earlier.folder)
+        rewrite_metrics(self.earlier.folder, saved.updates, self.events)
+        warnings.warn(f"{one_line(error)}; {rolled_back(self.events[-1])}", Notice, stacklevel=2)
+        return True
+
+    def _way_on(self, error: Diverged) -> str:
+        """Note the divergence that ends the run, and return how to go on."""
+        index, place = self.trainer.index, cast(Path, self.folder)
+        before = self.earlier.before(index)
+        add_event(self.earlier.folder, {"event": "diverged", "update": index, "reason": str(error)})
+        written = (self.earlier.folder / NAME).exists()
+        last = f"the last good checkpoint is {place / NAME}" if written else "no checkpoint had been written"
+        command = way_on(place, self.recipe, self.trainer.optimizer.param_groups[0]["initial_lr"])
+        return f"{last}; to go on from update {before.updates}, before the turn: {command}"
 
     def watched_updates(self, folder: Path) -> Iterator[Update]:
         """The remaining updates, as seen by every watcher of the recipe; `folder` is where they write.
@@ -133,6 +190,8 @@ class Run:
             "iterations": self.recipe.train.iterations,
             "config": self.recipe.plain,
             "save": lambda: self.checkpoint().write(folder),
+            "keep": lambda: self.earlier.keep(self.trainer.index),
+            "memory": self.memory,
         }
         return watched(self.updates(), self.recipe, facts)
 
@@ -173,6 +232,8 @@ class Run:
             data=self.examples.fingerprint,
             batch_rng=self.batch_rng.get_state(),
             trainer=self.trainer.state_dict(),
+            memory=deepcopy(self.memory),
+            events=list(self.events),
         )
 
     def restore(self, saved: Checkpoint) -> None:
@@ -190,3 +251,4 @@ class Run:
         if saved.device != self.device.type:
             trainer["rng"] = self.trainer.rng.get_state()
         self.trainer.load_state_dict(trainer)
+        self.memory, self.events = deepcopy(saved.memory), list(saved.events)

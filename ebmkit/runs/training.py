@@ -14,16 +14,23 @@ from ebmkit.data.examples import check_flip
 from ebmkit.errors import UsageError, one_line
 from ebmkit.methods.maximum_likelihood import Trainer, Update
 from ebmkit.runs.build import build_parts, check_energy, first_starts, open_data, seeds_of
-from ebmkit.runs.checkpoint import NAME, read_checkpoint
+from ebmkit.runs.checkpoint import BEFORE, NAME, read_checkpoint
 from ebmkit.runs.device import measured, pick_device, threads_for
-from ebmkit.runs.folder import check_same, refuse_existing, settings_in
+from ebmkit.runs.diverging import set_rate
+from ebmkit.runs.events import has_diverged
+from ebmkit.runs.folder import FREE, RATE, check_same, refuse_existing, settings_in
+from ebmkit.runs.origin import read_origin, start_from
 from ebmkit.runs.run import Run
 
 Settings = Recipe | Layer | Mapping[str, Mapping[str, Any]]
 
 
 def train(
-    settings: Settings | None = None, *, folder: str | Path | None = None, resume: str | Path | None = None
+    settings: Settings | None = None,
+    *,
+    folder: str | Path | None = None,
+    resume: str | Path | None = None,
+    origin: str | Path | None = None,
 ) -> Iterator[Update]:
     """Train an energy as `ebmkit train` does, without printing.
 
@@ -38,6 +45,7 @@ def train(
         settings: Sections of settings, as in config.toml; the rest have their defaults.
         folder: The folder of a new run; None makes one in `runs/`.
         resume: The folder of a run to resume; then `settings` are changes, like more `train.iterations`.
+        origin: What a new run starts from; then `settings` are changes to those of the origin. See `new_run`.
 
     Yields:
         Every update, after the watchers have seen it.
@@ -48,20 +56,30 @@ def train(
         Interrupted: if a signal stopped it.
     """
     if resume is None:
-        return new_run(settings or {}, folder).train()
-    if folder is not None:
-        raise UsageError("a resumed run stays in its own folder: leave out `folder`")
+        return new_run(settings or {}, folder, origin=origin).train()
+    if folder is not None or origin is not None:
+        given = "origin" if folder is None else "folder"
+        raise UsageError(f"a resumed run stays in its own folder: leave out `{given}`")
     return resume_run(resume, settings).train()
 
 
-def new_run(settings: Settings, folder: str | Path | None = None) -> Run:
+def new_run(settings: Settings, folder: str | Path | None = None, *, origin: str | Path | None = None) -> Run:
     """Build every part of a run; nothing is written.
+
+    Args:
+        settings: Sections of settings, or a recipe.
+        folder: The folder of the run; None makes one in `runs/`.
+        origin: The folder of another run, one of its checkpoints, or a model file, whose weights, moving average and
+            replay buffer the run starts with. Its settings are the defaults of those that `settings` leaves out; a
+            recipe is complete, and leaves out none.
 
     Raises:
         UsageError: for settings out of range, data that cannot be read, an energy that does not take the data, a device
-            that does not exist, or a folder that does.
+            that does not exist, a folder that does, or an origin of another energy or shape.
     """
-    recipe = settings if isinstance(settings, Recipe) else resolve([as_layer(settings)])
+    saved = None if origin is None else read_origin(origin)
+    below = [] if saved is None else [saved.layer]
+    recipe = settings if isinstance(settings, Recipe) else resolve([*below, as_layer(settings)])
     if folder is not None:
         refuse_existing(Path(folder))
     device = pick_device(recipe.train.device)
@@ -101,7 +119,10 @@ def new_run(settings: Settings, folder: str | Path | None = None) -> Run:
             accelerate=choice.accelerated(parts.energy).refreshed,
         )
     place = None if folder is None else Path(folder)
-    return Run(recipe, trainer, examples, Generator().manual_seed(seeds.batches), choice, place)
+    run = Run(recipe, trainer, examples, Generator().manual_seed(seeds.batches), choice, place)
+    if saved is not None:
+        run.origin = start_from(saved, trainer, recipe, examples.shape)
+    return run
 
 
 def resume_run(folder: str | Path, changes: Settings | None = None) -> Run:
@@ -110,19 +131,23 @@ def resume_run(folder: str | Path, changes: Settings | None = None) -> Run:
     Args:
         folder: The folder of the run.
         changes: Settings that may differ from those of the run: `train.iterations`, `.device`, `.threads`,
-            `.precision`, `.compile`, those of watchers, and those of `data` if the examples are the same.
+            `.precision`, `.compile`, those of watchers, those about divergence, and those of `data` if the examples are
+            the same. A run that diverged is resumed from its checkpoint from before the turn, and `optimizer.lr` may
+            differ too.
 
     Raises:
         UsageError: if the folder is not that of a run, its checkpoint cannot be read, the data are others, or settings
             differ that must not; all of them are listed.
     """
     folder = Path(folder)
-    base, saved = settings_in(folder), read_checkpoint(folder)
+    base, diverged = settings_in(folder), has_diverged(folder)
+    name = BEFORE if diverged and (folder / BEFORE).is_file() else NAME
+    saved = read_checkpoint(folder, name)
     if isinstance(changes, Recipe):
         raise UsageError("changes of a resumed run are sections of settings, not a recipe")
-    before = resolve([loads(saved.config, str(folder / NAME))])
+    before = resolve([loads(saved.config, str(folder / name))])
     recipe = resolve([base, as_layer(changes or {})])
-    check_same(before, recipe)
+    check_same(before, recipe, (*FREE, RATE) if diverged else FREE)
     run = new_run(recipe)
     if before.sections["data"] != recipe.sections["data"] and run.examples.fingerprint != saved.data:
         raise UsageError(f"these are not the data of the run: it had {saved.data}, not {run.examples.fingerprint}")
@@ -130,7 +155,10 @@ def resume_run(folder: str | Path, changes: Settings | None = None) -> Run:
         run.restore(saved)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         reason = f"{type(error).__name__}: {one_line(error)[:200]}"
-        raise UsageError(f"{folder / NAME} does not fit the parts of the run: {reason}") from error
+        raise UsageError(f"{folder / name} does not fit the parts of the run: {reason}") from error
+    rate = recipe.sections["optimizer"].get("lr")
+    if rate is not None and rate != before.sections["optimizer"].get("lr"):
+        set_rate(run.trainer.optimizer, [rate] * len(run.trainer.optimizer.param_groups))
     run.folder, run.resumed = folder, True
     return run
 

@@ -20,7 +20,7 @@ def watched(updates: Updates, recipe: Recipe, facts: Mapping[str, Any]) -> Updat
     Args:
         updates: The updates of a run.
         recipe: Has the watchers as its sections `watch.NAME`, in their order.
-        facts: The facts that a watcher may ask for besides the updates.
+        facts: The facts that a watcher may ask for besides the updates; `memory` has what each keeps, by its section.
 
     Raises:
         UsageError: at the call, for a watcher whose settings are out of range.
@@ -42,6 +42,7 @@ def watched(updates: Updates, recipe: Recipe, facts: Mapping[str, Any]) -> Updat
 def watched_by(section: str, updates: Updates, recipe: Recipe, facts: Mapping[str, Any]) -> Updates:
     """The updates, as seen by one watcher; an exception in one of a third party does not stop the run."""
     component = recipe.parts[section]
+    facts = {**facts, "memory": facts["memory"].setdefault(section, {})}
 
     def watcher(updates: Updates) -> Updates:
         built: Updates = recipe.build(section, updates=updates, **facts)

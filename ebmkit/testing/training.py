@@ -117,6 +117,8 @@ class Training:
             "iterations": self.trainer.index + UPDATES,
             "config": {"train": {"iterations": UPDATES, "batch_size": BATCH, "average": None}},
             "save": self.save,
+            "keep": lambda: None,
+            "memory": {},
         }
         return iter(subject.make(**facts))
 

@@ -7,8 +7,18 @@ from ebmkit.methods.maximum_likelihood import Trainer
 from ebmkit.watchers.scalars import Updates
 
 
-def write_checkpoints(updates: Updates, trainer: Trainer, save: Callable[[], None], *, every: int = 100) -> Updates:
+def write_checkpoints(
+    updates: Updates,
+    trainer: Trainer,
+    save: Callable[[], None],
+    keep: Callable[[], None] | None = None,
+    *,
+    every: int = 100,
+) -> Updates:
     """Write `checkpoint.pt` at the first update, at every N-th, at the last, and when the run is stopped.
+
+    `keep` is called after every N-th, and only then: which checkpoints are kept as those from before a divergence must
+    not depend on when the run was stopped.
 
     Args:
         every: Write at every N-th update; 0 writes only at the first and the last.
@@ -33,6 +43,8 @@ def write_checkpoints(updates: Updates, trainer: Trainer, save: Callable[[], Non
             for update in updates:
                 if update.index == 1 or (every and update.index % every == 0):
                     save_if_new()
+                    if keep is not None and every and update.index % every == 0:
+                        keep()
                 yield update
         # Not in `finally`: after any other error the state may be broken, and the last checkpoint must survive.
         except (GeneratorExit, UsageError):  # the run is stopped, or the data cannot be read

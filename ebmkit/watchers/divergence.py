@@ -1,31 +1,87 @@
-"""The watcher that stops a run that has diverged."""
+"""The watcher that stops a run that diverges."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
+import torch
+
+from ebmkit.data.examples import Examples
 from ebmkit.errors import REMEDIES, Diverged, check
+from ebmkit.methods.maximum_likelihood import Trainer
+from ebmkit.watchers.alarms import AlarmDetector, Scale
+from ebmkit.watchers.causes import explained
 from ebmkit.watchers.scalars import Updates, scalars_of
 
 
-def stop_if_diverged(updates: Updates, *, every: int = 1, limit: float = 1e8) -> Updates:
-    """Stop the run when a value is not finite, or a mean energy is too large.
+def stop_if_diverged(
+    updates: Updates,
+    trainer: Trainer | None = None,
+    examples: Examples | None = None,
+    config: Mapping[str, Mapping[str, Any]] | None = None,
+    memory: dict[str, list[float]] | None = None,
+    *,
+    every: int = 1,
+    limit: float = 1e8,
+    alarm: bool = True,
+) -> Updates:
+    """Stop the run when it turns, a value is not finite, or a mean energy is too large.
+
+    It turns when the chain's displacement, or two of its other scalars, exceed what is usual for this run; see
+    `AlarmDetector`.
 
     Args:
         every: Check every N-th update; 0 never checks.
         limit: The largest absolute value that a mean energy may have.
+        alarm: Whether scalars are also compared with the run's own past.
 
     Raises:
         UsageError: if a setting is out of range.
-        Diverged: with the update, the value, and what to try.
+        Diverged: with the update, the value, the cause and what to try.
     """
     check("every", every, at_least=0)
     check("limit", limit, above=0)
+    detector = AlarmDetector({} if memory is None else memory)
 
     def watched() -> Updates:
+        scale = scale_of(trainer, examples)
         for update in updates:
             if every and update.index % every == 0:
-                for name, value in scalars_of(update).items():
+                scalars = scalars_of(update)
+                for name, value in scalars.items():
                     if not math.isfinite(value) or ("energy" in name and abs(value) > limit):
-                        raise Diverged(f"diverged at update {update.index}: {name} is {value:.3g}; {REMEDIES}")
+                        reason = f"{name} is {value:.3g}; {remedy(scalars)}"
+                        raise Diverged(f"diverged at update {update.index}: {reason}")
+                found = detector.alarm(scalars, scale) if alarm else None
+                if found is not None:
+                    rate = None if trainer is None else trainer.optimizer.param_groups[0]["initial_lr"]
+                    reason = explained(found, config or {}, scale.noise, rate)
+                    raise Diverged(f"diverged at update {update.index}: {reason}")
             yield update
 
     return watched()
+
+
+def remedy(scalars: Mapping[str, float]) -> str:
+    """What to try when a value is not finite or too large."""
+    # Chains with finite energies show that the energy is in order, and the batch is not.
+    if math.isfinite(scalars["fake_energy"]) and not math.isfinite(scalars["real_energy"]):
+        return f"the batch may have values that are not finite: check the data; else {REMEDIES}"
+    return REMEDIES
+
+
+def scale_of(trainer: Trainer | None, examples: Examples | None) -> Scale:
+    """What the steps of the chain are compared with.
+
+    The data's range is [-1, 1], or wider if the first examples are; its diagonal is `2 sqrt(d) max(1, max |x|)`. The
+    noise of a step has length `noise sqrt(d)` if the sampler adds the same noise in every step.
+    """
+    if examples is None:
+        return Scale()
+    some = examples.fetch(torch.arange(min(len(examples), 256)))
+    root = math.sqrt(some[0].numel())
+    diagonal = 2 * root * max(1.0, float(some.abs().max()))
+    sampler = None if trainer is None else trainer.sampler
+    if sampler is None or sampler.implied_temperature is None or sampler.noise is None:
+        return Scale(diagonal)
+    return Scale(diagonal, sampler.noise * root, sampler.step_size)

@@ -1,0 +1,90 @@
+"""What follows a divergence: the checkpoints from before it, and the rate to go on with."""
+
+import os
+import shlex
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from torch.optim import Optimizer
+
+from ebmkit.config.recipe import Recipe
+from ebmkit.runs.checkpoint import BEFORE, NAME, Checkpoint, read_checkpoint
+
+NEXT = "checkpoint-next.pt"
+# A checkpoint is from before the turn if the run was still sound this many updates after it. Alarms go off at most 30
+# updates after the turn.
+SOUND = 50
+
+
+def lower_rate(rate: float) -> float:
+    """The learning rate to go on with after a divergence: a fifth of `rate`, and at most 1e-3, to two digits."""
+    return float(f"{min(rate / 5, 1e-3):.1e}")
+
+
+class EarlierCheckpoints:
+    """The checkpoints of a run from which it can go on after a divergence, in its folder.
+
+    `checkpoint-before.pt` is from before the turn if the run turns now; `checkpoint-next.pt` replaces it once the run
+    was sound for 50 more updates. Both are links to files that were written as `checkpoint.pt`, so that they cost no
+    writing.
+
+    Args:
+        folder: The folder of the run.
+        index: How many updates the run has made.
+    """
+
+    def __init__(self, folder: Path, index: int) -> None:
+        self.folder = folder
+        self.next = read_checkpoint(folder, NEXT).updates if (folder / NEXT).is_file() else None
+        if self.next is not None and self.next > index:  # the run went back to before it
+            (folder / NEXT).unlink()
+            self.next = None
+
+    def begin(self, write: Callable[[Path], None]) -> None:
+        """Write the first `checkpoint-before.pt`, the state in which the run begins, if there is none."""
+        if not (self.folder / BEFORE).is_file():
+            write(self.folder / BEFORE)
+
+    def keep(self, index: int) -> None:
+        """Keep `checkpoint.pt`, which was written after update `index`, if it is time for another one."""
+        if self.next is not None and index - self.next < SOUND:
+            return
+        self.promote(index)
+        link(self.folder / NAME, self.folder / NEXT)
+        self.next = index
+
+    def promote(self, index: int) -> None:
+        """Make the next checkpoint the one from before the turn, if the run was sound for long enough after it."""
+        if self.next is not None and index - self.next >= SOUND:
+            os.replace(self.folder / NEXT, self.folder / BEFORE)
+            self.next = None
+
+    def before(self, index: int) -> Checkpoint:
+        """The checkpoint from before the turn, in a run that diverged at update `index`."""
+        self.promote(index)
+        (self.folder / NEXT).unlink(missing_ok=True)
+        self.next = None
+        return read_checkpoint(self.folder, BEFORE)
+
+
+def link(source: Path, target: Path) -> None:
+    """Make `target` the same file as `source`, or a copy where the file system has no links."""
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def set_rate(optimizer: Optimizer, rates: Sequence[float]) -> None:
+    """Set the learning rate of each group of an optimiser, which a schedule then scales."""
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = group["initial_lr"] = rate
+
+
+def way_on(folder: Path, recipe: Recipe, rate: float) -> str:
+    """The command that goes on from before the turn with a lower learning rate than `rate`, that of the run."""
+    has_rate = isinstance(recipe.sections["optimizer"].get("lr"), float)
+    setting = f"optimizer.lr={lower_rate(rate):g}" if has_rate else "train.gradient_clip=1"
+    return f"ebmkit train --from {shlex.quote(str(folder / BEFORE))} -s {setting}"

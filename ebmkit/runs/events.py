@@ -1,0 +1,49 @@
+"""The lines of `metrics.jsonl` that a run writes itself: its divergences and rollbacks; and what it removes."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ebmkit.files import json_line, write_text
+
+METRICS = "metrics.jsonl"
+
+
+def rewrite_metrics(folder: Path, index: int, events: Sequence[Mapping[str, Any]]) -> None:
+    """Remove the lines of updates after `index`; lines of events stay, and missing ones of `events` are added."""
+    metrics = folder / METRICS
+    lines = metrics.read_text(encoding="utf-8", errors="replace").splitlines() if metrics.exists() else []
+    kept = [line for line in lines if not is_later(line, index)]
+    kept += [line for line in map(json_line, events) if line not in kept]
+    if lines or kept:
+        write_text(metrics, "".join(f"{line}\n" for line in kept))
+
+
+def is_later(line: str, index: int) -> bool:
+    """Whether a line of metrics is of an update after `index`, or was cut off while it was written."""
+    try:
+        values = json.loads(line)
+        return "event" not in values and bool(values["update"] > index)
+    except (ValueError, KeyError, TypeError):
+        return True
+
+
+def add_event(folder: Path, event: Mapping[str, Any]) -> None:
+    """Append a line about an event to the metrics."""
+    with (folder / METRICS).open("a", encoding="utf-8") as file:
+        file.write(json_line(event) + "\n")
+
+
+def has_diverged(folder: Path) -> bool:
+    """Whether the run in a folder ended because it diverged: then the last line of its metrics says so."""
+    try:
+        lines = (folder / METRICS).read_text(encoding="utf-8", errors="replace").splitlines()
+        return bool(json.loads(lines[-1]).get("event") == "diverged")
+    except (OSError, ValueError, IndexError, AttributeError):
+        return False
+
+
+def rolled_back(event: Mapping[str, Any]) -> str:
+    """What a rollback did, in words."""
+    return f"rolled back to update {event['to_update']}, with new seed of the chains and learning rate {event['lr']:g}"

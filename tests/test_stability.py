@@ -1,0 +1,43 @@
+"""The settings that are known to diverge, and where they are shown."""
+
+import pytest
+from commands import BLIND, train
+
+from ebmkit.config.layers import typed
+from ebmkit.config.resolution import resolve
+from ebmkit.runs.stability import KNOWN, unstable
+
+
+def reasons(shape, *pairs):
+    return unstable(resolve([typed(pairs)]), shape)
+
+
+@pytest.mark.parametrize("known", KNOWN)
+def test_every_known_row_gives_one_line(known):
+    (line,) = reasons((1, known.side, known.side), f"optimizer.lr={known.rate}")
+    assert f"optimizer.lr={known.rate:g} without train.gradient_clip is known to diverge" in line
+    assert f"images of {known.side}x{known.side}" in line
+    assert known.source in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("shape", "pairs"),
+    [
+        ((1, 32, 32), ["optimizer.lr=1e-4"]),
+        ((1, 32, 32), ["optimizer.lr=5e-4", "train.gradient_clip=1"]),
+        ((1, 32, 32), ["optimizer.use=sgd", "optimizer.lr=0.01"]),
+        ((1, 16, 16), ["optimizer.lr=1e-3"]),
+        ((1, 8, 8), ["optimizer.lr=1e-2"]),
+        ((2,), ["optimizer.lr=1e-2"]),
+    ],
+)
+def test_what_held_is_not_called_unstable(shape, pairs):
+    assert reasons(shape, *pairs) == []
+
+
+@pytest.mark.usefixtures("empty_folder")
+def test_a_dry_run_says_what_is_unstable():
+    words = ("--energy", "mlp", *BLIND, "-s", "energy.width=4", "-s", "data.size=32", "--dry-run")
+    assert "unstable  optimizer.lr=0.001 without" in train(*words, quiet=False)[1]
+    assert "unstable" not in train(*words, "-s", "optimizer.lr=1e-4", quiet=False)[1]
