@@ -12,6 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ebmkit.errors import check
 from ebmkit.interfaces import EnergyFn, InitDistribution, Sampler, energy_values, eval_mode
 from ebmkit.methods.chains import follow
+from ebmkit.modes import training_mode
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +107,12 @@ class Trainer:
     def update(self, batch: Tensor) -> Update:
         """One update of the weights on real examples `(B, *shape)`: algorithm 1."""
         fake, chain = self.chains(len(batch))
+        # Other threads may draw from the energy meanwhile.
+        with training_mode(self.energy):
+            return self.follow_gradient(batch, fake, chain)
+
+    def follow_gradient(self, batch: Tensor, fake: Tensor, chain: dict[str, Tensor]) -> Update:
+        """The update for samples `fake` `(B, *shape)`, with what was measured along their chains."""
         real_energy, fake_energy = energy_values(self.energy, batch), energy_values(self.energy, fake)
         loss = real_energy.mean() - fake_energy.mean()
         if self.energy_l2:
