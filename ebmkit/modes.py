@@ -1,4 +1,4 @@
-"""Evaluation and training mode of a module that several threads use, and its passes, one thread at a time."""
+"""What threads share: the modes of a module, its passes, one thread at a time, and torch's random state."""
 
 import threading
 from collections import Counter
@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import torch
 from torch import nn
 
 
@@ -17,6 +18,8 @@ class _Threads(threading.local):
         self.roots = Counter[int]()
 
 
+# Held while torch's global random state is replaced or restored. Taken before the lock of a module.
+SEEDING = threading.RLock()
 _FLAGS = threading.Lock()
 _threads = _Threads()
 # Modules that are in training mode otherwise: how many blocks of `eval_mode` have them, and which are being trained.
@@ -106,3 +109,10 @@ def submodules(energy: Any) -> list[nn.Module]:
                 seen.add(child)
                 modules.append(child)
     return modules
+
+
+@contextmanager
+def random_state_restored(device: torch.device) -> Iterator[None]:
+    """Restore torch's random states, of the CPU and of this device, after the block; one thread at a time."""
+    with SEEDING, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        yield

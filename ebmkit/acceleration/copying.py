@@ -5,8 +5,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from ebmkit.acceleration.recording import Unrecordable
+from ebmkit.modes import one_thread
 
 
 class Uncopied(Exception):
@@ -21,9 +23,11 @@ def copied(energy: nn.Module) -> nn.Module:
     """
     # torch copies no tensor that has a graph, as an output that was kept; as a value it can be copied.
     kept = [one for module in energy.modules() for one in vars(module).values() if isinstance(one, Tensor)]
-    values = {id(one): one.detach().clone() for one in kept if one.grad_fn is not None}
+    values: dict[int, Any] = {id(one): one.detach().clone() for one in kept if one.grad_fn is not None}
     try:
-        twin = copy.deepcopy(energy, values)
+        # No other thread writes to it meanwhile, as an update does.
+        with one_thread(energy), torch.inference_mode(False):
+            twin = copy.deepcopy(energy, values)
         if {id(one) for one in tensors(twin)} & {id(one) for one in tensors(energy)}:
             raise Uncopied("its copy shares its weights")
         for parameter in twin.parameters():
@@ -33,6 +37,11 @@ def copied(energy: nn.Module) -> nn.Module:
         raise
     except Exception as error:  # whatever a third party's attributes raise when they are copied
         raise Uncopied(line(error)) from error
+
+
+def unsized(energy: nn.Module) -> bool:
+    """Whether a lazy layer has no sizes yet: it gets them from the examples of its first pass."""
+    return any(is_lazy(one) for one in tensors(energy))
 
 
 def laid_out_as(network: nn.Module, other: nn.Module) -> nn.Module:

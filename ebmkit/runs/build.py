@@ -2,22 +2,20 @@
 
 from collections.abc import Callable
 from functools import cache
-from threading import RLock
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
+from ebmkit.acceleration.copying import unsized
 from ebmkit.config.recipe import Recipe, naming
 from ebmkit.config.settings import Lazy
 from ebmkit.data.examples import Examples
 from ebmkit.errors import UsageError, one_line
 from ebmkit.interfaces import InitDistribution, Sampler, energy_values, eval_mode
+from ebmkit.modes import random_state_restored
 from ebmkit.runs.device import place_on
-
-# Layers draw their weights from torch's global random state, which threads share.
-SEEDING = RLock()
 
 
 class Seeds(NamedTuple):
@@ -63,9 +61,12 @@ def build_parts(recipe: Recipe, shape: tuple[int, ...], data: Callable[[], Examp
         UsageError: for a setting out of range, or a part that is not of its kind.
     """
     examples = Lazy(cache(data))
-    with SEEDING, torch.random.fork_rng(devices=[]):
+    # What is made in inference mode has no gradients afterwards either.
+    with random_state_restored(torch.device("cpu")), torch.inference_mode(False), torch.enable_grad():
         torch.manual_seed(seeds_of(recipe).weights)
         energy = recipe.build("energy", shape=shape, data=examples)
+        if unsized(energy):
+            _give_sizes(energy, recipe, shape)
     place_on(energy, device)
     sampler = recipe.build("sampler", shape=shape, data=examples)
     return Parts(energy, sampler, recipe.build("init", shape=shape, data=examples))
@@ -81,6 +82,18 @@ def first_starts(recipe: Recipe, examples: Examples, device: torch.device) -> Te
         return trial.sample(recipe.train.batch_size, Generator(device))
 
 
+def _give_sizes(energy: nn.Module, recipe: Recipe, shape: tuple[int, ...]) -> None:
+    """Lazy layers get their sizes in a first pass, and their weights from the seed of the run.
+
+    Raises:
+        UsageError: if the energy cannot take examples of this shape, or layers have no sizes afterwards.
+    """
+    name = recipe.parts["energy"].name
+    _take(energy, recipe, torch.zeros(2, *shape))
+    if unsized(energy):
+        raise UsageError(f"energy '{name}' has lazy layers that its forward does not use: remove them")
+
+
 def check_energy(energy: nn.Module, recipe: Recipe, examples: Examples) -> None:
     """Refuse an energy that has nothing to train, or that does not take these examples.
 
@@ -91,10 +104,20 @@ def check_energy(energy: nn.Module, recipe: Recipe, examples: Examples) -> None:
     if not any(parameter.requires_grad for parameter in energy.parameters()):
         raise UsageError(f"energy '{name}' has no parameters to train; it is for samplers and tests")
     device = next(energy.parameters()).device
+    _take(energy, recipe, examples.fetch(torch.zeros(2, dtype=torch.long)).to(device))
+
+
+def _take(energy: nn.Module, recipe: Recipe, x: Tensor) -> None:
+    """Evaluate the energy of `x` `(B, *shape)` in evaluation mode.
+
+    Raises:
+        UsageError: if that raises.
+    """
     try:
         with torch.no_grad(), eval_mode(energy):
-            energy_values(energy, examples.fetch(torch.zeros(2, dtype=torch.long)).to(device))
-    except (RuntimeError, ValueError, IndexError) as error:
+            energy_values(energy, x)
+    except Exception as error:  # energies of third parties raise many kinds
         raise UsageError(
-            f"energy '{name}' cannot take examples of shape {examples.shape}: {one_line(error)}"
+            f"energy '{recipe.parts['energy'].name}' cannot take examples of shape {tuple(x.shape[1:])}: "
+            f"{one_line(error)[:200]}"
         ) from error

@@ -17,6 +17,7 @@ from ebmkit.runs.checkpoint import NAME, read_checkpoint
 from ebmkit.runs.device import measured, pick_device, threads_for
 from ebmkit.runs.folder import check_same, refuse_existing, settings_in
 from ebmkit.runs.run import Run
+from ebmkit.runs.trial import try_out
 
 Settings = Recipe | Layer | Mapping[str, Mapping[str, Any]]
 
@@ -56,13 +57,21 @@ def train(
 def new_run(settings: Settings, folder: str | Path | None = None) -> Run:
     """Build every part of a run; nothing is written.
 
+    One update with chains of one step is tried on other parts, saved in memory, and read back as a resumed run would.
+
     Raises:
-        UsageError: for settings out of range, data that cannot be read, an energy that does not take the data, a device
-            that does not exist, or a folder that does.
+        UsageError: for settings out of range, data that cannot be read, an energy that does not take the data, parts
+            that cannot make an update or be restored from their state, a device that does not exist, or a folder that
+            does.
     """
     recipe = settings if isinstance(settings, Recipe) else resolve([as_layer(settings)])
     if folder is not None:
         refuse_existing(Path(folder))
+    return _built(recipe, None if folder is None else Path(folder), tried=True)
+
+
+def _built(recipe: Recipe, folder: Path | None, *, tried: bool) -> Run:
+    """A run of new parts; `tried` says whether one update is made and read back on parts that are thrown away."""
     device = pick_device(recipe.train.device)
     examples = open_data(recipe)
     if recipe.train.batch_size > len(examples):
@@ -71,10 +80,13 @@ def new_run(settings: Settings, folder: str | Path | None = None) -> Run:
         )
     parts = build_parts(recipe, examples.shape, lambda: examples, device)
     check_energy(parts.energy, recipe, examples)
+    starts = first_starts(recipe, examples, device)
+    if tried:
+        try_out(recipe, parts.energy, examples, device)
     gradients = parts.sampler.promises.gradients
     choice = choose(
         parts.energy,
-        first_starts(recipe, examples, device),
+        starts,
         precision=recipe.train.precision,
         compile=recipe.train.compile,
         passes=None if gradients is None else gradients * recipe.train.iterations,
@@ -93,8 +105,7 @@ def new_run(settings: Settings, folder: str | Path | None = None) -> Run:
             schedule=recipe.train.schedule(recipe.train.lr_schedule),
             accelerate=choice.accelerated(parts.energy).refreshed,
         )
-    place = None if folder is None else Path(folder)
-    return Run(recipe, trainer, examples, Generator().manual_seed(seeds.batches), choice, place)
+    return Run(recipe, trainer, examples, Generator().manual_seed(seeds.batches), choice, folder)
 
 
 def resume_run(folder: str | Path, changes: Settings | None = None) -> Run:
@@ -116,7 +127,7 @@ def resume_run(folder: str | Path, changes: Settings | None = None) -> Run:
     before = resolve([loads(saved.config, str(folder / NAME))])
     recipe = resolve([base, as_layer(changes or {})])
     check_same(before, recipe)
-    run = new_run(recipe)
+    run = _built(recipe, None, tried=False)
     if before.sections["data"] != recipe.sections["data"] and run.examples.fingerprint != saved.data:
         raise UsageError(f"these are not the data of the run: it had {saved.data}, not {run.examples.fingerprint}")
     try:

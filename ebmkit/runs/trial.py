@@ -1,0 +1,163 @@
+"""What a run will do, tried once before anything is written, on parts that are thrown away."""
+
+import copy
+import random
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+
+import numpy as np
+import torch
+from torch import Generator, Tensor, nn
+
+from ebmkit.acceleration.precision import arithmetic
+from ebmkit.config.recipe import Recipe, naming
+from ebmkit.data.examples import Examples
+from ebmkit.errors import Notice, UsageError, kind_and_message
+from ebmkit.interfaces import EnergyFn, Sampler, State, energy_values, eval_mode, value_and_grad
+from ebmkit.methods.maximum_likelihood import Trainer
+from ebmkit.modes import random_state_restored, training_mode
+from ebmkit.runs.build import Parts, build_parts
+from ebmkit.runs.reading_back import check_read_back
+
+DISTINCT = 8  # examples that are read for the trial; a batch repeats them
+
+
+class FirstStep(Sampler):
+    """The first step of a sampler's chain."""
+
+    def __init__(self, sampler: Sampler) -> None:
+        self.sampler = sampler
+
+    def chain(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Iterator[State]:
+        """Yield the state after the first step."""
+        return islice(self.sampler.chain(energy, x, rng), 1)
+
+
+def try_out(recipe: Recipe, energy: nn.Module, examples: Examples, device: torch.device) -> None:
+    """Make one update with chains of one step, save it and read it back; the run's own parts are not used.
+
+    The global random states are restored.
+
+    Args:
+        recipe: The settings of the run.
+        energy: The energy of the run, which the trial must not change.
+        examples: The data.
+        device: Where to compute.
+
+    Raises:
+        UsageError: for the first of these that cannot be done; it names the part.
+    """
+    with random_states_restored(device), torch.inference_mode(False), torch.enable_grad(), arithmetic("fp32", device):
+        trial = _trainer(recipe, energy, examples, device)
+        if trial is None:
+            return
+        size = recipe.train.batch_size
+        x = examples.fetch(torch.arange(min(size, DISTINCT)))[torch.arange(size) % DISTINCT].to(device)
+        name, sampler = (recipe.parts[section].name for section in ("energy", "sampler"))
+        with naming_failure(f"energy '{name}' gives no value and gradient in evaluation mode, which chains need"):
+            value_and_grad(trial.energy, x)
+        with naming_failure(f"sampler '{sampler}' cannot make a step with energy '{name}'"):
+            fake, chain = trial.chains(size)
+        with (
+            naming_failure(f"energy '{name}' cannot be trained with train.batch_size={size}"),
+            training_mode(trial.energy),
+        ):
+            trial.follow_gradient(x, fake, chain)
+        restored = _trainer(recipe, trial.energy, examples, device)
+        if restored is not None:
+            check_read_back(recipe, trial, restored)
+            _check_values(name, trial.energy, restored.energy, x)
+
+
+def _trainer(recipe: Recipe, energy: nn.Module, examples: Examples, device: torch.device) -> Trainer | None:
+    """A trainer of new parts, as a resumed run builds them; None if no part of `energy` can be left out of it."""
+    parts = build_parts(recipe, examples.shape, lambda: examples, device)
+    name = recipe.parts["energy"].name
+    if _shared(parts.energy, energy):  # a factory may return one object each time
+        try:
+            parts = parts._replace(energy=copy.deepcopy(energy))
+        except Exception as error:
+            reason = f"it cannot be copied: {kind_and_message(error)}"
+        else:
+            reason = "its copy shares its weights"
+        if _shared(parts.energy, energy):
+            text = f"energy '{name}' is one object for every run, and {reason}; training is not tried beforehand"
+            warnings.warn(text, Notice, stacklevel=2)
+            return None
+    return _trainer_of(recipe, parts, device)
+
+
+def _trainer_of(recipe: Recipe, parts: Parts, device: torch.device) -> Trainer:
+    """A trainer with chains of one step.
+
+    Raises:
+        UsageError: if an average of the weights was asked for, and the energy cannot be copied.
+    """
+    optimizer = recipe.build("optimizer", params=list(parts.energy.parameters()))
+    train, name = recipe.train, recipe.parts["energy"].name
+    copying = f"train.average needs a copy of energy '{name}', which cannot be copied"
+    with naming("train", recipe.settings("train")), naming_failure(copying):
+        return Trainer(
+            parts.energy,
+            FirstStep(parts.sampler),
+            parts.init,
+            optimizer,
+            Generator(device).manual_seed(0),
+            energy_l2=train.energy_l2,
+            gradient_clip=train.gradient_clip,
+            average=train.average,
+        )
+
+
+def _check_values(name: str, energy: nn.Module, restored: nn.Module, x: Tensor) -> None:
+    """Refuse an energy whose values depend on more than its saved state; draws in evaluation mode are the same in both.
+
+    Raises:
+        UsageError: if the restored energy has other values, beyond rounding.
+    """
+    found = []
+    for one in (energy, restored):
+        torch.manual_seed(0)
+        with torch.no_grad(), eval_mode(one):
+            found.append(energy_values(one, x).double())
+    scale = torch.finfo(torch.float32).eps ** 0.5 * float(found[0].abs().max().nan_to_num())
+    if bool(((found[0] - found[1]).abs() > scale).any()):
+        raise UsageError(
+            f"energy '{name}' has other values after its state was saved and restored; register what they depend on "
+            "as parameters or buffers, or return it from get_extra_state"
+        )
+
+
+def _shared(one: nn.Module, other: nn.Module) -> bool:
+    """Whether two energies have a parameter or buffer in common."""
+    first, second = ({id(tensor) for tensor in (*energy.parameters(), *energy.buffers())} for energy in (one, other))
+    return bool(first & second)
+
+
+@contextmanager
+def naming_failure(what: str) -> Iterator[None]:
+    """Turn any exception of a part into a line that says what cannot be done.
+
+    Raises:
+        UsageError: with the type and the message of the exception.
+    """
+    try:
+        yield
+    except UsageError:
+        raise
+    except Exception as error:
+        raise UsageError(f"{what}: {kind_and_message(error)}") from error
+
+
+@contextmanager
+def random_states_restored(device: torch.device) -> Iterator[None]:
+    """Restore the global random states of torch, numpy and Python after the block."""
+    with random_state_restored(device):
+        numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
+        try:
+            yield
+        finally:
+            np.random.set_state(numpy_state)  # noqa: NPY002
+            random.setstate(python_state)
