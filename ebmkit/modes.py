@@ -1,5 +1,6 @@
-"""What threads share: the modes of a module, its passes, one thread at a time, and torch's random state."""
+"""What users of a module share: its modes, its passes, one thread at a time, its copies, and the random state."""
 
+import copy
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class _Threads(threading.local):
@@ -96,6 +97,19 @@ def one_thread(energy: Any) -> AbstractContextManager[object]:
         with _FLAGS:
             lock = _locks.setdefault(energy, threading.RLock())
     return lock  # type: ignore[no-any-return]
+
+
+def duplicated(module: nn.Module) -> nn.Module:
+    """A deep copy of a module; no other thread writes to it meanwhile.
+
+    Raises:
+        Exception: whatever its attributes raise if they cannot be copied.
+    """
+    with one_thread(module), torch.inference_mode(False):
+        # torch copies no tensor that has a graph, such as an output that was kept; as a value it can be copied.
+        kept = [one for each in module.modules() for one in vars(each).values() if isinstance(one, Tensor)]
+        values: dict[int, Any] = {id(one): one.detach().clone() for one in kept if one.grad_fn is not None}
+        return copy.deepcopy(module, values)
 
 
 def submodules(energy: Any) -> list[nn.Module]:

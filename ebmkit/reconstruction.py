@@ -122,6 +122,7 @@ def pull_back(
             with twice_differentiable(), torch.enable_grad():
                 end = piece.sample(energy, leaf, again)
                 try:
+                    refuse_delayed_errors(end)
                     (gradient,) = torch.autograd.grad(end, leaf, gradient)
                 except RuntimeError as error:
                     raise UsageError(
@@ -131,6 +132,25 @@ def pull_back(
         return gradient
 
     return x, back
+
+
+def refuse_delayed_errors(end: Tensor) -> None:
+    """Refuse a graph with a function that is differentiable only once.
+
+    torch marks it by a node that raises, but leaves that node out of a gradient by chosen inputs: the gradient would
+    lack a term.
+
+    Raises:
+        RuntimeError: if there is one.
+    """
+    nodes = [end.grad_fn]
+    seen = set(nodes)
+    for node in nodes:
+        if node is not None:
+            if node.name() == "DelayedError":
+                raise RuntimeError("it has a function that is differentiable only once")
+            nodes.extend(inner for inner, _ in node.next_functions if inner not in seen)
+            seen.update(inner for inner, _ in node.next_functions)
 
 
 @contextmanager

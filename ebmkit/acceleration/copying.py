@@ -1,14 +1,12 @@
 """Frozen copies of an energy."""
 
-import copy
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from ebmkit.acceleration.recording import Unrecordable
-from ebmkit.modes import one_thread
+from ebmkit.modes import duplicated
 
 
 class Uncopied(Exception):
@@ -21,13 +19,8 @@ def copied(energy: nn.Module) -> nn.Module:
     Raises:
         Uncopied: with the reason.
     """
-    # torch copies no tensor that has a graph, as an output that was kept; as a value it can be copied.
-    kept = [one for module in energy.modules() for one in vars(module).values() if isinstance(one, Tensor)]
-    values: dict[int, Any] = {id(one): one.detach().clone() for one in kept if one.grad_fn is not None}
     try:
-        # No other thread writes to it meanwhile, as an update does.
-        with one_thread(energy), torch.inference_mode(False):
-            twin = copy.deepcopy(energy, values)
+        twin = duplicated(energy)
         if {id(one) for one in tensors(twin)} & {id(one) for one in tensors(energy)}:
             raise Uncopied("its copy shares its weights")
         for parameter in twin.parameters():

@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ebmkit.errors import check
 from ebmkit.interfaces import EnergyFn, InitDistribution, Sampler, energy_values, eval_mode
 from ebmkit.methods.chains import follow
-from ebmkit.modes import training_mode
+from ebmkit.modes import duplicated, training_mode
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,4 +185,5 @@ def moving_average(energy: nn.Module, decay: float) -> AveragedModel:
         UsageError: unless 0 < decay < 1.
     """
     check("average", decay, above=0, below=1)
-    return AveragedModel(energy, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
+    # AveragedModel copies what it is given once more, and would fail at tensors that have a graph.
+    return AveragedModel(duplicated(energy), multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]

@@ -3,19 +3,24 @@
 from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from ebmkit.acceleration.copying import unsized
+from ebmkit.acceleration.copying import tensors, unsized
 from ebmkit.config.recipe import Recipe, naming
 from ebmkit.config.settings import Lazy
 from ebmkit.data.examples import Examples
-from ebmkit.errors import UsageError, one_line
+from ebmkit.errors import UsageError, kind_and_message, one_line
 from ebmkit.interfaces import InitDistribution, Sampler, energy_values, eval_mode
-from ebmkit.modes import random_state_restored
+from ebmkit.modes import duplicated, random_state_restored
 from ebmkit.runs.device import place_on
+
+
+# The weights and buffers of the energies that were built, by `id`.
+_built = WeakValueDictionary[int, Tensor]()
 
 
 class Seeds(NamedTuple):
@@ -64,7 +69,7 @@ def build_parts(recipe: Recipe, shape: tuple[int, ...], data: Callable[[], Examp
     # What is made in inference mode has no gradients afterwards either.
     with random_state_restored(torch.device("cpu")), torch.inference_mode(False), torch.enable_grad():
         torch.manual_seed(seeds_of(recipe).weights)
-        energy = recipe.build("energy", shape=shape, data=examples)
+        energy = _own(recipe.build("energy", shape=shape, data=examples), recipe)
         if unsized(energy):
             _give_sizes(energy, recipe, shape)
     place_on(energy, device)
@@ -80,6 +85,24 @@ def first_starts(recipe: Recipe, examples: Examples, device: torch.device) -> Te
     trial = recipe.build("init", shape=examples.shape, data=examples)
     with naming("init", recipe.settings("init")):
         return trial.sample(recipe.train.batch_size, Generator(device))
+
+
+def _own(energy: nn.Module, recipe: Recipe) -> nn.Module:
+    """The energy, or a copy if it shares weights with one that was built before: a factory may return one object.
+
+    Raises:
+        UsageError: if it cannot be copied.
+    """
+    if any(_built.get(id(one)) is one for one in tensors(energy)):
+        try:
+            energy = duplicated(energy)
+        except Exception as error:
+            raise UsageError(
+                f"energy '{recipe.parts['energy'].name}' returned weights that another run has, and cannot be copied: "
+                f"{kind_and_message(error)}; build new ones at each call"
+            ) from error
+    _built.update((id(one), one) for one in tensors(energy))
+    return energy
 
 
 def _give_sizes(energy: nn.Module, recipe: Recipe, shape: tuple[int, ...]) -> None:

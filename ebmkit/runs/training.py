@@ -82,7 +82,7 @@ def _built(recipe: Recipe, folder: Path | None, *, tried: bool) -> Run:
     check_energy(parts.energy, recipe, examples)
     starts = first_starts(recipe, examples, device)
     if tried:
-        try_out(recipe, parts.energy, examples, device)
+        try_out(recipe, examples, device)
     gradients = parts.sampler.promises.gradients
     choice = choose(
         parts.energy,

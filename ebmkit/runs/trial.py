@@ -1,8 +1,6 @@
 """What a run will do, tried once before anything is written, on parts that are thrown away."""
 
-import copy
 import random
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -14,11 +12,11 @@ from torch import Generator, Tensor, nn
 from ebmkit.acceleration.precision import arithmetic
 from ebmkit.config.recipe import Recipe, naming
 from ebmkit.data.examples import Examples
-from ebmkit.errors import Notice, UsageError, kind_and_message
+from ebmkit.errors import UsageError, kind_and_message
 from ebmkit.interfaces import EnergyFn, Sampler, State, energy_values, eval_mode, value_and_grad
 from ebmkit.methods.maximum_likelihood import Trainer
 from ebmkit.modes import random_state_restored, training_mode
-from ebmkit.runs.build import Parts, build_parts
+from ebmkit.runs.build import build_parts
 from ebmkit.runs.reading_back import check_read_back
 
 DISTINCT = 8  # examples that are read for the trial; a batch repeats them
@@ -35,14 +33,13 @@ class FirstStep(Sampler):
         return islice(self.sampler.chain(energy, x, rng), 1)
 
 
-def try_out(recipe: Recipe, energy: nn.Module, examples: Examples, device: torch.device) -> None:
+def try_out(recipe: Recipe, examples: Examples, device: torch.device) -> None:
     """Make one update with chains of one step, save it and read it back; the run's own parts are not used.
 
     The global random states are restored.
 
     Args:
         recipe: The settings of the run.
-        energy: The energy of the run, which the trial must not change.
         examples: The data.
         device: Where to compute.
 
@@ -50,9 +47,7 @@ def try_out(recipe: Recipe, energy: nn.Module, examples: Examples, device: torch
         UsageError: for the first of these that cannot be done; it names the part.
     """
     with random_states_restored(device), torch.inference_mode(False), torch.enable_grad(), arithmetic("fp32", device):
-        trial = _trainer(recipe, energy, examples, device)
-        if trial is None:
-            return
+        trial = _trainer(recipe, examples, device)
         size = recipe.train.batch_size
         x = examples.fetch(torch.arange(min(size, DISTINCT)))[torch.arange(size) % DISTINCT].to(device)
         name, sampler = (recipe.parts[section].name for section in ("energy", "sampler"))
@@ -65,36 +60,18 @@ def try_out(recipe: Recipe, energy: nn.Module, examples: Examples, device: torch
             training_mode(trial.energy),
         ):
             trial.follow_gradient(x, fake, chain)
-        restored = _trainer(recipe, trial.energy, examples, device)
-        if restored is not None:
-            check_read_back(recipe, trial, restored)
-            _check_values(name, trial.energy, restored.energy, x)
+        restored = _trainer(recipe, examples, device)
+        check_read_back(recipe, trial, restored)
+        _check_values(name, trial.energy, restored.energy, x)
 
 
-def _trainer(recipe: Recipe, energy: nn.Module, examples: Examples, device: torch.device) -> Trainer | None:
-    """A trainer of new parts, as a resumed run builds them; None if no part of `energy` can be left out of it."""
-    parts = build_parts(recipe, examples.shape, lambda: examples, device)
-    name = recipe.parts["energy"].name
-    if _shared(parts.energy, energy):  # a factory may return one object each time
-        try:
-            parts = parts._replace(energy=copy.deepcopy(energy))
-        except Exception as error:
-            reason = f"it cannot be copied: {kind_and_message(error)}"
-        else:
-            reason = "its copy shares its weights"
-        if _shared(parts.energy, energy):
-            text = f"energy '{name}' is one object for every run, and {reason}; training is not tried beforehand"
-            warnings.warn(text, Notice, stacklevel=2)
-            return None
-    return _trainer_of(recipe, parts, device)
-
-
-def _trainer_of(recipe: Recipe, parts: Parts, device: torch.device) -> Trainer:
-    """A trainer with chains of one step.
+def _trainer(recipe: Recipe, examples: Examples, device: torch.device) -> Trainer:
+    """A trainer of new parts, as a resumed run builds them, with chains of one step.
 
     Raises:
         UsageError: if an average of the weights was asked for, and the energy cannot be copied.
     """
+    parts = build_parts(recipe, examples.shape, lambda: examples, device)
     optimizer = recipe.build("optimizer", params=list(parts.energy.parameters()))
     train, name = recipe.train, recipe.parts["energy"].name
     copying = f"train.average needs a copy of energy '{name}', which cannot be copied"
@@ -128,12 +105,6 @@ def _check_values(name: str, energy: nn.Module, restored: nn.Module, x: Tensor) 
             f"energy '{name}' has other values after its state was saved and restored; register what they depend on "
             "as parameters or buffers, or return it from get_extra_state"
         )
-
-
-def _shared(one: nn.Module, other: nn.Module) -> bool:
-    """Whether two energies have a parameter or buffer in common."""
-    first, second = ({id(tensor) for tensor in (*energy.parameters(), *energy.buffers())} for energy in (one, other))
-    return bool(first & second)
 
 
 @contextmanager
