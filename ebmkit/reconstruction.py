@@ -147,7 +147,7 @@ def refuse_delayed_errors(end: Tensor) -> None:
     seen = set(nodes)
     for node in nodes:
         if node is not None:
-            if node.name() == "DelayedError":
+            if node.name() == "torch::autograd::Error":
                 raise RuntimeError("it has a function that is differentiable only once")
             nodes.extend(inner for inner, _ in node.next_functions if inner not in seen)
             seen.update(inner for inner, _ in node.next_functions)
