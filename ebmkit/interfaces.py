@@ -208,13 +208,15 @@ def _values(energy: EnergyFn, x: Tensor) -> Tensor:
     """What the energy returns; a second time with autograd enabled if it needs that and the caller does not."""
     if torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
         return energy(x)
-    try:
-        return energy(x)
-    except RuntimeError as error:
-        with torch.inference_mode(False), torch.enable_grad():
+    # What a module keeps of a pass in inference mode, autograd could not use later.
+    with torch.inference_mode(False), torch.no_grad():
+        x = x.clone() if x.is_inference() else x
+        try:
+            return energy(x)
+        except RuntimeError as error:
             try:
-                # Autograd saves no inference tensor.
-                return energy(x.clone() if x.is_inference() else x.detach()).detach()
+                with torch.enable_grad():
+                    return energy(x.detach()).detach()
             except RuntimeError:
                 raise error from None
 

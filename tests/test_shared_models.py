@@ -80,7 +80,7 @@ def test_threads_at_many_shapes_get_what_one_gets(monkeypatch):
     for turn in range(ROUNDS):
         if turn % 10 == 0:  # everything is recorded again, while others run
             shared = [Accelerated(energy) for energy in originals]
-        found = at_once(lambda job: chain(shared[job[0]], job[1]), jobs)
+        found = at_once(lambda job, shared=shared: chain(shared[job[0]], job[1]), jobs)
         wrong = [job for job, one, known in zip(jobs, found, expected, strict=True) if not torch.equal(one, known)]
         assert not wrong, (turn, wrong)
     assert [[module.training for module in energy.modules()] for energy in originals] == modes

@@ -18,7 +18,6 @@ from ebmkit.interfaces import InitDistribution, Sampler, energy_values, eval_mod
 from ebmkit.modes import duplicated, random_state_restored
 from ebmkit.runs.device import place_on
 
-
 # The weights and buffers of the energies that were built, by `id`.
 _built = WeakValueDictionary[int, Tensor]()
 
