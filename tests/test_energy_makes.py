@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from energy_makes import MAKES, SHAPE
+from energy_makes import COLUMNS, MAKES, table
+from network_makes import SHAPE
 
 from ebmkit import register
 from ebmkit.acceleration.accelerated import Accelerated
@@ -24,7 +25,6 @@ from ebmkit.runs.training import new_run, resume_run
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 
-COLUMNS = ("train", "resume", "sample", "reconstruct", "average", "accelerate", "export")
 BASE = ("sampler.use=langevin", "sampler.steps=2", "train.batch_size=4", "train.device=cpu", "watch.pictures.every=0")
 
 
@@ -129,3 +129,8 @@ def test_each_make_works_or_is_refused_at_once(make):
     assert {column for column, line in found.items() if line} == set(refused), found
     for column, words in refused.items():
         assert re.search(words, found[column]), found[column]
+
+
+def test_the_table_of_makes_in_the_documents_is_this_one():
+    page = Path(__file__).parent.parent / "docs" / "testing.md"
+    assert table() in page.read_text(encoding="utf-8")

@@ -8,7 +8,8 @@ from time import sleep
 
 import pytest
 import torch
-from energy_makes import Branching, Counting, SquaredSlope
+from network_makes import SquaredSlope
+from odd_makes import Branching, Counting
 from torch import Tensor, nn
 
 from ebmkit.acceleration import twin
@@ -166,7 +167,7 @@ def test_the_mode_is_restored_after_the_last_thread():
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
-def test_an_energy_that_differentiates_itself_works_in_every_mode(mode):
+def test_an_energy_of_slopes_works_in_every_mode(mode):
     energy, x = SquaredSlope((2,)), torch.randn(3, 2, generator=rng())
     expected, value = chain(energy, 4), value_and_grad(energy, x)[0]
     with mode():

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 from commands import refused
-from energy_makes import SHAPE, NumpyState, Unregistered, Wrapped, batch_norm
+from network_makes import SHAPE, Wrapped, batch_norm
+from odd_makes import NumpyState, Unregistered
 from torch import Tensor
 from training_runs import same
 
@@ -207,7 +208,7 @@ def test_runs_of_earlier_versions_are_resumed_without_a_trial(monkeypatch):
     assert resume_run("run").trainer.index == 2
 
 
-def test_a_factory_that_returns_one_object_gives_each_run_its_own():
+def test_one_object_for_all_runs_gives_each_run_its_own():
     one = Wrapped(SHAPE)
     register("energy", "one", lambda shape: one)
     first, second = run_of(energy="one"), run_of(energy="one")
