@@ -242,6 +242,8 @@ FAULTS: dict[str, tuple[Any, set[str]]] = {
             "energies_are_finite_on_noise",
             "energies_can_be_copied",
             "energies_give_every_parameter_a_gradient",
+            READ,
+            "energies_are_the_same_without_gradients",
         },
     ),
     "a mean over the batch": (Centred, {MIXED, GRADIENT}),
