@@ -21,7 +21,8 @@ class _Threads(threading.local):
 
 # Held while torch's global random state is replaced or restored. Taken before the lock of a module.
 SEEDING = threading.RLock()
-_FLAGS = threading.Lock()
+# A thread may enter it again: a chain that nobody finished may be collected, and its block end, at any allocation.
+_FLAGS = threading.RLock()
 _threads = _Threads()
 # Modules that are in training mode otherwise: how many blocks of `eval_mode` have them, and which are being trained.
 _evaluated = dict[nn.Module, int]()
@@ -48,6 +49,8 @@ def eval_mode(energy: Any) -> Iterator[None]:
         yield
     finally:
         roots[id(energy)] -= 1
+        if not roots[id(energy)]:
+            del roots[id(energy)]
         with _FLAGS:
             for module in entered:
                 _evaluated[module] -= 1

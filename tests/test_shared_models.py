@@ -12,6 +12,7 @@ from network_makes import SquaredSlope
 from odd_makes import Branching, Counting
 from torch import Tensor, nn
 
+from ebmkit import modes
 from ebmkit.acceleration import twin
 from ebmkit.acceleration.accelerated import Accelerated
 from ebmkit.evaluation.energy import energies
@@ -77,14 +78,14 @@ def test_threads_at_many_shapes_get_what_one_gets(monkeypatch):
     jobs = [(which, n) for n in range(1, SHAPES + 1) for which in range(len(originals))]
     single = [Accelerated(energy) for energy in originals]
     expected = [chain(single[which], n) for which, n in jobs]
-    modes = [[module.training for module in energy.modules()] for energy in originals]
+    before = [[module.training for module in energy.modules()] for energy in originals]
     for turn in range(ROUNDS):
         if turn % 10 == 0:  # everything is recorded again, while others run
             shared = [Accelerated(energy) for energy in originals]
         found = at_once(lambda job, shared=shared: chain(shared[job[0]], job[1]), jobs)
         wrong = [job for job, one, known in zip(jobs, found, expected, strict=True) if not torch.equal(one, known)]
         assert not wrong, (turn, wrong)
-    assert [[module.training for module in energy.modules()] for energy in originals] == modes
+    assert [[module.training for module in energy.modules()] for energy in originals] == before
 
 
 def test_two_stand_ins_of_one_energy_do_not_disturb_each_other():
@@ -164,6 +165,14 @@ def test_the_mode_is_restored_after_the_last_thread():
     assert not any(module.training for module in energy.modules())
     second.__exit__(None, None, None)
     assert all(module.training for module in energy.modules())
+
+
+def test_blocks_of_evaluation_mode_leave_nothing_behind():
+    before = len(modes._threads.roots), len(modes._evaluated)
+    for energy in models():
+        with eval_mode(energy), eval_mode(energy):
+            pass
+    assert (len(modes._threads.roots), len(modes._evaluated)) == before
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
