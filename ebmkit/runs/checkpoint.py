@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ebmkit.errors import UsageError, kind_and_message, one_line
+from ebmkit.errors import UsageError, one_line
 from ebmkit.files import replacing
 
 FORMAT, NAME = 2, "checkpoint.pt"
@@ -135,10 +135,10 @@ def check_plain(state: Any, name: str) -> None:
     Raises:
         UsageError: for the first such value; `name` says whose state it is.
     """
-    for place, value, error in _unreadable(state, ""):
+    for place, value in _unreadable(state, ""):
         raise UsageError(
             f"{name} cannot be saved and read again: {place.removeprefix('.')} is a {type(value).__module__}."
-            f"{type(value).__qualname__} ({kind_and_message(error)}); use tensors, numbers, strings, lists and dicts"
+            f"{type(value).__qualname__}; use tensors, numbers, strings, lists and dicts"
         )
 
 
@@ -149,8 +149,8 @@ def _round_trip(state: Any) -> Any:
     return torch.load(file, weights_only=True)
 
 
-def _unreadable(value: Any, place: str) -> Iterator[tuple[str, Any, Exception]]:
-    """The values inside that cannot be read after they were saved, each with its place and the reason."""
+def _unreadable(value: Any, place: str) -> Iterator[tuple[str, Any]]:
+    """The values inside that cannot be read after they were saved, each with its place."""
     if type(value) in (dict, OrderedDict):
         for key, part in value.items():
             yield from _unreadable(key, f"a key of {place or 'it'}")
@@ -161,5 +161,5 @@ def _unreadable(value: Any, place: str) -> Iterator[tuple[str, Any, Exception]]:
     else:
         try:
             _round_trip(value)
-        except Exception as error:
-            yield place, value, error
+        except Exception:
+            yield place, value
