@@ -7,15 +7,16 @@ An energy is any callable `(B, *shape) -> (B,)` or `(B, 1)`; samplers require no
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass, replace
 from numbers import Integral, Real
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import torch
 from torch import Generator, Tensor, nn
 
 from ebmkit.errors import UsageError, check
+from ebmkit.modes import eval_mode as eval_mode
+from ebmkit.modes import in_eval_mode, one_thread
 
 EnergyFn = Callable[[Tensor], Tensor]
 
@@ -188,12 +189,16 @@ class InitDistribution(ABC):
 
 
 def energy_values(energy: EnergyFn, x: Tensor) -> Tensor:
-    """E(x) as `(B,)`, from an energy that returns `(B,)` or `(B, 1)`.
+    """E(x) as `(B,)`, from an energy that returns `(B,)` or `(B, 1)`. A module computes for one thread at a time.
+
+    Under `torch.no_grad()` and `torch.inference_mode()` there is no graph; an energy that differentiates in its
+    `forward` has one while it computes.
 
     Raises:
         ValueError: if it returns any other shape.
     """
-    value = energy(x)
+    with one_thread(energy):
+        value = _values(energy, x)
     if value.shape == x.shape[:1]:
         return value
     if value.shape == (len(x), 1):
@@ -204,12 +209,30 @@ def energy_values(energy: EnergyFn, x: Tensor) -> Tensor:
     )
 
 
+def _values(energy: EnergyFn, x: Tensor) -> Tensor:
+    """What the energy returns; a second time with autograd enabled if it needs that and the caller does not."""
+    if torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
+        return energy(x)
+    # What a module keeps of a pass in inference mode, autograd could not use later.
+    with torch.inference_mode(False), torch.no_grad():
+        x = x.clone() if x.is_inference() else x
+        try:
+            return energy(x)
+        except RuntimeError as error:
+            try:
+                with torch.enable_grad():
+                    return energy(x.detach()).detach()
+            except RuntimeError:
+                raise error from None
+
+
 def value_and_grad(energy: EnergyFn, x: Tensor) -> tuple[Tensor, Tensor]:
     """E(x) `(B,)` and dE/dx `(B, *shape)`: samplers evaluate an energy through this function only.
 
     The results have no graph unless `x` requires a gradient; then both can be differentiated again. It works the same
     under `torch.no_grad()` and `torch.inference_mode()`. A module is in evaluation mode during the call (no dropout,
-    running statistics unchanged); its mode is restored afterwards, also after an exception.
+    running statistics unchanged); its mode is restored afterwards, also after an exception. It computes for one thread
+    at a time.
 
     If the energy has a method `value_and_grad`, its results are returned.
 
@@ -220,7 +243,7 @@ def value_and_grad(energy: EnergyFn, x: Tensor) -> tuple[Tensor, Tensor]:
     if own is not None:
         return own(x)
     # The contexts are entered only if they change something: they cost a fifth of the passes of a small network.
-    if torch.is_grad_enabled() and not torch.is_inference_mode_enabled() and not _training(energy):
+    if torch.is_grad_enabled() and not torch.is_inference_mode_enabled() and in_eval_mode(energy):
         return _passes(energy, x)
     with torch.inference_mode(False), torch.enable_grad(), eval_mode(energy):
         return _passes(energy, x)
@@ -232,40 +255,16 @@ def _passes(energy: EnergyFn, x: Tensor) -> tuple[Tensor, Tensor]:
         x = x.clone()
     differentiable = x.requires_grad
     leaf = x if differentiable else x.detach().requires_grad_()
-    value = energy_values(energy, leaf)
-    gradient = None
-    if value.requires_grad:
-        ones = torch.ones_like(value)
-        (gradient,) = torch.autograd.grad(value, leaf, ones, create_graph=differentiable, allow_unused=True)
+    # Also for the backward pass: what was not kept is computed again there.
+    with one_thread(energy):
+        value = energy_values(energy, leaf)
+        gradient = None
+        if value.requires_grad:
+            ones = torch.ones_like(value)
+            (gradient,) = torch.autograd.grad(value, leaf, ones, create_graph=differentiable, allow_unused=True)
     if gradient is None:
         raise ValueError("the energy does not depend on x through autograd: does it detach x, or use numpy?")
     return (value, gradient) if differentiable else (value.detach(), gradient)
-
-
-@contextmanager
-def eval_mode(energy: Any) -> Iterator[None]:
-    """Put every submodule of `energy` in evaluation mode; the mode of each is restored afterwards."""
-    training = _training(energy)
-    for module in training:
-        module.training = False
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
-
-
-def _training(energy: Any) -> list[nn.Module]:
-    """The submodules of `energy` that are in training mode, itself included."""
-    # `energy.modules()` gives the same, but takes as long as the layers of a small network, at every step.
-    modules = [energy] if isinstance(energy, nn.Module) else []
-    seen = set(modules)
-    for module in modules:
-        for child in module._modules.values():
-            if child is not None and child not in seen:
-                seen.add(child)
-                modules.append(child)
-    return [module for module in modules if module.training]
 
 
 def noise_like(x: Tensor, rng: Generator) -> Tensor:

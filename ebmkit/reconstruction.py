@@ -1,14 +1,17 @@
 """Inference of the start of a chain: descent on |M(z) - x|², and backpropagation through the chain in little memory."""
 
 import math
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
 from torch import Generator, Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ebmkit.errors import UsageError, check, nearest
+from ebmkit.errors import UsageError, check, nearest, one_line
 from ebmkit.interfaces import EnergyFn, Sampler, per_example
 
 Method = Literal["descent", "adam"]
@@ -97,6 +100,12 @@ def pull_back(
 
     The chain of a homogeneous sampler is cut into about sqrt(K) pieces. Only their starts are stored, and the backward
     pass recomputes one piece at a time. So memory grows with the square root of K, at the cost of one more chain.
+
+    Attention is computed by its formula, since torch's fused kernels have no second derivative, and a compiled energy
+    is run as it is written, since compiled programs have none.
+
+    Raises:
+        UsageError: from the returned function, if the energy has no second derivative.
     """
     pieces = cut(sampler)
     starts: list[tuple[Sampler, Tensor, Tensor]] = []
@@ -110,12 +119,47 @@ def pull_back(
             again = Generator(start.device)
             again.set_state(state)
             leaf = start.clone().requires_grad_()
-            with torch.enable_grad():
+            with twice_differentiable(), torch.enable_grad():
                 end = piece.sample(energy, leaf, again)
-                (gradient,) = torch.autograd.grad(end, leaf, gradient)
+                try:
+                    refuse_delayed_errors(end)
+                    (gradient,) = torch.autograd.grad(end, leaf, gradient)
+                except RuntimeError as error:
+                    raise UsageError(
+                        "reconstruction differentiates the chain, which needs the second derivative of the energy: "
+                        f"{one_line(error)[:200]}"
+                    ) from error
         return gradient
 
     return x, back
+
+
+def refuse_delayed_errors(end: Tensor) -> None:
+    """Refuse a graph with a function that is differentiable only once.
+
+    torch marks it by a node that raises, but leaves that node out of a gradient by chosen inputs: the gradient would
+    lack a term.
+
+    Raises:
+        RuntimeError: if there is one.
+    """
+    nodes = [end.grad_fn]
+    seen = set(nodes)
+    for node in nodes:
+        if node is not None:
+            if node.name() == "torch::autograd::Error":
+                raise RuntimeError("it has a function that is differentiable only once")
+            nodes.extend(inner for inner, _ in node.next_functions if inner not in seen)
+            seen.update(inner for inner, _ in node.next_functions)
+
+
+@contextmanager
+def twice_differentiable() -> Iterator[None]:
+    """Compute attention by its formula, and compiled modules as they are written."""
+    compiler = sys.modules.get("torch._dynamo")  # loaded only if something is compiled; loading it takes two seconds
+    eager = nullcontext() if compiler is None else torch.compiler.set_stance("force_eager")
+    with sdpa_kernel(SDPBackend.MATH), eager:
+        yield
 
 
 def cut(sampler: Sampler) -> list[Sampler]:

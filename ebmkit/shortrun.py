@@ -154,6 +154,21 @@ class ShortRun:
             UsageError: for a setting out of range, for `translation` where it is not exact, or if x is not finite or
                 has another shape than the samples of the model.
         """
+        # Autograd saves no inference tensor, whatever mode the caller is in.
+        with torch.inference_mode(False), torch.enable_grad():
+            return self._reconstruct(x.clone(), rng, updates, lr, method, gradient, at)
+
+    def _reconstruct(
+        self,
+        x: Tensor,
+        rng: Generator,
+        updates: int,
+        lr: float,
+        method: Method,
+        gradient: Gradient,
+        at: Sequence[int],
+    ) -> Reconstruction:
+        """`reconstruct` with autograd enabled."""
         exact = self.translates
         check_settings(x, updates, lr, method, gradient, exact)
         z = self.init.sample(len(x), rng)
@@ -170,7 +185,7 @@ class ShortRun:
                 return end, 2 * (end - x)
             with eval_mode(self.energy):
                 end, back = pull_back(self.fixed_sampler, self.energy, z, self._fixed_rng(z))
-            return end, back(2 * (end - x))
+                return end, back(2 * (end - x))
 
         return descend(model, z, x, updates, lr, method, at)
 

@@ -23,7 +23,7 @@ LAYERS = (
     ("energies", "samplers", "inits", "features"),
     ("data",),
     ("interfaces",),
-    ("errors", "files", "threads", "_lazy"),
+    ("errors", "files", "threads", "modes", "_lazy"),
 )
 FACADE = ""
 

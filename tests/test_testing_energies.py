@@ -3,22 +3,21 @@
 import pytest
 import torch
 from faulty.energies import FAULTS, OWN, Good
-from torch import Tensor
+from torch import Tensor, nn
 
 from ebmkit.energies.analytic import DoubleWell, GaussianEnergy, Mixture
 from ebmkit.energies.convnet import ConvNet
 from ebmkit.energies.mlp import MLP
 from ebmkit.energies.resnet import ResNet
 from ebmkit.interfaces import energy_values, eval_mode, value_and_grad
-from ebmkit.testing import conforms, kit, slopes
+from ebmkit.testing import conforms, kit, saving, slopes
 from ebmkit.testing import energies as home
 from ebmkit.testing.globals import changed_by
 from ebmkit.testing.kit import Subject
 
 FULL = torch.tensor([[2.0, 0.6, 0.0], [0.6, 0.5, 0.1], [0.0, 0.1, 1.5]])
-EVERYTHING = {
-    name: check for name, check in kit.checks("energy").items() if check.__module__ in (home.__name__, slopes.__name__)
-}
+HOMES = (home.__name__, saving.__name__, slopes.__name__)
+EVERYTHING = {name: check for name, check in kit.checks("energy").items() if check.__module__ in HOMES}
 
 
 def failed(part: Subject) -> dict[str, str]:
@@ -83,6 +82,15 @@ def test_gradients_of_steep_and_flat_energies_pass(height, scale):
 
 def test_the_kit_leaves_global_randomness_unchanged():
     assert changed_by(lambda: failed(Subject("energy", Good))) == ""
+
+
+def lazy(shape):
+    return nn.Sequential(nn.Flatten(), nn.LazyLinear(4), nn.SiLU(), nn.LazyLinear(1))
+
+
+@conforms("energy", lazy, shape=(3,))
+def test_an_energy_of_lazy_layers_conforms(check):
+    check()
 
 
 @conforms("energy", ConvNet, shape=(3, 32, 32), width=4)

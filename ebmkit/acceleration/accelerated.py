@@ -7,11 +7,12 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from ebmkit.acceleration.copying import Uncopied
+from ebmkit.acceleration.copying import Uncopied, unsized
 from ebmkit.acceleration.precision import PRECISIONS, Precision, arithmetic
 from ebmkit.acceleration.twin import Twin, notice
 from ebmkit.errors import UsageError
 from ebmkit.interfaces import eval_mode, value_and_grad
+from ebmkit.modes import one_thread
 
 ADOPTIONS = 4  # this many twins are made for an energy that changes from chain to chain
 PATIENCE = 100  # after this many chains without a change, changes are counted again from none
@@ -52,12 +53,14 @@ class Accelerated(nn.Module):
         self.energy, self.precision, self.compiles = energy, precision, compile
         self.adoptions, self.agreed = 0, 0
         self.lock = threading.RLock()
-        self.twin = self.adopted(energy)
+        self.waits, self.twin = unsized(energy), self.adopted(energy)
         if self.twin is None and precision == "bf16":
             raise UsageError(f"bf16 computes on a copy of the energy, but {type(energy).__name__} has none: use fp32")
 
     def adopted(self, energy: nn.Module) -> Twin | None:
-        """A new twin; none where there can be none."""
+        """A new twin; none if there can be none, or while lazy layers have no sizes yet."""
+        if unsized(energy):
+            return None
         reason = "changes from chain to chain otherwise than by its weights"
         if self.adoptions < ADOPTIONS:
             self.adoptions += 1
@@ -78,6 +81,8 @@ class Accelerated(nn.Module):
             self.energy = energy
             if self.twin is not None:
                 self.follow(self.twin, energy)
+            elif self.waits and not unsized(energy):
+                self.waits, self.twin = False, self.adopted(energy)
         return self
 
     def follow(self, twin: Twin, energy: nn.Module) -> None:
@@ -96,7 +101,7 @@ class Accelerated(nn.Module):
         """Move the energy, as to another device or type, and make a twin of what it is then."""
         super()._apply(*given, **more)  # type: ignore[no-untyped-call]
         self.adoptions, self.twin = 0, None
-        self.twin = self.adopted(self.energy)
+        self.waits, self.twin = unsized(self.energy), self.adopted(self.energy)
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -110,7 +115,7 @@ class Accelerated(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """What the energy itself gives, in evaluation mode: only what chains ask for is recorded and rounded."""
-        with eval_mode(self.energy), arithmetic(self.precision, x.device):
+        with one_thread(self.energy), eval_mode(self.energy), arithmetic(self.precision, x.device):
             energy: Tensor = self.energy(x)
         return energy
 

@@ -1,12 +1,13 @@
 """Frozen copies of an energy."""
 
-import copy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from ebmkit.acceleration.recording import Unrecordable
+from ebmkit.modes import duplicated
 
 
 class Uncopied(Exception):
@@ -19,11 +20,8 @@ def copied(energy: nn.Module) -> nn.Module:
     Raises:
         Uncopied: with the reason.
     """
-    # torch copies no tensor that has a graph, as an output that was kept; as a value it can be copied.
-    kept = [one for module in energy.modules() for one in vars(module).values() if isinstance(one, Tensor)]
-    values = {id(one): one.detach().clone() for one in kept if one.grad_fn is not None}
     try:
-        twin = copy.deepcopy(energy, values)
+        twin = duplicated(energy)
         if {id(one) for one in tensors(twin)} & {id(one) for one in tensors(energy)}:
             raise Uncopied("its copy shares its weights")
         for parameter in twin.parameters():
@@ -33,6 +31,11 @@ def copied(energy: nn.Module) -> nn.Module:
         raise
     except Exception as error:  # whatever a third party's attributes raise when they are copied
         raise Uncopied(line(error)) from error
+
+
+def unsized(energy: nn.Module) -> bool:
+    """Whether a lazy layer has no sizes yet: it gets them from the examples of its first pass."""
+    return any(is_lazy(one) for one in tensors(energy))
 
 
 def laid_out_as(network: nn.Module, other: nn.Module) -> nn.Module:

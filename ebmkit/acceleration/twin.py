@@ -18,6 +18,7 @@ from ebmkit.acceleration.tracing import Trace, alike
 from ebmkit.acceleration.verifying import verified
 from ebmkit.errors import Notice
 from ebmkit.interfaces import energy_values, eval_mode, value_and_grad
+from ebmkit.modes import one_thread, random_state_restored
 
 SHAPES = 8  # this many recordings are kept; the oldest goes first
 ABSENT: Any = object()
@@ -66,7 +67,7 @@ class Twin:
         self.original = energy
         if self.form != form(energy):
             return False
-        with torch.no_grad():
+        with torch.no_grad(), one_thread(energy):
             for network in {id(one): one for one in (self.plain, self.network)}.values():
                 for mine, theirs in zip(tensors(network), tensors(energy), strict=True):
                     mine.copy_(theirs)
@@ -123,7 +124,7 @@ class Twin:
                 except Exception as error:
                     failed = way, error
         if failed is not None:
-            with forked(x.device):
+            with random_state_restored(x.device):
                 value_and_grad(self.original, x)  # what is wrong with the energy itself comes out here
             name = f"the passes of {type(self.plain).__name__} for shape {tuple(x.shape)}"
             notice(f"{name} cannot be {failed[0]} ({line(failed[1])}): slower, same results")
@@ -135,7 +136,7 @@ class Twin:
         Raises:
             Unrecordable: if the passes do not show in their operations.
         """
-        with forked(x.device), eval_mode(self.original):
+        with random_state_restored(x.device), eval_mode(self.original):
             recording = verified(self.passes, self.network, x)
         own = {id(one) for one in tensors(self.original)}
         if any(id(one) in own for one in recording.tensors.values()):
@@ -162,7 +163,7 @@ class Twin:
 
 def trace(energy: nn.Module, x: Tensor) -> Trace:
     """The operations of an energy at `x`, forward, in evaluation mode."""
-    with torch.inference_mode(False), forked(x.device), eval_mode(energy), torch.enable_grad():
+    with torch.inference_mode(False), random_state_restored(x.device), eval_mode(energy), torch.enable_grad():
         leaf = x.detach().requires_grad_()
         seen = Trace([leaf, *tensors(energy)])
         # What stands around a chain need not stand around this.
@@ -177,11 +178,6 @@ def channels_last(module: nn.Module) -> None:
     for parameter in module.parameters():
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-
-
-def forked(device: torch.device) -> Any:
-    """What is drawn inside is not missed outside."""
-    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
 
 
 def notice(text: str) -> None:

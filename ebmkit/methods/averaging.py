@@ -6,6 +6,7 @@ from torch.nn.utils.parametrize import ParametrizationList
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ebmkit.errors import check
+from ebmkit.modes import duplicated
 
 
 class Average(AveragedModel):
@@ -20,7 +21,8 @@ class Average(AveragedModel):
 
     def __init__(self, energy: nn.Module, decay: float) -> None:
         check("average", decay, above=0, below=1)
-        super().__init__(energy, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
+        # AveragedModel copies what it is given once more, and would fail at tensors that have a graph.
+        super().__init__(duplicated(energy), multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
     def update_parameters(self, model: nn.Module) -> None:

@@ -14,6 +14,7 @@ from ebmkit.methods.averaging import Average
 from ebmkit.methods.chains import follow
 from ebmkit.methods.clipping import RunningBound
 from ebmkit.methods.penalties import slopes
+from ebmkit.modes import training_mode
 
 Clip = float | Literal["auto"]
 
@@ -129,6 +130,12 @@ class Trainer:
     def update(self, batch: Tensor) -> Update:
         """One update of the weights on real examples `(B, *shape)`: algorithm 1."""
         fake, chain = self.chains(len(batch))
+        # Other threads may draw from the energy meanwhile.
+        with training_mode(self.energy):
+            return self.follow_gradient(batch, fake, chain)
+
+    def follow_gradient(self, batch: Tensor, fake: Tensor, chain: dict[str, Tensor]) -> Update:
+        """The update for samples `fake` `(B, *shape)`, with what was measured along their chains."""
         real_energy, penalty = self.real_energy(batch)
         fake_energy = energy_values(self.energy, fake)
         loss = real_energy.mean() - fake_energy.mean() + penalty

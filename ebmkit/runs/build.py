@@ -2,22 +2,24 @@
 
 from collections.abc import Callable
 from functools import cache
-from threading import RLock
 from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
+from ebmkit.acceleration.copying import tensors, unsized
 from ebmkit.config.recipe import Recipe, naming
 from ebmkit.config.settings import Lazy
 from ebmkit.data.examples import Examples
-from ebmkit.errors import UsageError, one_line
+from ebmkit.errors import UsageError, kind_and_message, one_line
 from ebmkit.interfaces import InitDistribution, Sampler, energy_values, eval_mode
+from ebmkit.modes import duplicated, random_state_restored
 from ebmkit.runs.device import place_on
 
-# Layers draw their weights from torch's global random state, which threads share.
-SEEDING = RLock()
+# The weights and buffers of the energies that were built, by `id`.
+_built = WeakValueDictionary[int, Tensor]()
 
 
 class Seeds(NamedTuple):
@@ -90,9 +92,12 @@ def build_parts(
     """
     opened = cache(data)
     examples = Lazy(opened)
-    with SEEDING, torch.random.fork_rng(devices=[]):
+    # What is made in inference mode has no gradients afterwards either.
+    with random_state_restored(torch.device("cpu")), torch.inference_mode(False), torch.enable_grad():
         torch.manual_seed(seeds_of(recipe).weights)
-        energy = recipe.build("energy", shape=shape, data=examples)
+        energy = _own(recipe.build("energy", shape=shape, data=examples), recipe)
+        if unsized(energy):
+            _give_sizes(energy, recipe, shape)
     place_on(energy, device)
     sampler = recipe.build("sampler", shape=shape, data=examples)
     known = DeferredExamples(opened) if restored else examples
@@ -112,6 +117,36 @@ def first_starts(recipe: Recipe, init: InitDistribution, examples: Examples, dev
         return trial.sample(recipe.train.batch_size, Generator(device))
 
 
+def _own(energy: nn.Module, recipe: Recipe) -> nn.Module:
+    """The energy, or a copy if it shares weights with one that was built before: a factory may return one object.
+
+    Raises:
+        UsageError: if it cannot be copied.
+    """
+    if any(_built.get(id(one)) is one for one in tensors(energy)):
+        try:
+            energy = duplicated(energy)
+        except Exception as error:
+            raise UsageError(
+                f"energy '{recipe.parts['energy'].name}' returned weights that another run has, and cannot be copied: "
+                f"{kind_and_message(error)}; build new ones at each call"
+            ) from error
+    _built.update((id(one), one) for one in tensors(energy))
+    return energy
+
+
+def _give_sizes(energy: nn.Module, recipe: Recipe, shape: tuple[int, ...]) -> None:
+    """Lazy layers get their sizes in a first pass, and their weights from the seed of the run.
+
+    Raises:
+        UsageError: if the energy cannot take examples of this shape, or layers have no sizes afterwards.
+    """
+    name = recipe.parts["energy"].name
+    _take(energy, recipe, torch.zeros(2, *shape))
+    if unsized(energy):
+        raise UsageError(f"energy '{name}' has lazy layers that its forward does not use: remove them")
+
+
 def check_energy(energy: nn.Module, recipe: Recipe, examples: Examples) -> None:
     """Refuse an energy that has nothing to train, or that does not take these examples.
 
@@ -122,10 +157,20 @@ def check_energy(energy: nn.Module, recipe: Recipe, examples: Examples) -> None:
     if not any(parameter.requires_grad for parameter in energy.parameters()):
         raise UsageError(f"energy '{name}' has no parameters to train; it is for samplers and tests")
     device = next(energy.parameters()).device
+    _take(energy, recipe, examples.fetch(torch.zeros(2, dtype=torch.long)).to(device))
+
+
+def _take(energy: nn.Module, recipe: Recipe, x: Tensor) -> None:
+    """Evaluate the energy of `x` `(B, *shape)` in evaluation mode.
+
+    Raises:
+        UsageError: if that raises.
+    """
     try:
         with torch.no_grad(), eval_mode(energy):
-            energy_values(energy, examples.fetch(torch.zeros(2, dtype=torch.long)).to(device))
-    except (RuntimeError, ValueError, IndexError) as error:
+            energy_values(energy, x)
+    except Exception as error:  # energies of third parties raise many kinds
         raise UsageError(
-            f"energy '{name}' cannot take examples of shape {examples.shape}: {one_line(error)}"
+            f"energy '{recipe.parts['energy'].name}' cannot take examples of shape {tuple(x.shape[1:])}: "
+            f"{one_line(error)[:200]}"
         ) from error

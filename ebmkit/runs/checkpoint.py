@@ -1,6 +1,8 @@
 """The format of `checkpoint.pt` and `checkpoint-before.pt`, their only writer and their only reader."""
 
-from collections.abc import Mapping
+import io
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,14 +45,25 @@ class Checkpoint:
     events: list[dict[str, Any]] = field(default_factory=list)
 
     def write(self, folder: Path) -> None:
-        """Replace `checkpoint.pt` in the folder of a run."""
+        """Replace `checkpoint.pt` in the folder of a run; see `write_to`."""
         self.write_to(folder / NAME)
 
     def write_to(self, path: Path) -> None:
-        """Replace the file at `path`."""
+        """Replace the file at `path`, after the new file was read as `read_checkpoint` does.
+
+        Raises:
+            UsageError: naming what is neither a tensor nor a plain value; the last checkpoint is kept.
+        """
         state = {"format": FORMAT, **vars(self), "shape": list(self.shape)}
         with replacing(path) as new:
-            torch.save(state, new)
+            try:
+                torch.save(state, new)
+                torch.load(new, map_location="cpu", weights_only=True, mmap=True)
+            except OSError:
+                raise
+            except Exception:
+                check_plain(state, "the checkpoint")
+                raise
 
     @property
     def updates(self) -> int:
@@ -80,6 +93,11 @@ def read_checkpoint(folder: Path, name: str = NAME) -> Checkpoint:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a broken file
+        if others := foreign_types(path):
+            raise UsageError(
+                f"{path} cannot be read: it contains {', '.join(others)}, but only tensors and plain values are "
+                "loaded; a part must not return others from state_dict or get_extra_state"
+            ) from None
         raise UsageError(
             f"{path} cannot be read: truncated, or no checkpoint of tensors ({one_line(error)[:200]})"
         ) from None
@@ -98,3 +116,60 @@ def read_checkpoint(folder: Path, name: str = NAME) -> Checkpoint:
         raise UsageError(f"{path} is incomplete: it has no usable {', '.join(wrong)}")
     fields = {name: state[name] for name in (*KINDS, *(name for name in ADDED if name in state))}
     return Checkpoint(**{**fields, "shape": tuple(fields["shape"])})
+
+
+def foreign_types(path: Path) -> list[str]:
+    """The types in a file that are neither tensors nor plain values; empty for a file that torch did not write."""
+    try:
+        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+    except Exception:  # torch raises many kinds for a broken file
+        return []
+
+
+def read_back(state: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A state as it is after it was saved and read.
+
+    Raises:
+        UsageError: naming what is neither a tensor nor a plain value; `name` says whose state it is.
+    """
+    try:
+        return dict(_round_trip(state))
+    except Exception:
+        check_plain(state, name)
+        raise
+
+
+def check_plain(state: Any, name: str) -> None:
+    """Refuse a state with a value that cannot be saved and read without executing code.
+
+    Raises:
+        UsageError: for the first such value; `name` says whose state it is.
+    """
+    for place, value in _unreadable(state, ""):
+        raise UsageError(
+            f"{name} cannot be saved and read again: {place.removeprefix('.')} is a {type(value).__module__}."
+            f"{type(value).__qualname__}; use tensors, numbers, strings, lists and dicts"
+        )
+
+
+def _round_trip(state: Any) -> Any:
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+def _unreadable(value: Any, place: str) -> Iterator[tuple[str, Any]]:
+    """The values inside that cannot be read after they were saved, each with its place."""
+    if type(value) in (dict, OrderedDict):
+        for key, part in value.items():
+            yield from _unreadable(key, f"a key of {place or 'it'}")
+            yield from _unreadable(part, f"{place}.{key}")
+    elif type(value) in (list, tuple):
+        for index, part in enumerate(value):
+            yield from _unreadable(part, f"{place}[{index}]")
+    else:
+        try:
+            _round_trip(value)
+        except Exception:
+            yield place, value

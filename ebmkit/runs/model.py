@@ -93,7 +93,9 @@ def open_model(
         ) from error
     if not all(bool(parameter.isfinite().all()) for parameter in energy.parameters()):
         raise UsageError(f"the weights in {saved.source} are not finite: nothing can be drawn from them")
-    energy.requires_grad_(False).eval()
+    for parameter in energy.parameters():  # scripted modules have no requires_grad_
+        parameter.requires_grad_(False)
+    energy.eval()
     threads = threads_for(energy, recipe.train)
     start = torch.zeros(recipe.train.batch_size, *saved.shape, device=where)
     choice = choose(

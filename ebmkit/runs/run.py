@@ -220,8 +220,9 @@ class Run:
 
     def update(self, batch: Tensor) -> Update:
         """One update on a batch `(B, *shape)`; the gradient of the weights is computed in fp32 at any precision."""
-        with arithmetic("fp32", batch.device):
-            return self.trainer.update(batch)
+        # Whatever mode the caller is in.
+        with torch.inference_mode(False), torch.enable_grad(), arithmetic("fp32", batch.device):
+            return self.trainer.update(batch.clone() if batch.is_inference() else batch)
 
     def checkpoint(self) -> Checkpoint:
         """The state after the last update."""

@@ -12,7 +12,8 @@ from ebmkit.config.recipe import Recipe, asks_for, check_finite, naming
 from ebmkit.config.resolution import resolve
 from ebmkit.data.examples import check_flip
 from ebmkit.errors import UsageError, one_line
-from ebmkit.methods.maximum_likelihood import Trainer, Update
+from ebmkit.methods.maximum_likelihood import Update
+from ebmkit.runs.assembly import build_trainer
 from ebmkit.runs.build import build_parts, check_energy, first_starts, open_data, seeds_of
 from ebmkit.runs.checkpoint import BEFORE, NAME, read_checkpoint
 from ebmkit.runs.device import measured, pick_device, threads_for
@@ -21,6 +22,7 @@ from ebmkit.runs.events import has_diverged
 from ebmkit.runs.folder import FREE, RATE, check_same, refuse_existing, settings_in
 from ebmkit.runs.origin import read_origin, start_from
 from ebmkit.runs.run import Run
+from ebmkit.runs.trial import try_out
 
 Settings = Recipe | Layer | Mapping[str, Mapping[str, Any]]
 
@@ -66,6 +68,8 @@ def train(
 def new_run(settings: Settings, folder: str | Path | None = None, *, origin: str | Path | None = None) -> Run:
     """Build every part of a run; nothing is written.
 
+    One update with chains of one step is tried on other parts, saved in memory, and read back as a resumed run would.
+
     Args:
         settings: Sections of settings, or a recipe.
         folder: The folder of the run; None makes one in `runs/`.
@@ -74,14 +78,23 @@ def new_run(settings: Settings, folder: str | Path | None = None, *, origin: str
             recipe is complete, and leaves out none.
 
     Raises:
-        UsageError: for settings out of range, data that cannot be read, an energy that does not take the data, a device
-            that does not exist, a folder that does, or an origin of another energy or shape.
+        UsageError: for settings out of range, data that cannot be read, an energy that does not take the data, parts
+            that cannot make an update or be restored from their state, a device that does not exist, a folder that
+            does, or an origin of another energy or shape.
     """
     saved = None if origin is None else read_origin(origin)
     below = [] if saved is None else [saved.layer]
     recipe = settings if isinstance(settings, Recipe) else resolve([*below, as_layer(settings)])
     if folder is not None:
         refuse_existing(Path(folder))
+    run = _built(recipe, None if folder is None else Path(folder), tried=True)
+    if saved is not None:
+        run.origin = start_from(saved, run.trainer, run.recipe, run.examples.shape)
+    return run
+
+
+def _built(recipe: Recipe, folder: Path | None, *, tried: bool) -> Run:
+    """A run of new parts; `tried` says whether one update is made and read back on parts that are thrown away."""
     device = pick_device(recipe.train.device)
     examples = open_data(recipe)
     if recipe.train.batch_size > len(examples):
@@ -93,36 +106,22 @@ def new_run(settings: Settings, folder: str | Path | None = None, *, origin: str
             check_flip(examples.shape)
     parts = build_parts(recipe, examples.shape, lambda: examples, device)
     check_energy(parts.energy, recipe, examples)
+    starts = first_starts(recipe, parts.init, examples, device)
+    if tried:
+        try_out(recipe, examples, device, parts.init)
     gradients = parts.sampler.promises.gradients
     choice = choose(
         parts.energy,
-        first_starts(recipe, parts.init, examples, device),
+        starts,
         precision=recipe.train.precision,
         compile=recipe.train.compile,
         passes=None if gradients is None else gradients * recipe.train.iterations,
         threads=threads_for(parts.energy, recipe.train),
     )
     recipe, seeds = settled(measured(recipe, choice), examples.shape), seeds_of(recipe)
-    optimizer = recipe.build("optimizer", params=list(parts.energy.parameters()))
-    with naming("train", recipe.settings("train")):
-        trainer = Trainer(
-            *parts,
-            optimizer,
-            Generator(device).manual_seed(seeds.chains),
-            energy_l2=recipe.train.energy_l2,
-            gradient_penalty=recipe.train.penalty(examples.shape),
-            gradient_clip=recipe.train.gradient_clip,
-            clip_factor=recipe.train.clip_factor,
-            steps=recipe.train.steps(parts.sampler.steps),
-            average=recipe.train.average,
-            schedule=recipe.train.schedule(recipe.train.lr_schedule),
-            accelerate=choice.accelerated(parts.energy).refreshed,
-        )
-    place = None if folder is None else Path(folder)
-    run = Run(recipe, trainer, examples, Generator().manual_seed(seeds.batches), choice, place)
-    if saved is not None:
-        run.origin = start_from(saved, trainer, recipe, examples.shape)
-    return run
+    rng = Generator(device).manual_seed(seeds.chains)
+    trainer = build_trainer(recipe, parts, examples.shape, rng, choice.accelerated(parts.energy).refreshed)
+    return Run(recipe, trainer, examples, Generator().manual_seed(seeds.batches), choice, folder)
 
 
 def resume_run(folder: str | Path, changes: Settings | None = None) -> Run:
@@ -148,7 +147,7 @@ def resume_run(folder: str | Path, changes: Settings | None = None) -> Run:
     before = resolve([loads(saved.config, str(folder / name))])
     recipe = resolve([base, as_layer(changes or {})])
     check_same(before, recipe, (*FREE, RATE) if diverged else FREE)
-    run = new_run(recipe)
+    run = _built(recipe, None, tried=False)
     if before.sections["data"] != recipe.sections["data"] and run.examples.fingerprint != saved.data:
         raise UsageError(f"these are not the data of the run: it had {saved.data}, not {run.examples.fingerprint}")
     try:

@@ -15,7 +15,7 @@ from ebmkit.errors import UsageError, nearest, one_line
 # The modules whose checks a kind must pass.
 HOMES = {
     "sampler": ("basics", "samplers", "manners", "randomness", "descent", "promises", "invariance", "settings"),
-    "energy": ("energies", "slopes", "settings"),
+    "energy": ("energies", "saving", "slopes", "settings"),
     "init": ("inits", "settings"),
     "data": ("datasets", "settings"),
     "watcher": ("watchers", "settings"),

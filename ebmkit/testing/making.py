@@ -5,17 +5,25 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
+from ebmkit.acceleration.copying import unsized
 from ebmkit.interfaces import EnergyFn, eval_mode
 from ebmkit.testing.globals import seeded
 from ebmkit.testing.kit import NotPromised, Subject
 
 
 def new_energy(subject: Subject, seed: int = 0, torch_seed: int | None = None) -> Any:
-    """A new energy, built with the global seeds `seed`; torch's is `torch_seed` where that is given."""
+    """A new energy, built with the global seeds `seed`; torch's is `torch_seed` where that is given.
+
+    Lazy layers get their sizes in a first pass, as in a run.
+    """
     with seeded(seed):
         if torch_seed is not None:
             torch.manual_seed(torch_seed)
-        return subject.make()
+        energy = subject.make()
+        if isinstance(energy, nn.Module) and unsized(energy):
+            with torch.no_grad(), eval_mode(energy):
+                energy(torch.zeros(2, *subject.shape))
+        return energy
 
 
 def new_module(subject: Subject, seed: int = 0) -> nn.Module:

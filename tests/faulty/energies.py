@@ -178,11 +178,55 @@ class ConstantDraw(GaussianEnergy):
         return super().draw(n, Generator().manual_seed(n))
 
 
+class NumpyState(Good):
+    """Keeps a value of numpy in its state."""
+
+    def get_extra_state(self) -> Any:
+        return {"scale": np.float64(1.0)}
+
+    def set_extra_state(self, state: Any) -> None:
+        pass
+
+
+class Forgetful(Good):
+    """Does not restore what it saved."""
+
+    scale = 1.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.scale = 2.0
+        return super().forward(x)
+
+    def get_extra_state(self) -> Any:
+        return {"scale": self.scale}
+
+    def set_extra_state(self, state: Any) -> None:
+        pass
+
+
+class Growing(Good):
+    """Registers a buffer in training that a new energy lacks."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and not hasattr(self, "mean"):
+            self.register_buffer("mean", x.detach().mean(0))
+        return super().forward(x)
+
+
+class Graphless(Good):
+    """Has other values where nobody asks for gradients."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + (0.0 if torch.is_grad_enabled() else 1.0)
+
+
 def bare(shape: tuple[int, ...]) -> Any:
     return lambda x: x.square().flatten(1).sum(1)
 
 
 GRADIENT = "energies_have_the_gradient_of_their_values"
+READ = "energies_are_read_back_from_a_checkpoint"
 MIXED = "energies_do_not_mix_examples"
 OWN = "own_value_and_grad_agrees_with_autograd"
 FAULTS: dict[str, tuple[Any, set[str]]] = {
@@ -198,6 +242,8 @@ FAULTS: dict[str, tuple[Any, set[str]]] = {
             "energies_are_finite_on_noise",
             "energies_can_be_copied",
             "energies_give_every_parameter_a_gradient",
+            READ,
+            "energies_are_the_same_without_gradients",
         },
     ),
     "a mean over the batch": (Centred, {MIXED, GRADIENT}),
@@ -230,6 +276,10 @@ FAULTS: dict[str, tuple[Any, set[str]]] = {
     "an unused layer": (Idle, {"energies_give_every_parameter_a_gradient"}),
     "weights drawn by numpy": (Unseeded, {"energies_repeat_with_the_torch_seed"}),
     "declared piecewise linear, but curved": (Curved, {"piecewise_linear_energies_are_piecewise_linear"}),
+    "a value of numpy in its state": (NumpyState, {READ}),
+    "a state that is not restored": (Forgetful, {READ}),
+    "a buffer that training adds": (Growing, {READ}),
+    "other values without gradients": (Graphless, {"energies_are_the_same_without_gradients"}),
     "a view of x": (Viewing, {"energies_take_any_memory_layout"}),
     "draws too wide": (WrongScale, {"draws_follow_the_density"}),
     "draws shifted": (WrongPlace, {"draws_follow_the_density"}),

@@ -1,0 +1,128 @@
+"""What a run will do, tried once before anything is written, on parts that are thrown away."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+
+import numpy as np
+import torch
+from torch import Generator, Tensor, nn
+
+from ebmkit.acceleration.precision import arithmetic
+from ebmkit.config.recipe import Recipe
+from ebmkit.data.examples import Examples
+from ebmkit.errors import UsageError, kind_and_message
+from ebmkit.interfaces import EnergyFn, InitDistribution, Sampler, State, energy_values, eval_mode, value_and_grad
+from ebmkit.methods.maximum_likelihood import Trainer
+from ebmkit.modes import random_state_restored, training_mode
+from ebmkit.runs.assembly import build_trainer
+from ebmkit.runs.build import build_parts
+from ebmkit.runs.reading_back import check_read_back
+
+DISTINCT = 8  # examples that are read for the trial; a batch repeats them
+
+
+class FirstStep(Sampler):
+    """The first step of a sampler's chain."""
+
+    def __init__(self, sampler: Sampler) -> None:
+        self.sampler = sampler
+
+    def chain(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Iterator[State]:
+        """Yield the state after the first step."""
+        return islice(self.sampler.chain(energy, x, rng), 1)
+
+
+def try_out(recipe: Recipe, examples: Examples, device: torch.device, init: InitDistribution) -> None:
+    """Make one update with chains of one step, save it and read it back; the run's own parts are not used.
+
+    The global random states are restored.
+
+    Args:
+        recipe: The settings of the run.
+        examples: The data.
+        device: Where to compute.
+        init: That of the run; what it fitted to the data is not fitted again.
+
+    Raises:
+        UsageError: for the first of these that cannot be done; it names the part.
+    """
+    with random_states_restored(device), torch.inference_mode(False), torch.enable_grad(), arithmetic("fp32", device):
+        trial = _trainer(recipe, examples, device)
+        if fitted := init.state_dict():
+            trial.init.load_state_dict(fitted)
+        size = recipe.train.batch_size
+        x = examples.fetch(torch.arange(min(size, DISTINCT)))[torch.arange(size) % DISTINCT].to(device)
+        name, sampler = (recipe.parts[section].name for section in ("energy", "sampler"))
+        with naming_failure(f"energy '{name}' gives no value and gradient in evaluation mode, which chains need"):
+            value_and_grad(trial.energy, x)
+        with naming_failure(f"sampler '{sampler}' cannot make a step with energy '{name}'"):
+            fake, chain = trial.chains(size)
+        with (
+            naming_failure(f"energy '{name}' cannot be trained with train.batch_size={size}"),
+            training_mode(trial.energy),
+        ):
+            trial.follow_gradient(x, fake, chain)
+        restored = _trainer(recipe, examples, device)
+        check_read_back(recipe, trial, restored)
+        _check_values(name, trial.energy, restored.energy, x)
+
+
+def _trainer(recipe: Recipe, examples: Examples, device: torch.device) -> Trainer:
+    """A trainer of new parts, as a resumed run builds them, with chains of one step.
+
+    Raises:
+        UsageError: if an average of the weights was asked for, and the energy cannot be copied.
+    """
+    parts = build_parts(recipe, examples.shape, lambda: examples, device)
+    parts = parts._replace(sampler=FirstStep(parts.sampler))
+    copying = f"train.average needs a copy of energy '{recipe.parts['energy'].name}', which cannot be copied"
+    with naming_failure(copying):
+        return build_trainer(recipe, parts, examples.shape, Generator(device).manual_seed(0))
+
+
+def _check_values(name: str, energy: nn.Module, restored: nn.Module, x: Tensor) -> None:
+    """Refuse an energy whose values depend on more than its saved state; draws in evaluation mode are the same in both.
+
+    Raises:
+        UsageError: if the restored energy has other values, beyond rounding.
+    """
+    found = []
+    for one in (energy, restored):
+        torch.manual_seed(0)
+        with torch.no_grad(), eval_mode(one):
+            found.append(energy_values(one, x).double())
+    scale = torch.finfo(torch.float32).eps ** 0.5 * float(found[0].abs().max().nan_to_num())
+    if bool(((found[0] - found[1]).abs() > scale).any()):
+        raise UsageError(
+            f"energy '{name}' has other values after its state was saved and restored; register what they depend on "
+            "as parameters or buffers, or return it from get_extra_state"
+        )
+
+
+@contextmanager
+def naming_failure(what: str) -> Iterator[None]:
+    """Turn any exception of a part into a line that says what cannot be done.
+
+    Raises:
+        UsageError: with the type and the message of the exception.
+    """
+    try:
+        yield
+    except UsageError:
+        raise
+    except Exception as error:
+        raise UsageError(f"{what}: {kind_and_message(error)}") from error
+
+
+@contextmanager
+def random_states_restored(device: torch.device) -> Iterator[None]:
+    """Restore the global random states of torch, numpy and Python after the block."""
+    with random_state_restored(device):
+        numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
+        try:
+            yield
+        finally:
+            np.random.set_state(numpy_state)  # noqa: NPY002
+            random.setstate(python_state)
