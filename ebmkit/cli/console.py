@@ -1,6 +1,5 @@
 """The two consoles, and how an error ends a command."""
 
-import os
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
@@ -12,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ebmkit.cli.letters import escaped
+from ebmkit.cli.streams import encodable, silence_stdout
 from ebmkit.errors import Diverged, Interrupted, Notice, UsageError, one_line
 from ebmkit.registry.lookup import get_registry
 
@@ -33,6 +34,11 @@ def say(text: str, style: str | None = None) -> None:
     err().print(text, style=style, markup=False)
 
 
+def result(text: str) -> None:
+    r"""Print a result on stdout, exactly: letters that stdout cannot encode are escapes, like `\u00e9`."""
+    print(text if encodable(text, sys.stdout) else escaped(text), flush=True)
+
+
 def tabled(titles: tuple[str, ...], rows: Iterable[tuple[str, ...]], whole: str) -> Table:
     """A table that never wraps the columns named in `whole`, so that names can be searched for and copied."""
     table = Table(box=None, pad_edge=False)
@@ -49,7 +55,8 @@ def errors() -> Iterator[None]:
     try:
         with notices():
             yield
-        sys.stdout.flush()  # a closed pipe is noticed here, not while the interpreter ends
+        if sys.stdout is not None:
+            sys.stdout.flush()  # a closed pipe is noticed here, not while the interpreter ends
     except UsageError as error:
         say(f"error: {one_line(error)}", "red")
         raise typer.Exit(USAGE) from None
@@ -60,11 +67,10 @@ def errors() -> Iterator[None]:
         say(one_line(error))
         raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:
-        # The reader of stdout has closed it, as `head` does: nothing can be printed.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence_stdout()  # its reader has closed it, as `head` does: nothing can be printed
         raise typer.Exit(FAILURE) from None
     except OSError as error:  # a full disk, a folder that was removed
-        say(f"error: {one_line(error)}", "red")
+        say("; ".join([f"error: {one_line(error)}", *getattr(error, "__notes__", [])]), "red")
         raise typer.Exit(FAILURE) from None
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ebmkit.cli.complete import kinds
-from ebmkit.cli.console import errors, out, say
+from ebmkit.cli.console import errors, result, say
 from ebmkit.registry import scaffold
 
 
@@ -19,7 +19,7 @@ def new_plugin(
     with errors():
         paths = scaffold.create(name, kind, folder)
         for path in paths:
-            out().print(str(path), markup=False)
+            result(str(path))
         say("next:")
         for command in scaffold.commands(paths[0], kind):
             say(f"  {command}")

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ebmkit.cli.complete import names_of
-from ebmkit.cli.console import errors, out, say, tabled
+from ebmkit.cli.console import errors, out, result, say, tabled
 from ebmkit.cli.options import Data, DataSettings, Device, Force, Number, Place, Seed, Weights, refuse_unknown
 from ebmkit.errors import UsageError, check
 
 if TYPE_CHECKING:
     from ebmkit.evaluation.measures import Measure
+
+CHAINS = 8  # how many chains a report shows, if a batch of the run has as many
 
 
 def evaluate(
@@ -44,7 +46,7 @@ def evaluate(
         from ebmkit.config.resolution import resolve_part
         from ebmkit.evaluation.measures import evaluate_model
         from ebmkit.files import json_line
-        from ebmkit.runs.evaluations import count_for, write_evaluation
+        from ebmkit.runs.evaluations import count_for, evaluation_of, write_evaluation
 
         refuse_unknown(weights=weights)
         check("batch", batch, at_least=1)
@@ -57,11 +59,12 @@ def evaluate(
         count = count_for(examples, n)
         with opening.followed(model.short, -(-count // batch)) as short:
             measures = evaluate_model(short, examples, built, rng, n=count, seed=seed, batch=batch)
-        found = write_evaluation(model, measures)
+        found = evaluation_of(model, measures)
         if as_json:
-            print(json_line(found))
+            result(json_line(found))
         else:
             show(measures)
+        write_evaluation(model, found)  # after they are shown: the folder may be full, or read-only
 
 
 def show(measures: "list[Measure]") -> None:
@@ -123,6 +126,7 @@ def report(
             scores=scores,
             device=model.device,
             updates=updates,
+            chains=min(CHAINS, model.recipe.train.batch_size),
             batch=model.recipe.train.batch_size,
         )
-        print(made)
+        result(str(made))

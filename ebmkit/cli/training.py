@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ebmkit.cli.complete import names_of, preset_names, settings
-from ebmkit.cli.console import errors, say, warn_of_plugins
+from ebmkit.cli.console import errors, result, say, warn_of_plugins
 from ebmkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def new(
     print_notes(recipe, quiet)
     if print_config:
         check_settings(recipe)
-        print(recipe.toml(with_origins=True))
+        result(recipe.toml(with_origins=True))
         return None
     return new_run(recipe, out)
 
@@ -135,7 +135,7 @@ def resumed(folder: Path, typed: "Layer", others: dict[str, Any], print_config: 
     run = resume_run(folder, typed)
     print_notes(run.recipe, quiet)
     if print_config:
-        print(run.recipe.toml(with_origins=True))
+        result(run.recipe.toml(with_origins=True))
         return None
     made = run.trainer.index
     if made >= run.recipe.train.iterations:
@@ -180,6 +180,6 @@ def go(run: "Run", quiet: bool, as_json: bool) -> None:
                 pass
     finally:
         if as_json:
-            print(json.dumps({"schema": 2, "status": run.status, "folder": str(run.folder)}), flush=True)
+            result(json.dumps({"schema": 2, "status": run.status, "folder": str(run.folder)}))
     if not as_json:
-        print(run.folder)
+        result(str(run.folder))

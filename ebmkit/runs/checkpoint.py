@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ebmkit.errors import UsageError, one_line
-from ebmkit.files import replacing
+from ebmkit.files import replacing, writing
 
 FORMAT, NAME = 2, "checkpoint.pt"
 # The types of the fields, and of those of the trainer's state that a model is read from.
@@ -38,10 +38,14 @@ class Checkpoint:
     trainer: Mapping[str, Any]
 
     def write(self, folder: Path) -> None:
-        """Replace `checkpoint.pt` in the folder of a run."""
+        """Replace `checkpoint.pt` in the folder of a run.
+
+        Raises:
+            Unwritten: if it cannot be written; the last checkpoint is kept.
+        """
         state = {"format": FORMAT, **vars(self), "shape": list(self.shape)}
-        with replacing(folder / NAME) as new:
-            torch.save(state, new)
+        with replacing(folder / NAME) as new, writing(folder / NAME):
+            save(state, new)
 
     @property
     def updates(self) -> int:
@@ -57,6 +61,22 @@ class Checkpoint:
             if name.startswith("module.")
         }
         return {"last": self.trainer["energy"], **({"average": average} if average else {})}
+
+
+def save(state: Mapping[str, Any], path: Path) -> None:
+    """Write a state by `torch.save`.
+
+    Raises:
+        OSError: if it cannot be written. Torch raises a RuntimeError of its own, which does not say why.
+    """
+    try:
+        with path.open("wb") as file:  # torch's own files have errors without a reason
+            torch.save(state, file)
+    except RuntimeError as error:
+        reason: BaseException | None = error
+        while reason is not None and not isinstance(reason, OSError):
+            reason = reason.__context__
+        raise (reason or error) from None
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:

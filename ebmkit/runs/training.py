@@ -14,8 +14,9 @@ from ebmkit.errors import UsageError, one_line
 from ebmkit.methods.maximum_likelihood import Trainer, Update
 from ebmkit.runs.build import build_parts, check_energy, first_starts, open_data, seeds_of
 from ebmkit.runs.checkpoint import NAME, read_checkpoint
+from ebmkit.runs.claims import refuse_existing
 from ebmkit.runs.device import measured, pick_device, threads_for
-from ebmkit.runs.folder import check_same, refuse_existing, settings_in
+from ebmkit.runs.folder import check_same, settings_in
 from ebmkit.runs.run import Run
 
 Settings = Recipe | Layer | Mapping[str, Mapping[str, Any]]
