@@ -20,13 +20,6 @@ class Notice(UserWarning):
     """Something is done in another way than was asked for; the message is one line."""
 
 
-class Unwritten(OSError):
-    """A file could not be written, as on a full disk: `filename` says which, and `strerror` why."""
-
-    def __str__(self) -> str:
-        return f"cannot write {self.filename}: {self.strerror}"
-
-
 class Interrupted(Exception):
     """A run was asked to stop; its state is saved."""
 

@@ -9,7 +9,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ebmkit.errors import Unwritten, one_line
+
+class Unwritten(OSError):
+    """A file could not be written, as on a full disk: `filename` says which, and `strerror` why."""
+
+    def __str__(self) -> str:
+        return f"cannot write {self.filename}: {self.strerror}"
 
 
 @contextmanager
@@ -22,7 +27,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Unwritten(error.errno, error.strerror or one_line(error), str(path)) from error
+        raise Unwritten(error.errno, error.strerror or str(error), str(path)) from error
 
 
 @contextmanager

@@ -63,7 +63,7 @@ def prepare() -> None:
 def adapted(stream: TextIO | None, lenient: bool = False) -> TextIO:
     """A stream of the process with `LETTERS` as its error handler; the null device in place of None."""
     if not isinstance(stream, io.TextIOWrapper):
-        return stream or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it stays open to the end
+        return stream or open(os.devnull, "w", encoding="utf-8")
     errors = stream.errors if stream.errors in CHOSEN else LETTERS
     ascii_only = codecs.lookup(stream.encoding).name == "ascii" and errors == LETTERS
     if not lenient and not ascii_only:
@@ -72,10 +72,10 @@ def adapted(stream: TextIO | None, lenient: bool = False) -> TextIO:
     stream.flush()
     # Without a buffer on stderr: a signal that arrives within a write may print a line itself.
     below: Any = Lenient(stream.fileno(), "w", closefd=False) if lenient else stream.buffer
-    buffering = {"line_buffering": lenient or stream.line_buffering, "write_through": lenient or stream.write_through}
+    by_line, through = lenient or stream.line_buffering, lenient or stream.write_through
     if ascii_only:
-        return Plain(below, "utf-8", "surrogateescape", **buffering)
-    return io.TextIOWrapper(below, stream.encoding, errors, **buffering)
+        return Plain(below, "utf-8", "surrogateescape", line_buffering=by_line, write_through=through)
+    return io.TextIOWrapper(below, stream.encoding, errors, line_buffering=by_line, write_through=through)
 
 
 def silence_stdout() -> None:

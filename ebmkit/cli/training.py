@@ -9,6 +9,7 @@ import typer
 
 from ebmkit.cli.complete import names_of, preset_names, settings
 from ebmkit.cli.console import errors, result, say, warn_of_plugins
+from ebmkit.cli.options import expanded
 from ebmkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,10 +45,14 @@ def train(
     seed: Annotated[Text, typer.Option(help="Seed of weights, batches and chains.", metavar="INTEGER")] = None,
     device: Annotated[Text, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
     precision: Annotated[Text, typer.Option(help="Dtype of the passes of chains: fp32, bf16, tf32 or auto.")] = None,
-    out: Annotated[Path | None, typer.Option(help="The folder of the run; it must not exist yet.")] = None,
-    config: Annotated[Path | None, typer.Option(help="A TOML file of settings.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder of the run: a new or an empty one.", callback=expanded)
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file of settings.", callback=expanded)] = None,
     preset: Annotated[Text, typer.Option(help="A packaged configuration.", autocompletion=preset_names)] = None,
-    resume: Annotated[Path | None, typer.Option(help="Resume the run in this folder.", metavar="RUN")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Resume the run in this folder.", metavar="RUN", callback=expanded)
+    ] = None,
     setting: Annotated[
         list[str] | None,
         typer.Option("-s", "--set", help="Any setting: section.key=value.", autocompletion=settings),
@@ -161,9 +166,9 @@ def print_estimate(run: "Run", quiet: bool, as_json: bool) -> None:
     if not quiet:
         say("dry run   one update made, the first, which is the slowest; nothing written")
     if as_json:
-        print(json.dumps({"schema": 2, **values}))
+        result(json.dumps({"schema": 2, **values}))
     else:
-        print("\n".join(f"{key}={value}" for key, value in values.items()))
+        result("\n".join(f"{key}={value}" for key, value in values.items()))
 
 
 def go(run: "Run", quiet: bool, as_json: bool) -> None:

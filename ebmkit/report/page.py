@@ -12,8 +12,8 @@ import torch
 
 import ebmkit
 from ebmkit.data.examples import Examples
-from ebmkit.errors import Unwritten, UsageError, check
-from ebmkit.files import write_text
+from ebmkit.errors import UsageError, check
+from ebmkit.files import Unwritten, write_text
 from ebmkit.report import example_sections, value_sections
 from ebmkit.report.context import ReportContext
 from ebmkit.report.layout import paragraph

@@ -43,11 +43,8 @@ def new_folder(folder: Path | None, recipe: Recipe, device: torch.device) -> Ite
     missing = [place for place in (wanted, *wanted.parents) if not place.exists()]
     made = None
     try:
-        made = (
-            first_free("-".join(recipe.parts[part].name for part in NAMED))
-            if folder is None
-            else create(folder, CONFIG)
-        )
+        name = "-".join(recipe.parts[part].name for part in NAMED)
+        made = first_free(name) if folder is None else create(folder, CONFIG)
         yield made
         write_text(made / CONFIG, config)
         write_text(made / ENVIRONMENT, made_with)
@@ -144,11 +141,11 @@ def rewrite_folder(folder: Path, recipe: Recipe, index: int, device: torch.devic
     config = config_text(recipe)
     metrics = folder / METRICS
     if metrics.exists():
-        lines = metrics.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = metrics.read_text(encoding="utf-8-sig", errors="replace").splitlines()
         write_text(metrics, "".join(f"{line}\n" for line in lines if not is_later(line, index)))
     write_text(folder / CONFIG, config)
     try:
-        before = dict(json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8")))
+        before = dict(json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8-sig")))
         earlier = list(before.get("resumed", []))
     except (OSError, ValueError, TypeError):
         before, earlier = {}, []

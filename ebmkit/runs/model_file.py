@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 import ebmkit
-from ebmkit.errors import Unwritten, UsageError, one_line
-from ebmkit.files import replacing
+from ebmkit.errors import UsageError, one_line
+from ebmkit.files import Unwritten, replacing
 from ebmkit.runs.saved import WEIGHTS, SavedModel
 
 FORMAT, SUFFIX = "1", ".safetensors"

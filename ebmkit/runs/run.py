@@ -14,7 +14,8 @@ from ebmkit.acceleration.choice import Choice
 from ebmkit.acceleration.precision import arithmetic
 from ebmkit.config.recipe import Recipe
 from ebmkit.data.examples import Examples, batches
-from ebmkit.errors import Diverged, Interrupted, Unwritten, UsageError
+from ebmkit.errors import Diverged, Interrupted, UsageError
+from ebmkit.files import Unwritten
 from ebmkit.methods.maximum_likelihood import Trainer, Update
 from ebmkit.registry.lookup import blame
 from ebmkit.runs.checkpoint import NAME, Checkpoint
@@ -63,8 +64,8 @@ class Run:
     def train(self, announce: Callable[[str], None] | None = None) -> Iterator[Update]:
         """Make the remaining updates, watched and saved in the folder of the run.
 
-        A loop that is left early leaves a run that can be resumed. In the main thread, SIGINT, SIGTERM and SIGHUP end it after
-        the current update. The number of torch's threads is set for the whole process.
+        A loop that is left early leaves a run that can be resumed. In the main thread, SIGINT, SIGTERM and SIGHUP end
+        it after the current update. The number of torch's threads is set for the whole process.
 
         Args:
             announce: Called with a line for the user when a signal arrives.

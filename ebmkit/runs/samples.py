@@ -84,7 +84,7 @@ def write_rows(chunks: Iterable[Tensor], shape: tuple[int, ...], held: Path, pat
 
 def write_all(file: FileIO, rows: np.ndarray) -> None:
     """Write an array to a file without a buffer, which may accept less than it is given."""
-    rest = memoryview(np.ascontiguousarray(rows)).cast("B")
+    rest = memoryview(rows.tobytes())
     while rest:
         rest = rest[file.write(rest) :]
 

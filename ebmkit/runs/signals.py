@@ -31,9 +31,9 @@ def stop_signals(announce: Callable[[str], None]) -> Iterator[threading.Event]:
         with suppress(OSError, RuntimeError):  # the terminal is closed, or was being written to
             announce("stopping after this update; a second signal stops at once")
 
-    hangup = getattr(signal, "SIGHUP", None)  # Windows has none
-    heard = hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN
-    kinds = (*AT_ONCE, hangup) if heard else AT_ONCE
+    kinds = list(AT_ONCE)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # Windows has none
+        kinds.append(signal.SIGHUP)
     before = {kind: signal.signal(kind, ask) for kind in kinds}
     try:
         yield stop

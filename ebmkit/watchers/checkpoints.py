@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from ebmkit.errors import REMEDIES, Diverged, Unwritten, UsageError, check
+from ebmkit.errors import REMEDIES, Diverged, UsageError, check
+from ebmkit.files import Unwritten
 from ebmkit.methods.maximum_likelihood import Trainer
 from ebmkit.watchers.scalars import Updates
 
