@@ -69,8 +69,12 @@ def write_rows(chunks: Iterable[Tensor], shape: tuple[int, ...], held: Path, pat
         UsageError: if the disk has no room for samples of this shape.
         Unwritten: if they cannot be written.
     """
-    if 4 * math.prod(shape) > shutil.disk_usage(held.parent).free:
-        raise UsageError(f"{shape[0]} samples are too many for the disk of {path}; ask for fewer by -n")
+    needed, free = 4 * math.prod(shape), shutil.disk_usage(held.parent).free
+    if needed > free:
+        raise UsageError(
+            f"{shape[0]} samples need {needed:,} bytes, and the disk of {path} has {free:,} free; "
+            "make room, or ask for fewer by -n"
+        )
     with writing(path):
         file = held.open("wb", buffering=0)
     with file:
