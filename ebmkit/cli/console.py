@@ -1,9 +1,10 @@
 """The two consoles, and how an error ends a command."""
 
 import sys
+import threading
 import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import typer
@@ -74,21 +75,45 @@ def errors() -> Iterator[None]:
         raise typer.Exit(FAILURE) from None
 
 
+class Notices:
+    """How many commands print notices, and what restores the warnings of Python after the last of them."""
+
+    lock = threading.Lock()
+    users = 0
+    stack = ExitStack()
+
+
 @contextmanager
 def notices() -> Iterator[None]:
-    """Print every `Notice` as one line, without the place in the code, whatever filters Python was started with."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", Notice)
-        usual = warnings.showwarning
+    """Print every `Notice` as one line, without the place in the code, whatever filters Python was started with.
 
-        def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-            if issubclass(category, Notice):
-                say(f"warning: {message}", "yellow")
-            else:
-                usual(message, category, *place, **more)
-
-        warnings.showwarning = show
+    Commands in several threads share this, since warnings belong to the process: the last one restores them.
+    """
+    with Notices.lock:
+        Notices.users += 1
+        if Notices.users == 1:
+            Notices.stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("always", Notice)
+            warnings.showwarning = shown_by(warnings.showwarning)
+    try:
         yield
+    finally:
+        with Notices.lock:
+            Notices.users -= 1
+            if not Notices.users:
+                Notices.stack.close()
+
+
+def shown_by(usual: Callable[..., None]) -> Callable[..., None]:
+    """What shows a warning: a `Notice` as a line on stderr, any other by `usual`."""
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, Notice):
+            say(f"warning: {message}", "yellow")
+        else:
+            usual(message, category, *place, **more)
+
+    return show
 
 
 def warn_of_plugins() -> None:
