@@ -76,7 +76,7 @@ def test_commands_need_no_file_as_their_stream(monkeypatch, make):
         assert "unknown kind 'nothing'" in stderr.text
 
 
-def test_notices_of_commands_at_once_leave_warnings_as_they_were():
+def test_commands_at_once_leave_warnings_as_they_were():
     before, filters = warnings.showwarning, list(warnings.filters)
     first, second = notices(), notices()
     first.__enter__()

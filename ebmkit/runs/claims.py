@@ -20,7 +20,7 @@ def first_free(name: str) -> Path:
         with making(folder):
             folder.parent.mkdir(exist_ok=True)
             with suppress(FileExistsError):
-                folder.mkdir()
+                folder.mkdir(parents=True)  # a run that was refused may just have removed `runs`
                 return folder
     raise AssertionError("there is always a next number")
 
@@ -73,7 +73,7 @@ def refuse_existing(folder: Path) -> None:
 
 def clear(folder: Path) -> None:
     """Remove what is in a folder, as far as possible."""
-    for entry in folder.iterdir():
+    for entry in folder.iterdir() if folder.is_dir() else ():
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry, ignore_errors=True)
         else:
