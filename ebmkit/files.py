@@ -5,9 +5,29 @@ import math
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+
+class Unwritten(OSError):
+    """A file could not be written, as on a full disk: `filename` says which, and `strerror` why."""
+
+    def __str__(self) -> str:
+        return f"cannot write {self.filename}: {self.strerror}"
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn an OSError of the block, which writes to `path`, into one that names this file.
+
+    Raises:
+        Unwritten: for any OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise Unwritten(error.errno, error.strerror or str(error), str(path)) from error
 
 
 @contextmanager
@@ -15,19 +35,30 @@ def replacing(path: Path) -> Iterator[Path]:
     """A path to write to; the file written there replaces `path` when the block ends, so no reader sees half a file.
 
     The folder of `path` is made if it is missing. After an exception `path` is as it was, and nothing else is left.
+
+    Raises:
+        Unwritten: if the folder or the file cannot be made. Errors of the block are passed on as they are.
     """
-    path.parent.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".new-", ignore_cleanup_errors=True) as beside:
+    with writing(path):
+        path.parent.mkdir(exist_ok=True)
+        folder = tempfile.TemporaryDirectory(dir=path.parent, prefix=".new-", ignore_cleanup_errors=True)
+    with folder as beside:
         new, usual = Path(beside) / path.name, Path(beside) / ".mode"
         yield new
-        usual.touch()
-        os.chmod(new, usual.stat().st_mode & 0o777)  # some writers make files that only their owner can read
-        os.replace(new, path)
+        with writing(path):
+            with suppress(OSError):  # not every disk has permissions, or room for one more file
+                usual.touch()
+                os.chmod(new, usual.stat().st_mode & 0o777)  # some writers make files that only their owner can read
+            os.replace(new, path)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a file by this text, in UTF-8."""
-    with replacing(path) as new:
+    """Replace a file by this text, in UTF-8.
+
+    Raises:
+        Unwritten: if it cannot be written.
+    """
+    with replacing(path) as new, writing(path):
         new.write_text(text, encoding="utf-8")
 
 

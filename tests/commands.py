@@ -115,8 +115,9 @@ def same_picture(picture: Image.Image, path: str) -> bool:
 
 def errors_in(stderr: str) -> dict[str, float]:
     """The mean squared errors that `reconstruct` prints."""
-    lines = stderr.partition("mean squared error per pixel:\n")[2].splitlines()
-    return {line[:22].strip(): float(line[22:]) for line in lines if line.startswith("  ")}
+    lines = re.split(r"mean squared error per \w+ after t updates of the starts:\n", stderr)[-1].splitlines()
+    pairs = [line.rsplit(maxsplit=1) for line in lines if line.startswith("  ")]
+    return {name.strip(): float(value) for name, value in pairs}
 
 
 def printed(*words: str) -> tuple[dict[str, Any], str]:

@@ -1,6 +1,7 @@
 """`ebmkit interpolate` and `ebmkit long-run`."""
 
 import json
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,12 @@ import torch
 from commands import invoked, refused, rng, same_picture
 from PIL import Image
 
+from ebmkit.cli.sampling import columns_of
 from ebmkit.evaluation import energies
 from ebmkit.pictures import beside, grid, strip
 from ebmkit.runs.model import load
+from ebmkit.shortrun import ShortRun
+from ebmkit.trajectories import Point
 
 pytestmark = pytest.mark.usefixtures("models")
 
@@ -79,3 +83,34 @@ def test_a_long_run_in_small_steps_is_drawn_in_few_columns():
     assert [line.split()[0] for line in stderr.splitlines()] == [f"step={step}" for step in range(10)]
     points = load("digits").long_run(2, rng(2), times=3)
     assert same_picture(strip({point.step: point.x for point in points}), "digits/generated/long-run.png")
+
+
+def test_a_long_run_keeps_only_what_it_draws(monkeypatch):
+    alive: weakref.WeakSet[torch.Tensor] = weakref.WeakSet()
+    most = 0
+
+    def points(self, n, rng, *, times, every):
+        nonlocal most
+        for step in range(1, 1 + 3 * times):
+            x = torch.zeros(n, 1, 8, 8)
+            alive.add(x)
+            most = max(most, len(alive))
+            yield Point(step, x, None)
+            del x
+
+    monkeypatch.setattr(ShortRun, "long_run", points)
+    invoked("long-run", "digits", "-n", "1", "--times", "20", "--every", "1")
+    assert most <= 23
+
+
+@pytest.mark.parametrize(
+    ("steps", "times", "every", "drawn"),
+    [(3, 3, None, {0, 1, 2, 3}), (3, 3, 1, {0, 3, 6, 9}), (10, 2, 7, {0, 1, 2}), (3, 2, 9, {0}), (None, 2, 1, None)],
+)
+def test_the_points_that_are_drawn_are_known_before(steps, times, every, drawn):
+    assert columns_of(steps, times, every) == drawn
+
+
+@pytest.mark.parametrize("words", [("--times", "0"), ("--every", "0"), ("-n", "0")])
+def test_a_long_run_without_steps_is_refused(words):
+    assert "must be at least 1, not 0" in refused("long-run", "digits", *words)

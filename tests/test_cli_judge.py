@@ -122,3 +122,29 @@ def test_a_damaged_evaluation_is_refused_by_the_report(made, text):
     (made / "evaluation.json").write_text(text, encoding="utf-8")
     assert "write it again with: ebmkit evaluate" in invoked("report", made, code=2)[1]
     (made / "evaluation.json").unlink()
+
+
+@pytest.mark.parametrize("batch", ["1", "4"])
+def test_a_run_with_a_small_batch_gets_its_report(tmp_path, batch):
+    trained(tmp_path / "a", {"train.iterations": "2", "train.batch_size": batch})
+    invoked("report", tmp_path / "a", "--updates", 1)
+    text = (tmp_path / "a" / "report.html").read_text(encoding="utf-8")
+    assert "Each row is a chain" in text
+
+
+@pytest.mark.parametrize("init", ["data", "replay"])
+def test_starts_that_are_no_noise_are_not_called_so(tmp_path, init):
+    trained(tmp_path / "a", {"train.iterations": "1", "init.use": init})
+    stdout, _ = invoked("evaluate", tmp_path / "a", "-n", 40, "-s", "features.size=1")
+    assert stdout.splitlines()[0].split() == ["measure", "samples", "real", "starts"]
+
+
+def test_the_help_of_report_offers_a_folder_only():
+    assert "ebmkit export" in invoked("evaluate", "--help")[0]
+    assert "ebmkit export" not in invoked("report", "--help")[0]
+
+
+def test_an_evaluation_has_its_schema(made):
+    stdout, _ = invoked("evaluate", made, "-n", 40, "-s", "features.size=1", "--json")
+    assert json.loads(stdout)["schema"] == 2
+    assert json.loads((made / "evaluation.json").read_text(encoding="utf-8"))["schema"] == 2

@@ -42,6 +42,7 @@ def test_list_of_one_kind_has_only_that_kind(kind):
 def test_list_as_json_has_the_package_and_target_of_parts():
     (part,) = [part for part in json.loads(invoked("list", "--json")[0]) if part["name"] == "hmc"]
     assert part == {
+        "schema": 2,
         "kind": "sampler",
         "name": "hmc",
         "summary": "Hamiltonian Monte Carlo for exp(-E / temperature), with the leapfrog integrator.",

@@ -33,7 +33,7 @@ def test_examples_are_reconstructed_beside_baselines():
     expected = {f"t={t}": found.error[t].mean() for t in (0, 10, 12)} | {
         "mean of the data": (x - every.mean(0)).square().mean(),
         "nearest in the data": torch.stack(nearest).mean(),
-        "32 components": (pca_reconstruction(x, examples) - x).square().mean(),
+        "32 principal components": (pca_reconstruction(x, examples) - x).square().mean(),
     }
     assert errors_in(stderr) == pytest.approx({name: float(value) for name, value in expected.items()}, abs=6e-6)
     columns = {"original": x, **{f"t={t}": found.kept[t] for t in (0, 10, 12)}}
@@ -83,7 +83,9 @@ def test_broken_image_files_are_named_and_exit_1():
 
 def test_images_of_another_size_can_be_fitted():
     Image.new("RGB", (20, 12), (90, 200, 10)).save("large.png")
-    assert "fit=resize" in refused("reconstruct", "digits", "large.png")
+    message = refused("reconstruct", "digits", "large.png")
+    assert "fit it with --fit pad or --fit resize" in message
+    assert "fit=" not in message
     invoked("reconstruct", "digits", "large.png", "--fit", "resize", "--updates", "1")
 
 
@@ -91,6 +93,8 @@ def test_points_are_reconstructed_as_clouds():
     _, stderr = invoked("reconstruct", "points", "--updates", "1")
     assert stderr.startswith("100 of 100 examples of the data, drawn by seed 0: 0, 1, 2, ")
     assert ", 15, ...\n" in stderr
+    assert "\nmean squared error per coordinate after t updates of the starts:\n" in stderr
+    assert set(errors_in(stderr)) == {"t=0", "t=1", "mean of the data", "nearest in the data"}
 
 
 def test_images_are_compared_with_data_that_are_named():

@@ -108,7 +108,7 @@ def test_a_missing_file_is_named_with_the_nearest(tmp_path):
 def test_a_folder_or_a_binary_file_cannot_be_read(tmp_path):
     refused("cannot read configuration .*directory", read, tmp_path)
     (tmp_path / "a.toml").write_bytes(b"\xff\xfe\x00")
-    refused("cannot read configuration .*utf-8", read, tmp_path / "a.toml")
+    refused("cannot read configuration .*not UTF-16 .*save it as UTF-8", read, tmp_path / "a.toml")
 
 
 @pytest.mark.parametrize(

@@ -228,3 +228,45 @@ def test_a_path_becomes_absolute(tmp_path, monkeypatch):
 )
 def test_a_path_that_cannot_be_is_refused(text, message):
     refused(text, Path, message)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (".5", 0.5),
+        ("-.5", -0.5),
+        ("+.5", 0.5),
+        ("3.", 3.0),
+        ("1.e-3", 1e-3),
+        (".5E2", 50.0),
+        ("00.25", 0.25),
+        ("1_000.5", 1000.5),
+        ("+1", 1.0),
+        ("-inf", -math.inf),
+    ],
+)
+def test_a_float_may_be_written_as_python_does(text, value):
+    found = typed(text, float)
+    assert found == value
+    assert type(found) is float
+
+
+def test_numbers_in_a_list_may_be_written_so_too():
+    assert typed("[-.5, 1.]", tuple[float, float]) == (-0.5, 1.0)
+    assert typed("[[.5], [2.e0]]", Any) == [[0.5], [2.0]]
+
+
+def test_an_integer_may_have_zeros_first():
+    assert typed("007", int) == 7
+    assert typed("3.", int) == 3
+
+
+@pytest.mark.parametrize("text", [".", "-", "...", "1.2.3", "1..2", ".e5", "1e", "1,5", "5.5.", "1-2", "v.5", "1 .5"])
+def test_what_is_no_number_is_no_number(text):
+    assert parse(text) == text
+    refused(text, float, r"^width must be float, not ")
+
+
+@pytest.mark.parametrize("text", [".5", "3.", "007"])
+def test_a_string_setting_keeps_such_a_number(text):
+    assert typed(text, str) == text

@@ -34,13 +34,13 @@ def test_building_a_run_writes_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_exists_is_refused(tmp_path):
+def test_a_folder_with_something_in_it_is_refused(tmp_path):
     run = new_run(recipe(), tmp_path / "a")
-    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "mine").mkdir(parents=True)
     for refuse in (lambda: new_run(recipe(), tmp_path / "a"), run.train):
         with pytest.raises(UsageError, match=r"exists; resume it with --resume .*a, or choose another --out"):
             refuse()
-    assert list((tmp_path / "a").iterdir()) == []
+    assert [entry.name for entry in (tmp_path / "a").iterdir()] == ["mine"]
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):

@@ -1,6 +1,8 @@
 """`ebmkit train` and signals: the current update is finished and saved."""
 
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -29,7 +31,7 @@ def signals(updates, *, at: int = 3, number: int = int(signal.SIGINT), times: in
         yield update
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_run_resumes_to_the_same_weights(number):
     register("watcher", "signals", signals)
     before = signal.getsignal(number)
@@ -78,7 +80,7 @@ def test_signal_handlers_are_restored():
     assert signal.getsignal(signal.SIGINT) is before
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_process_finishes_its_update_and_saves(number):
     log = Path("a/metrics.jsonl")
     with process(*SMALL, "--iterations", "100000", "--out", "a") as running:
@@ -114,6 +116,55 @@ def test_handlers_stay_when_the_end_comes_in_another_thread():
     thread = threading.Thread(target=leave)
     thread.start()
     thread.join()
-    for kind in (signal.SIGINT, signal.SIGTERM):
+    for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(kind, before if kind == signal.SIGINT else signal.SIG_DFL)
     assert raised == []
+
+
+@pytest.fixture
+def hangup():
+    """Restores what SIGHUP does."""
+    before = signal.getsignal(signal.SIGHUP)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hangup")
+def test_a_hangup_that_is_ignored_stays_ignored():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with stop_signals(print) as stop:
+        signal.raise_signal(signal.SIGHUP)
+        assert not stop.is_set()
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+def test_a_second_hangup_does_not_stop_at_once():
+    with stop_signals(print) as stop:
+        signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGHUP)
+        assert stop.is_set()
+
+
+def test_a_signal_stops_where_its_line_cannot_be_printed():
+    def closed(line):
+        raise OSError(5, "Input/output error")
+
+    with stop_signals(closed) as stop:
+        signal.raise_signal(signal.SIGHUP)
+        assert stop.is_set()
+
+
+def test_a_signal_in_a_command_leaves_no_half_files():
+    code = (
+        "import os, signal, time\n"
+        "from pathlib import Path\n"
+        "from ebmkit.cli.streams import end_on_signals\n"
+        "from ebmkit.files import replacing\n"
+        "end_on_signals()\n"
+        "with replacing(Path('a')) as new:\n"
+        "    new.write_text('half')\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    time.sleep(60)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=50, check=False).returncode == 143
+    assert list(Path().iterdir()) == []

@@ -1,10 +1,10 @@
 """The two consoles, and how an error ends a command."""
 
-import os
 import sys
+import threading
 import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import typer
@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ebmkit.cli.letters import escaped
+from ebmkit.cli.streams import encodable, silence_stdout
 from ebmkit.errors import Diverged, Interrupted, Notice, UsageError, one_line
 from ebmkit.registry.lookup import get_registry
 
@@ -33,6 +35,11 @@ def say(text: str, style: str | None = None) -> None:
     err().print(text, style=style, markup=False)
 
 
+def result(text: str) -> None:
+    r"""Print a result on stdout, exactly: letters that stdout cannot encode are escapes, like `\u00e9`."""
+    print(text if encodable(text, sys.stdout) else escaped(text), flush=True)
+
+
 def tabled(titles: tuple[str, ...], rows: Iterable[tuple[str, ...]], whole: str) -> Table:
     """A table that never wraps the columns named in `whole`, so that names can be searched for and copied."""
     table = Table(box=None, pad_edge=False)
@@ -49,7 +56,8 @@ def errors() -> Iterator[None]:
     try:
         with notices():
             yield
-        sys.stdout.flush()  # a closed pipe is noticed here, not while the interpreter ends
+        if sys.stdout is not None:
+            sys.stdout.flush()  # a closed pipe is noticed here, not while the interpreter ends
     except UsageError as error:
         say(f"error: {one_line(error)}", "red")
         raise typer.Exit(USAGE) from None
@@ -60,29 +68,52 @@ def errors() -> Iterator[None]:
         say(one_line(error))
         raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:
-        # The reader of stdout has closed it, as `head` does: nothing can be printed.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence_stdout()  # its reader has closed it, as `head` does: nothing can be printed
         raise typer.Exit(FAILURE) from None
     except OSError as error:  # a full disk, a folder that was removed
-        say(f"error: {one_line(error)}", "red")
+        say("; ".join([f"error: {one_line(error)}", *getattr(error, "__notes__", [])]), "red")
         raise typer.Exit(FAILURE) from None
+
+
+class Notices:
+    """How many commands print notices, and what restores the warnings of Python after the last of them."""
+
+    lock = threading.Lock()
+    users = 0
+    stack = ExitStack()
 
 
 @contextmanager
 def notices() -> Iterator[None]:
-    """Print every `Notice` as one line, without the place in the code, whatever filters Python was started with."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", Notice)
-        usual = warnings.showwarning
+    """Print every `Notice` as one line, without the place in the code, whatever filters Python was started with.
 
-        def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-            if issubclass(category, Notice):
-                say(f"warning: {message}", "yellow")
-            else:
-                usual(message, category, *place, **more)
-
-        warnings.showwarning = show
+    Commands in several threads share this, since warnings belong to the process: the last one restores them.
+    """
+    with Notices.lock:
+        Notices.users += 1
+        if Notices.users == 1:
+            Notices.stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("always", Notice)
+            warnings.showwarning = shown_by(warnings.showwarning)
+    try:
         yield
+    finally:
+        with Notices.lock:
+            Notices.users -= 1
+            if not Notices.users:
+                Notices.stack.close()
+
+
+def shown_by(usual: Callable[..., None]) -> Callable[..., None]:
+    """What shows a warning: a `Notice` as a line on stderr, any other by `usual`."""
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, Notice):
+            say(f"warning: {message}", "yellow")
+        else:
+            usual(message, category, *place, **more)
+
+    return show
 
 
 def warn_of_plugins() -> None:

@@ -6,12 +6,14 @@ from typing import Annotated
 import typer
 
 from ebmkit.cli.console import errors
-from ebmkit.cli.options import Force, Place, Weights, refuse_unknown
+from ebmkit.cli.options import Force, Place, Weights, expanded, refuse_unknown
 
 
 def export(
     run: Place,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write, like model.safetensors.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="File to write, like model.safetensors.", callback=expanded)
+    ],
     weights: Weights = "auto",
     force: Force = False,
 ) -> None:

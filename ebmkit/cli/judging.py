@@ -6,12 +6,26 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ebmkit.cli.complete import names_of
-from ebmkit.cli.console import errors, out, say, tabled
-from ebmkit.cli.options import Data, DataSettings, Device, Force, Number, Place, Seed, Weights, refuse_unknown
+from ebmkit.cli.console import errors, out, result, say, tabled
+from ebmkit.cli.options import (
+    Data,
+    DataSettings,
+    Device,
+    Folder,
+    Force,
+    Number,
+    Place,
+    Seed,
+    Weights,
+    expanded,
+    refuse_unknown,
+)
 from ebmkit.errors import UsageError, check
 
 if TYPE_CHECKING:
     from ebmkit.evaluation.measures import Measure
+
+CHAINS = 8  # how many chains a report shows, if a batch of the run has as many
 
 
 def evaluate(
@@ -21,7 +35,8 @@ def evaluate(
         str, typer.Option(help="What is compared: pixels, digits, ...", autocompletion=names_of("features"))
     ] = "pixels",
     inception_weights: Annotated[
-        Path | None, typer.Option(help="The Inception weights of 2015, for FID; they are never downloaded.")
+        Path | None,
+        typer.Option(help="The Inception weights of 2015, for FID; they are never downloaded.", callback=expanded),
     ] = None,
     data: Data = None,
     settings: Annotated[
@@ -35,8 +50,8 @@ def evaluate(
 ) -> None:
     """Measure samples against the data: Fréchet and kernel distance, precision, recall and more.
 
-    -n is half of the data, at most 5000. Each value is shown beside that of real examples and that of the noise which
-    chains start from, so that it has a scale. All of it is also written to evaluation.json in the folder of the run.
+    -n is half of the data, at most 5000. Each value is shown beside that of real examples and that of the starts of the
+    chains, noise or not, so that it has a scale. All of it is also written to evaluation.json in the folder of the run.
     """
     with errors():
         from ebmkit.cli import opening
@@ -44,7 +59,7 @@ def evaluate(
         from ebmkit.config.resolution import resolve_part
         from ebmkit.evaluation.measures import evaluate_model
         from ebmkit.files import json_line
-        from ebmkit.runs.evaluations import count_for, write_evaluation
+        from ebmkit.runs.evaluations import count_for, evaluation_of, starts_in, write_evaluation
 
         refuse_unknown(weights=weights)
         check("batch", batch, at_least=1)
@@ -57,15 +72,16 @@ def evaluate(
         count = count_for(examples, n)
         with opening.followed(model.short, -(-count // batch)) as short:
             measures = evaluate_model(short, examples, built, rng, n=count, seed=seed, batch=batch)
-        found = write_evaluation(model, measures)
+        found = evaluation_of(model, measures)
         if as_json:
-            print(json_line(found))
+            result(json_line(found))
         else:
-            show(measures)
+            show(measures, starts_in(model))
+        write_evaluation(model, found)  # after they are shown: the folder may be full, or read-only
 
 
-def show(measures: "list[Measure]") -> None:
-    """Print measures as a table, and the notes about them."""
+def show(measures: "list[Measure]", starts: str) -> None:
+    """Print measures as a table whose last column is named `starts`, and the notes about them."""
     from ebmkit.runs.evaluations import shown
 
     one = measures[0]
@@ -78,15 +94,17 @@ def show(measures: "list[Measure]") -> None:
         )
         for measure in measures
     ]
-    out().print(tabled(("measure", "samples", "real", "noise"), rows, "samples real noise"), soft_wrap=False)
+    out().print(tabled(("measure", "samples", "real", starts), rows, f"samples real {starts}"), soft_wrap=False)
     say(f"n={one.n}, seed={one.seed}, features={one.features}, preprocessing: {one.preprocessing}")
     for note in dict.fromkeys(measure.note for measure in measures if measure.note):
         say(f"note: {note}")
 
 
 def report(
-    run: Place,
-    path: Annotated[Path | None, typer.Option("--out", help="File to write; else RUN/report.html.")] = None,
+    run: Folder,
+    path: Annotated[
+        Path | None, typer.Option("--out", help="File to write; else RUN/report.html.", callback=expanded)
+    ] = None,
     updates: Annotated[int, typer.Option(help="How many updates the starts of reconstructions get.")] = 200,
     data: Data = None,
     settings: DataSettings = None,
@@ -123,6 +141,7 @@ def report(
             scores=scores,
             device=model.device,
             updates=updates,
+            chains=min(CHAINS, model.recipe.train.batch_size),
             batch=model.recipe.train.batch_size,
         )
-        print(made)
+        result(str(made))

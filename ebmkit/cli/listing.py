@@ -11,7 +11,7 @@ import typer
 
 import ebmkit
 from ebmkit.cli.complete import kinds, names
-from ebmkit.cli.console import errors, out, tabled, warn_of_plugins
+from ebmkit.cli.console import errors, out, result, tabled, warn_of_plugins
 from ebmkit.registry.component import KINDS, Component
 from ebmkit.registry.lookup import get_registry
 
@@ -20,7 +20,7 @@ def list_parts(
     kind: Annotated[
         str | None, typer.Argument(help="energy, sampler, init, data, watcher or features.", autocompletion=kinds)
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON list of objects on stdout.")] = False,
 ) -> None:
     """List the parts that can be picked by name, each with its package."""
     with errors():
@@ -29,16 +29,17 @@ def list_parts(
         shown = KINDS if kind is None else (kind,)
         parts = [component for each in shown for component in get_registry().of_kind(each)]
         if as_json:
-            print(json.dumps([described(component) for component in parts]))
+            result(json.dumps([described(component) for component in parts]))
         else:
             rows = [(one.kind, one.name, one.summary, str(one.plugin)) for one in parts]
             out().print(tabled(("kind", "name", "what it is", "from"), rows, "kind name from"), soft_wrap=False)
         warn_of_plugins()
 
 
-def described(component: Component) -> dict[str, str]:
+def described(component: Component) -> dict[str, str | int]:
     """A component as JSON."""
     return {
+        "schema": 2,
         "kind": component.kind,
         "name": component.name,
         "summary": component.summary,
@@ -82,4 +83,5 @@ def version() -> None:
         torch = installed("torch")
     except PackageNotFoundError:
         torch = "not installed"
-    out().print(f"ebmkit {ebmkit.__version__} (Python {platform.python_version()}, torch {torch})")
+    with errors():
+        out().print(f"ebmkit {ebmkit.__version__} (Python {platform.python_version()}, torch {torch})")

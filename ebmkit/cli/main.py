@@ -1,11 +1,24 @@
 """The command `ebmkit`: one application of all commands."""
 
 import os
+import sys
 from typing import Annotated
 
 import typer
 
-from ebmkit.cli import creating, exporting, judging, listing, plugin_packages, reconstruction, sampling, training
+from ebmkit.cli import (
+    creating,
+    exporting,
+    judging,
+    listing,
+    plugin_packages,
+    reconstruction,
+    sampling,
+    streams,
+    training,
+)
+from ebmkit.cli.console import FAILURE, INTERRUPTED, say
+from ebmkit.errors import one_line
 from ebmkit.threads import give_way
 
 app = typer.Typer(
@@ -40,7 +53,26 @@ def everywhere(
 
 
 def run() -> None:
-    """Run the command line."""
+    """Run the command line in a process of its own, which it ends."""
     # Before torch is imported, for OpenMP reads it then.
     give_way()
-    app()
+    streams.prepare()
+    streams.end_on_signals()
+    code: int | str | None = FAILURE
+    try:
+        app()
+    except SystemExit as end:
+        code = end.code
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except OSError as error:  # of --help: commands handle their own
+        say(f"error: {one_line(error)}", "red")
+        streams.silence_stdout()
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        streams.silence_stdout()
+        if not code:
+            say(f"error: cannot write to stdout: {error.strerror}", "red")
+            code = FAILURE
+    sys.exit(code)

@@ -1,5 +1,8 @@
 """The options that commands share."""
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,12 +40,42 @@ def refuse_unknown(**given: str) -> None:
             raise UsageError(f"--{name} must be {' or '.join(words)}, not '{word}'.{nearest(word, words)}")
 
 
-Place = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, or a file of `ebmkit export`.")]
+def as_options(message: str) -> str:
+    """A message of the library with its settings of image files written as options: `--fit pad` for `fit=pad`."""
+    return re.sub(r"\bfit=(\w+)", r"--fit \1", message)
+
+
+@contextmanager
+def options_named() -> Iterator[None]:
+    """Write the messages of errors of the block as `as_options` does."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(as_options(str(error))) from error
+
+
+def expanded(value: Any) -> Any:
+    """A path, or a list of paths, with `~` as the home folder: shells leave it as it is in `--out=~/runs/a`."""
+    if isinstance(value, list | tuple):
+        return [expanded(one) for one in value]
+    try:
+        return value.expanduser() if isinstance(value, Path) else value
+    except RuntimeError:  # there is no such user: it is the name of a file
+        return value
+
+
+Place = Annotated[
+    Path, typer.Argument(metavar="RUN", help="The folder of a run, or a file of `ebmkit export`.", callback=expanded)
+]
+Folder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", callback=expanded)]
 Number = Annotated[int | None, typer.Option("-n", metavar="INTEGER", help="How many; see above.", show_default=False)]
 Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn.")]
 Weights = Annotated[str, choice("weights", "The moving average of the weights if there is one, or the last ones")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
-Out = Annotated[Path | None, typer.Option(help="File to write; else one in RUN/generated.", show_default=False)]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="File to write; else one in RUN/generated.", show_default=False, callback=expanded),
+]
 Show = Annotated[bool, typer.Option("--show", help="Show the picture in the terminal too.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")]
 Data = Annotated[

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from ebmkit.cli.console import err, say
+from ebmkit.cli.console import err, result, say
 from ebmkit.cli.preview import half_blocks
 from ebmkit.errors import UsageError
-from ebmkit.files import json_line, replacing
+from ebmkit.files import json_line, replacing, writing
 from ebmkit.runs.folder import generated
 
 
@@ -41,7 +41,7 @@ def writable(path: Path, force: bool, suffixes: tuple[str, ...]) -> Path:
 
 def save(picture: Image.Image, path: Path) -> None:
     """Write a picture."""
-    with replacing(path) as new:
+    with replacing(path) as new, writing(path):
         picture.save(new)
 
 
@@ -60,4 +60,4 @@ def finish(path: Path, picture: Image.Image | None = None, as_json: bool = False
     """Show the picture, if there is one, and print the name of the file on stdout."""
     if picture is not None:
         preview(picture)
-    print(json_line({"schema": 2, "file": str(path)}) if as_json else path)
+    result(json_line({"schema": 2, "file": str(path)}) if as_json else str(path))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ebmkit.cli.complete import owners
-from ebmkit.cli.console import FAILURE, err, errors, out, say
+from ebmkit.cli.console import FAILURE, err, errors, out, result, say
 from ebmkit.errors import UsageError
 from ebmkit.registry.component import Component, Plugin
 from ebmkit.registry.owners import every_part, packages_of, parts_of, plugins_of, section_of
@@ -28,7 +28,7 @@ def plugins(
     settings: Annotated[
         list[str] | None, typer.Option("--set", "-s", help="Setting for --check NAME, as sampler.steps=20.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON list of objects on stdout.")] = False,
 ) -> None:
     """List the plug-in packages; with --check NAME, run the test kit on the parts of a package, or on one part."""
     with errors():
@@ -49,7 +49,7 @@ def show(found: list[Plugin], as_json: bool) -> None:
     every = every_part()
     brings = {plugin: [f"{one.kind} {one.name}" for one in every if one.plugin == plugin] for plugin in found}
     if as_json:
-        print(json.dumps([{**plugin.__dict__, "brings": brings[plugin]} for plugin in found]))
+        result(json.dumps([{"schema": 2, **plugin.__dict__, "brings": brings[plugin]} for plugin in found]))
         return
     if not found:
         out().print("No plug-ins are installed. Write one: ebmkit new-plugin NAME --kind sampler (docs/plugins.md).")
@@ -79,14 +79,14 @@ def conform(name: str, pairs: list[str], as_json: bool) -> None:
     for part in parts:
         with err().status(f"checking {part.kind} {part.name}"), redirect_stdout(sys.stderr):
             outcomes = list(outcomes_of(part, given.get(section_of(part), {}), named=name not in packages_of(part)))
-        facts = {"kind": part.kind, "name": part.name, "package": part.plugin.package}
+        facts = {"schema": 2, "kind": part.kind, "name": part.name, "package": part.plugin.package}
         found.append({**facts, "checks": [one.__dict__ for one in outcomes]})
         failed += sum(one.verdict == "failed" for one in outcomes)
         count += len(outcomes)
         if not as_json:
             table(part, outcomes)
     if as_json:
-        print(json.dumps(found))
+        result(json.dumps(found))
     if failed:
         say(f"error: {failed} of {count} checks failed", "red")
         raise typer.Exit(FAILURE)

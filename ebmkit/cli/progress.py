@@ -59,7 +59,8 @@ def shown(updates: Iterator[Update], run: Run, quiet: bool, as_json: bool) -> It
     if as_json:
         updates = json_lines(updates)
     if not quiet:
-        on_terminal = sys.stderr.isatty() and sys.gettrace() is None
+        is_terminal = getattr(sys.stderr, "isatty", lambda: False)  # stderr may be None, or a stream of a notebook
+        on_terminal = is_terminal() and sys.gettrace() is None
         updates = bar(updates, run) if on_terminal else lines(updates, run)
     return updates
 

@@ -17,7 +17,10 @@ from ebmkit.cli.options import (
     Seed,
     Show,
     Weights,
+    as_options,
     choice,
+    expanded,
+    options_named,
     refuse_unknown,
 )
 from ebmkit.errors import UsageError
@@ -28,7 +31,8 @@ TIMES = (0, 10, 50, 200)  # updates after which a reconstruction is shown, as in
 def reconstruct(
     run: Place,
     images: Annotated[
-        list[Path] | None, typer.Argument(metavar="IMAGE", help="Image files; else examples of the run's data.")
+        list[Path] | None,
+        typer.Argument(metavar="IMAGE", help="Image files; else examples of the run's data.", callback=expanded),
     ] = None,
     n: Number = None,
     updates: Annotated[int, typer.Option(help="How many updates each start z gets.")] = 200,
@@ -48,8 +52,8 @@ def reconstruct(
     """Reconstruct images: find starts z of the chain that end near them.
 
     Without IMAGE, -n examples of the data: 8, and 512 of points in the plane. stderr carries the mean squared error per
-    pixel and that of three guesses from the data: the mean, the nearest other example, 32 principal components. With
-    IMAGE the data are opened for these only with --data or -s.
+    pixel after t updates, and that of guesses from the data: the mean, the nearest other example, and 32 principal
+    components where examples have more elements. With IMAGE the data are opened for these only with --data or -s.
     """
     with errors():
         from ebmkit.cli import opening, outputs
@@ -68,18 +72,20 @@ def reconstruct(
         opening.refuse_undrawable(model.shape)
         examples = opening.examples_of(model, typed) if not images or typed.sections else None
         if images or examples is None:
-            targets = targets_from_files(images or [], model.shape, fit)
+            with options_named():
+                targets = targets_from_files(images or [], model.shape, fit)
         else:
             count = opening.enough(n, 8, model.shape)
             targets = targets_from_data(examples, min(count, len(examples)) if n is None else count, seed)
         for failure in targets.failures:
-            say(f"error: {failure}", "red")
+            say(f"error: {as_options(failure)}", "red")
         at = sorted({time for time in TIMES if time < updates} | {updates})
         with opening.followed(model.short, opening.chains_of_reconstruction(model, updates)) as followed:
             options: dict[str, Any] = {"updates": updates, "lr": lr, "method": method, "gradient": gradient}
             found = followed.reconstruct(targets.x.to(model.device), rng, at=at, **options)
         baselines = {} if examples is None else reconstruction_baselines(targets.x, examples)
-        print_errors(targets.description, {f"t={time}": float(found.error[time].mean()) for time in at} | baselines)
+        values = {f"t={time}": float(found.error[time].mean()) for time in at} | baselines
+        print_errors(targets.description, values, "coordinate" if model.shape == (2,) else "pixel")
         columns = {"original": targets.x, **{f"t={time}": found.kept[time] for time in at}}
         picture = beside({caption: grid(tiles, columns=1) for caption, tiles in columns.items()})
         outputs.save(picture, path)
@@ -89,9 +95,9 @@ def reconstruct(
             raise typer.Exit(FAILURE)
 
 
-def print_errors(description: str, values: dict[str, float]) -> None:
-    """Print what was reconstructed, and mean squared errors per pixel, a line each."""
+def print_errors(description: str, values: dict[str, float], element: str) -> None:
+    """Print what was reconstructed, and mean squared errors per `element` of an example, a line each."""
     say(description)
-    say("mean squared error per pixel:")
+    say(f"mean squared error per {element} after t updates of the starts:")
     for name, error in values.items():
-        say(f"  {name:20} {error:.5f}")
+        say(f"  {name:24} {error:.5f}")

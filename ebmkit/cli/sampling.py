@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ebmkit.cli.console import errors, say
+from ebmkit.cli.console import errors, result, say
 from ebmkit.cli.options import (
     Data,
     DataSettings,
@@ -18,7 +18,10 @@ from ebmkit.cli.options import (
     Seed,
     Show,
     Weights,
+    as_options,
     choice,
+    expanded,
+    options_named,
     refuse_unknown,
 )
 from ebmkit.errors import UsageError, check
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
     from ebmkit.runs.model import Model
+    from ebmkit.trajectories import Point
 
 
 def sample(
@@ -71,7 +75,8 @@ def sample(
 def interpolate(
     run: Place,
     images: Annotated[
-        list[Path] | None, typer.Argument(metavar="IMAGE IMAGE", help="Two image files; else starts drawn at random.")
+        list[Path] | None,
+        typer.Argument(metavar="IMAGE IMAGE", help="Two image files; else starts drawn at random.", callback=expanded),
     ] = None,
     rows: Annotated[
         int | None, typer.Option(metavar="INTEGER", help="How many pairs z1, z2; see above.", show_default=False)
@@ -128,9 +133,10 @@ def starts(images: list[Path], model: "Model", rng: "Generator", fit: str) -> "T
     from ebmkit.cli.opening import chains_of_reconstruction, followed
     from ebmkit.runs.targets import targets_from_files
 
-    targets = targets_from_files(images, model.shape, fit)
+    with options_named():
+        targets = targets_from_files(images, model.shape, fit)
     if targets.failures:
-        raise UsageError(targets.failures[0])
+        raise UsageError(as_options(targets.failures[0]))
     updates = 200
     with followed(model.short, chains_of_reconstruction(model, updates)) as short:
         return short.reconstruct(targets.x.to(model.device), rng, updates=updates).z
@@ -166,16 +172,38 @@ def long_run(
         path = outputs.destination(out, run, "long-run.png", force, (".png",))
         model, rng = opening.opened(run, weights, device, seed, opening.typed_settings(data, settings or []))
         opening.refuse_undrawable(model.shape)
-        seen = []
+        kept: list[Point] = []
         with opening.followed(model.short, times) as followed:
             chains = opening.enough(n, 16, model.shape)
-            for point in followed.long_run(chains, rng, times=times, every=every):
+            points = followed.long_run(chains, rng, times=times, every=every)
+            columns = columns_of(model.short.sampler.steps, times, every)
+            for index, point in enumerate(points):
                 energy = float(energies(model.short.energy, point.x).mean())
                 say(f"step={point.step} energy={energy:.4f}")
                 if as_json:
-                    print(json_line({"schema": 2, "step": point.step, "energy": energy}), flush=True)
-                seen.append(point)
-        columns = sorted({round((len(seen) - 1) * part / times) for part in range(times + 1)})
-        picture = strip({seen[column].step: seen[column].x for column in columns})
+                    result(json_line({"schema": 2, "step": point.step, "energy": energy}))
+                if columns is None or index in columns:
+                    kept.append(point)
+        if columns is None:
+            kept = [kept[index] for index in sorted(evenly(len(kept), times))]
+        picture = strip({point.step: point.x for point in kept})
         outputs.save(picture, path)
         outputs.finish(path, picture if show else None, as_json)
+
+
+def columns_of(steps: int | None, times: int, every: int | None) -> set[int] | None:
+    """Which points of a long run are drawn, so that memory does not grow with their number; None if not known before.
+
+    Args:
+        steps: K, the length of one chain; None if it is unknown.
+        times: How many chains of K steps follow each other.
+        every: The steps between two points; None is K.
+    """
+    if every is None:
+        return evenly(times + 1, times)
+    return None if steps is None else evenly(1 + steps * times // every, times)
+
+
+def evenly(count: int, times: int) -> set[int]:
+    """The indices of `times + 1` of `count` points, evenly spaced, both ends included; fewer if there are fewer."""
+    return {round((count - 1) * part / times) for part in range(times + 1)}

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ebmkit.cli.complete import names_of, preset_names, settings
-from ebmkit.cli.console import errors, say, warn_of_plugins
+from ebmkit.cli.console import errors, result, say, warn_of_plugins
+from ebmkit.cli.options import expanded
 from ebmkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,13 +45,22 @@ def train(
     seed: Annotated[Text, typer.Option(help="Seed of weights, batches and chains.", metavar="INTEGER")] = None,
     device: Annotated[Text, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
     precision: Annotated[Text, typer.Option(help="Dtype of the passes of chains: fp32, bf16, tf32 or auto.")] = None,
-    out: Annotated[Path | None, typer.Option(help="The folder of the run; it must not exist yet.")] = None,
-    config: Annotated[Path | None, typer.Option(help="A TOML file of settings.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder of the run: a new or an empty one.", callback=expanded)
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file of settings.", callback=expanded)] = None,
     preset: Annotated[Text, typer.Option(help="A packaged configuration.", autocompletion=preset_names)] = None,
-    resume: Annotated[Path | None, typer.Option(help="Resume the run in this folder.", metavar="RUN")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Resume the run in this folder.", metavar="RUN", callback=expanded)
+    ] = None,
     origin: Annotated[
         Path | None,
-        typer.Option("--from", help="Start a new run with the weights and settings of this one.", metavar="RUN"),
+        typer.Option(
+            "--from",
+            help="Start a new run with the weights and settings of this one.",
+            metavar="RUN",
+            callback=expanded,
+        ),
     ] = None,
     setting: Annotated[
         list[str] | None,
@@ -132,7 +142,7 @@ def new(
     print_notes(recipe, quiet)
     if print_config:
         check_settings(recipe)
-        print(recipe.toml(with_origins=True))
+        result(recipe.toml(with_origins=True))
         return None
     return new_run(recipe, out, origin=origin)
 
@@ -147,7 +157,7 @@ def resumed(folder: Path, typed: "Layer", others: dict[str, Any], print_config: 
     run = resume_run(folder, typed)
     print_notes(run.recipe, quiet)
     if print_config:
-        print(run.recipe.toml(with_origins=True))
+        result(run.recipe.toml(with_origins=True))
         return None
     made = run.trainer.index
     if made >= run.recipe.train.iterations:
@@ -173,9 +183,9 @@ def print_estimate(run: "Run", quiet: bool, as_json: bool) -> None:
     if not quiet:
         say("dry run   one update made, the first, which is the slowest; nothing written")
     if as_json:
-        print(json.dumps({"schema": 2, **values}))
+        result(json.dumps({"schema": 2, **values}))
     else:
-        print("\n".join(f"{key}={value}" for key, value in values.items()))
+        result("\n".join(f"{key}={value}" for key, value in values.items()))
 
 
 def go(run: "Run", quiet: bool, as_json: bool) -> None:
@@ -196,6 +206,6 @@ def go(run: "Run", quiet: bool, as_json: bool) -> None:
             say(f"rollback  at update {event['update']}: {rolled_back(event)}")
         if as_json:
             events = {"events": run.events} if run.events else {}
-            print(json.dumps({"schema": 2, "status": run.status, "folder": str(run.folder), **events}), flush=True)
+            result(json.dumps({"schema": 2, "status": run.status, "folder": str(run.folder), **events}))
     if not as_json:
-        print(run.folder)
+        result(str(run.folder))

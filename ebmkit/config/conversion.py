@@ -1,6 +1,7 @@
 """Values from the command line, from TOML or from Python, converted to the type that a signature states."""
 
 import os
+import re
 import tomllib
 import types
 import typing
@@ -10,20 +11,34 @@ from typing import Any, Literal, get_args, get_origin
 
 from ebmkit.errors import UsageError
 
+NUMBER = re.compile(r"([+-]?)(?=[\d.]*\d)(\d*)(\.?)(\d*)([eE][+-]?\d+)?")
+NUMBERS = re.compile(r"[\[\],\s\d.eE+-]*")  # numbers, and lists of them
 NONE = "none"  # TOML has no null: a setting without a value is written as this word
 
 
 def parse(text: str) -> Any:
     """The value of a typed text: read as TOML if it is TOML, else the text itself.
 
+    Numbers may also be written as TOML does not allow: without a digit on one side of the point, or with zeros first.
+
     >>> parse("0.1"), parse("true"), parse("[1, 2]"), parse("hmc")
     (0.1, True, [1, 2], 'hmc')
+    >>> parse(".5"), parse("3."), parse("007"), parse("[-.5, 1.e-3]")
+    (0.5, 3.0, 7, [-0.5, 0.001])
     """
-    try:
-        table = tomllib.loads(f"value = {text}")
-    except (ValueError, RecursionError):  # tomllib raises the bare kinds for digits and brackets by the thousand
-        return text
-    return table["value"] if len(table) == 1 else text
+    for form in (text, NUMBER.sub(as_toml, text) if NUMBERS.fullmatch(text) else text):
+        try:
+            table = tomllib.loads(f"value = {form}")
+        except (ValueError, RecursionError):  # tomllib raises the bare kinds for digits and brackets by the thousand
+            continue
+        return table["value"] if len(table) == 1 else text
+    return text
+
+
+def as_toml(number: re.Match[str]) -> str:
+    """A number as TOML writes it."""
+    sign, whole, point, fraction, exponent = number.groups()
+    return f"{sign}{whole.lstrip('0') or '0'}{point and '.'}{point and (fraction or '0')}{exponent or ''}"
 
 
 def convert(value: Any, annotation: Any, text: str | None = None) -> Any:

@@ -4,6 +4,7 @@ A layer is `{section: {key: value}}`. A watcher's section is `watch.NAME`. Later
 defaults, preset, configuration file, command line.
 """
 
+import codecs
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
@@ -16,6 +17,14 @@ from ebmkit.config.conversion import parse
 from ebmkit.errors import UsageError, nearest
 
 PARTS = ("energy", "sampler", "init", "data", "optimizer")
+# Marks at the beginning of a file, the longer first: that of UTF-32 begins with that of UTF-16.
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 SECTIONS = (*PARTS, "train", "watch")
 
 
@@ -86,12 +95,31 @@ def read(path: Path, name: str | None = None) -> Layer:
         UsageError: if it cannot be read, is not TOML, or is not a table of sections; with the line.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        content = path.read_bytes()
+    except OSError as error:
         near = nearest(path.name, [one.name for one in path.parent.glob("*")] if path.parent.is_dir() else [])
         reason = "no such file" if isinstance(error, FileNotFoundError) else str(error)
         raise UsageError(f"cannot read configuration {path}: {reason}.{near}") from None
-    return loads(text, name or str(path))
+    return loads(decoded(content, path), name or str(path))
+
+
+def decoded(content: bytes, path: Path) -> str:
+    """The text of a file: UTF-8 as TOML requires, or UTF-16 as editors on Windows write it, with or without a mark.
+
+    Raises:
+        UsageError: if it is neither, with the line and the byte.
+    """
+    encoding = next((name for mark, name in MARKS if content.startswith(mark)), "utf-8")
+    if encoding == "utf-8" and 0 in content[:2] and len(content) % 2 == 0:  # the zero of an ASCII letter
+        encoding = "utf-16-be" if content[0] == 0 else "utf-16-le"
+    try:
+        return content.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise UsageError(
+            f"cannot read configuration {path}: it is not {encoding.removesuffix('-sig').upper()} (byte "
+            f"0x{content[error.start]:02x} in line {line}); save it as UTF-8"
+        ) from None
 
 
 def loads(text: str, name: str) -> Layer:
@@ -103,8 +131,16 @@ def loads(text: str, name: str) -> Layer:
     try:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also for digits and brackets by the thousand
-        raise UsageError(f"{name} is not valid TOML: {error}") from None
+        raise UsageError(f"{name} is not valid TOML: {error}{zero_missing(text, str(error))}") from None
     return layer_of(table, name, lambda section, key: f"{name}:{line_of(text, section, key)}")
+
+
+def zero_missing(text: str, message: str) -> str:
+    """A hint for a number like `.5` or `3.` in the line that an error of tomllib names; empty otherwise."""
+    place = re.search(r"at line (\d+)", message)
+    lines = text.splitlines()
+    line = lines[int(place[1]) - 1] if place and int(place[1]) <= len(lines) else ""
+    return "; TOML writes 0.5 and 3.0, not .5 and 3." if re.search(r"[=\[,\s+-](\.\d|\d+\.(?!\d))", line) else ""
 
 
 def layer_of(table: Mapping[str, Any], name: str, place: Callable[[str, str], str] | None = None) -> Layer:

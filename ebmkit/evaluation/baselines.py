@@ -8,9 +8,11 @@ from torch import Tensor
 from ebmkit.data.examples import Examples
 from ebmkit.evaluation.nearest import nearest_examples, pca_reconstruction
 
+COMPONENTS = 32  # of the linear reconstruction
+
 
 def reconstruction_baselines(x: Tensor, examples: Examples, *, batch: int = 1024) -> dict[str, float]:
-    """Mean squared error per element of three reconstructions of examples x `(n, *shape)` that use no model.
+    """Mean squared error per element of reconstructions of examples x `(n, *shape)` that use no model.
 
     Args:
         x: The examples to reconstruct.
@@ -18,8 +20,8 @@ def reconstruction_baselines(x: Tensor, examples: Examples, *, batch: int = 1024
         batch: How many examples are in memory at once.
 
     Returns:
-        `mean of the data`, the mean example; `nearest in the data`, the nearest other example; `32 components`, the
-        projection onto the first 32 principal components of the data.
+        `mean of the data`, the mean example; `nearest in the data`, the nearest other example; `32 principal
+        components`, the projection onto the first 32 of the data, unless examples have no more elements than that.
     """
     chunks = torch.split(torch.arange(len(examples)), batch)
     mean = torch.stack([examples.fetch(chunk).double().sum(0) for chunk in chunks]).sum(0) / len(examples)
@@ -27,8 +29,11 @@ def reconstruction_baselines(x: Tensor, examples: Examples, *, batch: int = 1024
     # An example that is closer than the rounding of 8-bit files is x itself.
     found = distance[:, 0] <= math.sqrt(x[0].numel()) / 255
     other = torch.where(found, distance[:, -1], distance[:, 0])
-    return {
+    errors = {
         "mean of the data": float((x - mean).square().mean()),
         "nearest in the data": float(other.square().mean()) / x[0].numel(),
-        "32 components": float((pca_reconstruction(x, examples) - x).square().mean()),
     }
+    if x[0].numel() > COMPONENTS:  # else they reconstruct everything, and the error says nothing
+        linear = pca_reconstruction(x, examples, components=COMPONENTS)
+        errors[f"{COMPONENTS} principal components"] = float((linear - x).square().mean())
+    return errors

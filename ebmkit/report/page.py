@@ -13,7 +13,7 @@ import torch
 import ebmkit
 from ebmkit.data.examples import Examples
 from ebmkit.errors import UsageError, check
-from ebmkit.files import write_text
+from ebmkit.files import Unwritten, write_text
 from ebmkit.report import example_sections, value_sections
 from ebmkit.report.context import ReportContext
 from ebmkit.report.layout import paragraph
@@ -81,7 +81,8 @@ def write_page(
         The path of the file.
 
     Raises:
-        UsageError: for a number out of range, or a file that cannot be written.
+        UsageError: for a number out of range, or a file in a folder that does not exist.
+        Unwritten: if the file cannot be written, as on a full disk.
     """
     check("batch", batch, at_least=1)
     check("chains", chains, at_least=1, at_most=batch)
@@ -92,10 +93,13 @@ def write_page(
         short, examples, held_out, folder, torch.device(device), scores or {}, count, chains, updates, batch
     )
     path = folder / "report.html" if path is None else path
+    text = render(context, full)
     try:
-        write_text(path, render(context, full))
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}; expected a path like runs/a/report.html") from None
+        write_text(path, text)
+    except Unwritten as error:
+        if not path.parent.is_dir():
+            raise UsageError(f"{error}; expected a path like runs/a/report.html") from None
+        raise
     return path
 
 

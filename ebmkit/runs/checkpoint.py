@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ebmkit.errors import UsageError, one_line
-from ebmkit.files import replacing
+from ebmkit.files import replacing, writing
 
 FORMAT, NAME, BEFORE = 2, "checkpoint.pt", "checkpoint-before.pt"
 # The types of the fields, and of those of the trainer's state that a model is read from.
@@ -53,11 +53,12 @@ class Checkpoint:
 
         Raises:
             UsageError: naming what is neither a tensor nor a plain value; the last checkpoint is kept.
+            Unwritten: if it cannot be written; the last checkpoint is kept.
         """
         state = {"format": FORMAT, **vars(self), "shape": list(self.shape)}
-        with replacing(path) as new:
+        with replacing(path) as new, writing(path):
             try:
-                torch.save(state, new)
+                save(state, new)
                 torch.load(new, map_location="cpu", weights_only=True, mmap=True)
             except OSError:
                 raise
@@ -79,6 +80,22 @@ class Checkpoint:
             if name.startswith("module.")
         }
         return {"last": self.trainer["energy"], **({"average": average} if average else {})}
+
+
+def save(state: Mapping[str, Any], path: Path) -> None:
+    """Write a state by `torch.save`.
+
+    Raises:
+        OSError: if it cannot be written. Torch raises a RuntimeError of its own, which does not say why.
+    """
+    try:
+        with path.open("wb") as file:  # torch's own files have errors without a reason
+            torch.save(state, file)
+    except RuntimeError as error:
+        reason: BaseException | None = error
+        while reason is not None and not isinstance(reason, OSError):
+            reason = reason.__context__
+        raise (reason or error) from None
 
 
 def read_checkpoint(folder: Path, name: str = NAME) -> Checkpoint:

@@ -9,6 +9,7 @@ from pathlib import Path
 from torch.optim import Optimizer
 
 from ebmkit.config.recipe import Recipe
+from ebmkit.files import writing
 from ebmkit.runs.checkpoint import BEFORE, NAME, Checkpoint, read_checkpoint
 
 NEXT = "checkpoint-next.pt"
@@ -69,12 +70,17 @@ class EarlierCheckpoints:
 
 
 def link(source: Path, target: Path) -> None:
-    """Make `target` the same file as `source`, or a copy where the file system has no links."""
+    """Make `target` the same file as `source`, or a copy where the file system has no links.
+
+    Raises:
+        Unwritten: if a copy cannot be written.
+    """
     target.unlink(missing_ok=True)
     try:
         os.link(source, target)
     except OSError:
-        shutil.copyfile(source, target)
+        with writing(target):
+            shutil.copyfile(source, target)
 
 
 def set_rate(optimizer: Optimizer, rates: Sequence[float]) -> None:

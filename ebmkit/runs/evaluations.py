@@ -1,10 +1,11 @@
 """`evaluation.json`: the last evaluation of a model, its only writer and its only reader."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ebmkit.config.recipe import asks_for
 from ebmkit.data.examples import Examples
 from ebmkit.errors import UsageError
 from ebmkit.evaluation.measures import Measure, as_rows
@@ -21,21 +22,31 @@ def count_for(examples: Examples, n: int | None) -> int:
     return min(len(examples) // 2, MOST) if n is None else n
 
 
-def write_evaluation(model: Model, measures: Sequence[Measure]) -> dict[str, Any]:
-    """Write measures of a model to `evaluation.json`: in the folder of its run, or beside a model file.
+def starts_in(model: Model) -> str:
+    """The name of the starts of chains in a table: `noise`, or `starts` where they are data or stored chains."""
+    from_data = asks_for(model.recipe.parts["init"], "data") or bool(model.saved.init)
+    return "starts" if from_data else "noise"
 
-    Returns:
-        What was written: `run`, `updates`, `weights`, `measures`.
-    """
-    place = model.saved.source
-    found = {
-        "run": str(place),
+
+def evaluation_of(model: Model, measures: Sequence[Measure]) -> dict[str, Any]:
+    """Measures of a model as they are printed and written: `schema`, `run`, `updates`, `weights`, `measures`."""
+    return {
+        "schema": 2,
+        "run": str(model.saved.source),
         "updates": model.saved.updates,
         "weights": model.weights,
         "measures": as_rows(list(measures)),
     }
+
+
+def write_evaluation(model: Model, found: Mapping[str, Any]) -> None:
+    """Write what `evaluation_of` gives to `evaluation.json`: in the folder of the run, or beside a model file.
+
+    Raises:
+        Unwritten: if it cannot be written.
+    """
+    place = model.saved.source
     write_text((generated(place) if is_model_file(place) else place) / NAME, indented_json(found))
-    return found
 
 
 def scores_in(folder: Path) -> dict[str, str]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ebmkit.files import json_line, write_text
+from ebmkit.files import json_line, write_text, writing
 
 METRICS = "metrics.jsonl"
 
@@ -13,7 +13,7 @@ METRICS = "metrics.jsonl"
 def rewrite_metrics(folder: Path, index: int, events: Sequence[Mapping[str, Any]]) -> None:
     """Remove the lines of updates after `index`; lines of events stay, and missing ones of `events` are added."""
     metrics = folder / METRICS
-    lines = metrics.read_text(encoding="utf-8", errors="replace").splitlines() if metrics.exists() else []
+    lines = metrics.read_text(encoding="utf-8-sig", errors="replace").splitlines() if metrics.exists() else []
     kept = [line for line in lines if not is_later(line, index)]
     kept += [line for line in map(json_line, events) if line not in kept]
     if lines or kept:
@@ -30,15 +30,19 @@ def is_later(line: str, index: int) -> bool:
 
 
 def add_event(folder: Path, event: Mapping[str, Any]) -> None:
-    """Append a line about an event to the metrics."""
-    with (folder / METRICS).open("a", encoding="utf-8") as file:
+    """Append a line about an event to the metrics.
+
+    Raises:
+        Unwritten: if it cannot be written.
+    """
+    with writing(folder / METRICS), (folder / METRICS).open("a", encoding="utf-8") as file:
         file.write(json_line(event) + "\n")
 
 
 def has_diverged(folder: Path) -> bool:
     """Whether the run in a folder ended because it diverged: then the last line of its metrics says so."""
     try:
-        lines = (folder / METRICS).read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = (folder / METRICS).read_text(encoding="utf-8-sig", errors="replace").splitlines()
         return bool(json.loads(lines[-1]).get("event") == "diverged")
     except (OSError, ValueError, IndexError, AttributeError):
         return False

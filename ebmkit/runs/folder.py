@@ -1,7 +1,6 @@
 """The folder of a run: how it is made, what its configuration says, and how it is prepared for a resumed run."""
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,9 +13,11 @@ from ebmkit.config.layers import Layer, read
 from ebmkit.config.recipe import Recipe
 from ebmkit.errors import UsageError
 from ebmkit.files import indented_json, write_text
+from ebmkit.runs.claims import clear, create, first_free
 from ebmkit.runs.events import rewrite_metrics
 from ebmkit.runs.surroundings import environment
 
+NAMED = ("energy", "sampler", "init")  # the parts that name the folder of a run
 CONFIG, ENVIRONMENT = "config.toml", "env.json"
 # What a resumed run may change, besides its watchers. Data may have moved; that they are the same is checked apart.
 FREE = (
@@ -32,7 +33,8 @@ def new_folder(
 ) -> Iterator[Path]:
     """Make the folder of a new run, with `config.toml` and `env.json` in it once the block has ended.
 
-    If the block raises, the folder is removed, and so are the parents that were made for it.
+    If the block raises, the folder is removed, and so are the parents that were made for it; of a folder that existed
+    and was empty, only what was put there is removed.
 
     Args:
         folder: The folder; None makes the first free `runs/<energy>-<sampler>-<init>-NNN`, also where several runs
@@ -42,21 +44,26 @@ def new_folder(
         origin: What the run started from, for `env.json`; None if from nothing.
 
     Raises:
-        UsageError: if the folder exists or cannot be made, or a setting cannot be written.
+        UsageError: if the folder is not empty or cannot be made, or a setting cannot be written.
+        Unwritten: if `config.toml` or `env.json` cannot be written.
     """
     started = {} if origin is None else {"origin": dict(origin)}
     config, made_with = config_text(recipe), indented_json({**environment(recipe, device), **started})
-    missing = [parent for parent in (folder or Path("runs/new")).parents if not parent.exists()]
-    made = first_free(recipe) if folder is None else create(folder)
+    wanted = folder or Path("runs/new")
+    missing = [place for place in (wanted, *wanted.parents) if not place.exists()]
+    made = None
     try:
+        name = "-".join(recipe.parts[part].name for part in NAMED)
+        made = first_free(name) if folder is None else create(folder, CONFIG)
         yield made
-        (made / CONFIG).write_text(config, encoding="utf-8")
-        (made / ENVIRONMENT).write_text(made_with, encoding="utf-8")
+        write_text(made / CONFIG, config)
+        write_text(made / ENVIRONMENT, made_with)
     except BaseException:
-        shutil.rmtree(made, ignore_errors=True)
-        for parent in missing:
+        if made is not None:
+            clear(made)
+        for place in [*([made] if made is not None and folder is None else []), *missing]:
             with suppress(OSError):  # another run has begun in it
-                parent.rmdir()
+                place.rmdir()
         raise
 
 
@@ -72,51 +79,6 @@ def config_text(recipe: Recipe) -> str:
     except UnicodeEncodeError:
         raise UsageError(f"cannot write {CONFIG}: a setting contains characters that UTF-8 cannot encode") from None
     return text
-
-
-def first_free(recipe: Recipe) -> Path:
-    """Make the first free folder `runs/<energy>-<sampler>-<init>-NNN`."""
-    name = "-".join(recipe.parts[section].name for section in ("energy", "sampler", "init"))
-    number = 1
-    while True:
-        folder = Path("runs") / f"{name}-{number:03d}"
-        try:
-            folder.mkdir(parents=True)
-            return folder
-        except FileExistsError:
-            number += 1
-        except OSError as error:
-            raise UsageError(f"cannot make the folder {folder} of the run: {error.strerror}") from None
-
-
-def create(folder: Path) -> Path:
-    """Make a folder that must not exist yet."""
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError:
-        raise UsageError(existing(folder)) from None
-    except OSError as error:
-        raise UsageError(f"cannot make the folder {folder} of the run: {error.strerror}") from None
-    return folder
-
-
-def existing(folder: Path) -> str:
-    """The message about a folder that exists."""
-    return f"{folder} exists; resume it with --resume {folder}, or choose another --out"
-
-
-def refuse_existing(folder: Path) -> None:
-    """Refuse a folder that exists already, or a path that the system does not accept.
-
-    Raises:
-        UsageError: in both cases.
-    """
-    try:
-        exists = folder.exists()
-    except OSError as error:
-        raise UsageError(f"cannot use {folder} as a folder: {error.strerror}") from None
-    if exists:
-        raise UsageError(existing(folder))
 
 
 def is_model_file(place: Path) -> bool:
@@ -193,7 +155,7 @@ def rewrite_folder(
     rewrite_metrics(folder, index, events)
     write_text(folder / CONFIG, config)
     try:
-        before = dict(json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8")))
+        before = dict(json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8-sig")))
         earlier = list(before.get("resumed", []))
     except (OSError, ValueError, TypeError):
         before, earlier = {}, []

@@ -1,6 +1,8 @@
 """A model as one .safetensors file: its weights, the state of its init, and its settings as metadata."""
 
 import json
+import os
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -9,7 +11,7 @@ from torch import Tensor
 
 import ebmkit
 from ebmkit.errors import UsageError, one_line
-from ebmkit.files import replacing
+from ebmkit.files import Unwritten, replacing
 from ebmkit.runs.saved import WEIGHTS, SavedModel
 
 FORMAT, SUFFIX = "1", ".safetensors"
@@ -35,6 +37,7 @@ def write_model_file(saved: SavedModel, weights: str, path: Path) -> None:
 
     Raises:
         UsageError: if safetensors is not installed, or the state of the model cannot be written to such a file.
+        Unwritten: if the disk is full, or there is another error of the system.
     """
     format_of = safetensors()
     parts = {"energy": saved.weights[weights], "init": saved.init}
@@ -49,6 +52,8 @@ def write_model_file(saved: SavedModel, weights: str, path: Path) -> None:
         with replacing(path) as new:
             format_of.torch.save_file(tensors, new, {**facts, "weights": weights, "updates": str(saved.updates)})
     except (format_of.SafetensorError, ValueError, KeyError) as error:
+        if found := re.search(r"\(os error (\d+)\)", str(error)):  # the number is all that it keeps of an OSError
+            raise Unwritten(int(found[1]), os.strerror(int(found[1])), str(path)) from error
         raise UsageError(f"cannot export to {path}: {one_line(error)}") from error
 
 

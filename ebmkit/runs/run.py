@@ -18,6 +18,7 @@ from ebmkit.acceleration.precision import arithmetic
 from ebmkit.config.recipe import Recipe
 from ebmkit.data.examples import Examples, batches
 from ebmkit.errors import Diverged, Interrupted, Notice, UsageError, one_line
+from ebmkit.files import Unwritten
 from ebmkit.methods.maximum_likelihood import Trainer, Update
 from ebmkit.registry.lookup import blame
 from ebmkit.runs.build import seeds_of
@@ -78,8 +79,8 @@ class Run:
     def train(self, announce: Callable[[str], None] | None = None) -> Iterator[Update]:
         """Make the remaining updates, watched and saved in the folder of the run.
 
-        A loop that is left early leaves a run that can be resumed. In the main thread, SIGINT and SIGTERM end it after
-        the current update. The number of torch's threads is set for the whole process.
+        A loop that is left early leaves a run that can be resumed. In the main thread, SIGINT, SIGTERM and SIGHUP end
+        it after the current update. The number of torch's threads is set for the whole process.
 
         Args:
             announce: Called with a line for the user when a signal arrives.
@@ -91,6 +92,7 @@ class Run:
             UsageError: at the call, for a watcher whose settings are out of range, or a folder that cannot be made.
             Diverged: if training diverged; the message names the last good checkpoint.
             Interrupted: after a signal; the message says how to resume.
+            Unwritten: if a file of the run cannot be written, as on a full disk; updates are saved where possible.
         """
         occupy(self.threads)
         if self.resumed and self.folder is not None:
@@ -123,6 +125,10 @@ class Run:
             raise Diverged(f"{error}; {self._way_on(error)}") from error
         except (GeneratorExit, KeyboardInterrupt):
             status = "interrupted"
+            raise
+        except Unwritten as error:
+            if self.folder is not None and (self.folder / NAME).exists():
+                error.add_note(f"resume with: ebmkit train --resume {self.folder}")
             raise
         except Exception as error:
             blame(error, self.recipe.parts.values())

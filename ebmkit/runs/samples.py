@@ -1,8 +1,10 @@
 """Samples written to a file as they are drawn, through a file that is mapped into memory."""
 
 import math
+import shutil
 import zipfile
 from collections.abc import Iterable
+from io import FileIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from ebmkit.errors import UsageError
-from ebmkit.files import replacing
+from ebmkit.files import replacing, writing
 from ebmkit.pictures import drawn_count, grid
 
 SHOWN = 64  # how many samples are kept in memory to be shown
@@ -41,26 +43,54 @@ def write_samples(chunks: Iterable[Tensor], shape: tuple[int, ...], path: Path) 
 
     Raises:
         UsageError: if they do not fit on the disk.
+        Unwritten: if they cannot be written.
     """
     with replacing(path) as new:
         held = new.with_suffix(".npy")
-        try:
-            rows = np.lib.format.open_memmap(held, mode="w+", dtype=np.float32, shape=shape)
-        except (OverflowError, ValueError, OSError):
-            raise UsageError(f"{shape[0]} samples are too many for a file beside {path}; ask for fewer by -n") from None
-        end = 0
-        for chunk in chunks:
-            start, end = end, end + len(chunk)
-            rows[start:end] = chunk.cpu().numpy()
-        if path.suffix == ".png":
-            sheet(torch.from_numpy(rows)).save(new)
+        write_rows(chunks, shape, held, path)
+        rows = np.load(held, mmap_mode="c")
         first = torch.from_numpy(np.array(rows[: drawn_count(shape[1:], SHOWN)]))
         nonfinite = count_nonfinite(rows)
-        rows.flush()
-        if path.suffix == ".npz":
-            with zipfile.ZipFile(new, "w") as file:
-                file.write(held, "samples.npy")
+        with writing(path):
+            if path.suffix == ".png":
+                sheet(torch.from_numpy(rows)).save(new)
+            if path.suffix == ".npz":
+                with zipfile.ZipFile(new, "w") as file:
+                    file.write(held, "samples.npy")
     return Written(first, nonfinite)
+
+
+def write_rows(chunks: Iterable[Tensor], shape: tuple[int, ...], held: Path, path: Path) -> None:
+    """Write samples to the .npy file `held`, in order; errors name `path`.
+
+    They are written and not assigned to mapped memory: on a full disk, that would kill the process.
+
+    Raises:
+        UsageError: if the disk has no room for samples of this shape.
+        Unwritten: if they cannot be written.
+    """
+    needed, free = 4 * math.prod(shape), shutil.disk_usage(held.parent).free
+    if needed > free:
+        raise UsageError(
+            f"{shape[0]} samples need {needed:,} bytes, and the disk of {path} has {free:,} free; "
+            "make room, or ask for fewer by -n"
+        )
+    with writing(path):
+        file = held.open("wb", buffering=0)
+    with file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        with writing(path):
+            np.lib.format.write_array_header_1_0(file, header)
+        for chunk in chunks:
+            with writing(path):
+                write_all(file, chunk.cpu().numpy().astype("<f4"))
+
+
+def write_all(file: FileIO, rows: np.ndarray) -> None:
+    """Write an array to a file without a buffer, which may accept less than it is given."""
+    rest = memoryview(rows.tobytes())
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 def count_nonfinite(rows: np.ndarray, batch: int = 1024) -> int:

@@ -16,10 +16,11 @@ from ebmkit.methods.maximum_likelihood import Update
 from ebmkit.runs.assembly import build_trainer
 from ebmkit.runs.build import build_parts, check_energy, first_starts, open_data, seeds_of
 from ebmkit.runs.checkpoint import BEFORE, NAME, read_checkpoint
+from ebmkit.runs.claims import refuse_existing
 from ebmkit.runs.device import measured, pick_device, threads_for
 from ebmkit.runs.diverging import set_rate
 from ebmkit.runs.events import has_diverged
-from ebmkit.runs.folder import FREE, RATE, check_same, refuse_existing, settings_in
+from ebmkit.runs.folder import FREE, RATE, check_same, settings_in
 from ebmkit.runs.origin import read_origin, start_from
 from ebmkit.runs.run import Run
 from ebmkit.runs.trial import try_out

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from ebmkit.errors import REMEDIES, Diverged, UsageError, check
+from ebmkit.files import Unwritten
 from ebmkit.methods.maximum_likelihood import Trainer
 from ebmkit.watchers.scalars import Updates
 
@@ -47,7 +48,8 @@ def write_checkpoints(
                         keep()
                 yield update
         # Not in `finally`: after any other error the state may be broken, and the last checkpoint must survive.
-        except (GeneratorExit, UsageError):  # the run is stopped, or the data cannot be read
+        # The run is stopped, the data cannot be read, or another file cannot be written.
+        except (GeneratorExit, UsageError, Unwritten):
             save_if_new()
             raise
         save_if_new()

@@ -2,11 +2,12 @@
 
 import math
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ebmkit.errors import check
-from ebmkit.files import json_line
+from ebmkit.files import json_line, writing
 from ebmkit.methods.maximum_likelihood import Trainer
 from ebmkit.watchers.scalars import Updates, scalars_of
 
@@ -22,6 +23,7 @@ def write_metrics(updates: Updates, trainer: Trainer, folder: Path, *, every: in
 
     Raises:
         UsageError: if `every` is negative.
+        Unwritten: if a line cannot be written.
     """
     check("every", every, at_least=0)
     sampler = trainer.sampler
@@ -30,7 +32,10 @@ def write_metrics(updates: Updates, trainer: Trainer, folder: Path, *, every: in
 
     def watched() -> Updates:
         since, counted = time.perf_counter(), 0
-        with (folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        path = folder / "metrics.jsonl"
+        with writing(path):
+            file = path.open("a", encoding="utf-8")
+        try:
             for update in updates:
                 counted += 1
                 if every and update.index % every == 0:
@@ -40,8 +45,12 @@ def write_metrics(updates: Updates, trainer: Trainer, folder: Path, *, every: in
                     now = time.perf_counter()
                     line["seconds_per_update"] = round((now - since) / counted, 6)
                     since, counted = now, 0
-                    file.write(json_line(line) + "\n")
-                    file.flush()
+                    with writing(path):
+                        file.write(json_line(line) + "\n")
+                        file.flush()
                 yield update
+        finally:
+            with suppress(OSError):  # of a line that could not be written above, which closing tries again
+                file.close()
 
     return watched()

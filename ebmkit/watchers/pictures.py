@@ -8,6 +8,7 @@ from torch import Generator
 
 from ebmkit.data.examples import Examples
 from ebmkit.errors import check
+from ebmkit.files import replacing, writing
 from ebmkit.methods.maximum_likelihood import Trainer, Update
 from ebmkit.pictures import beside, drawable, drawn_count, grid, strip
 from ebmkit.shortrun import ShortRun
@@ -35,6 +36,7 @@ def draw_pictures(
 
     Raises:
         UsageError: if a setting is out of range.
+        Unwritten: if a picture cannot be written.
     """
     due = due_updates(every, iterations)
     check("count", count, at_least=1)
@@ -65,5 +67,6 @@ def draw(trainer: Trainer, folder: Path, examples: Examples, update: Update, cou
         "samples": beside({"real": grid(real, columns), f"samples, update {update.index}": grid(samples, columns)}),
         "chains": strip(trajectory),
     }.items():
-        (folder / name).mkdir(exist_ok=True)
-        picture.save(folder / name / f"{update.index:06d}.png")
+        path = folder / name / f"{update.index:06d}.png"
+        with replacing(path) as new, writing(path):
+            picture.save(new)
