@@ -8,8 +8,8 @@ import torch
 from commands import invoked
 from training_runs import trained
 
+from ebmkit.data.digits import digits
 from ebmkit.data.examples import Examples
-from ebmkit.data.handwritten import digits
 from ebmkit.evaluation.measures import as_rows, evaluate
 from ebmkit.features.pixels import Pixels
 from ebmkit.runs.model import load

@@ -9,7 +9,7 @@ import torch
 from image_data import expected, write
 from PIL import Image
 
-from ebmkit.data.image_folder import folder
+from ebmkit.data.folder import folder
 
 refused = partial(image_data.refused, make=folder)
 

@@ -11,9 +11,9 @@ from torch import nn
 
 from ebmkit.config.layers import layer_of, loads, typed
 from ebmkit.config.resolution import resolve, resolve_part
-from ebmkit.data.array_files import arrays
+from ebmkit.data.arrays import arrays
 from ebmkit.data.examples import Examples
-from ebmkit.data.hugging_face import hub
+from ebmkit.data.hub import hub
 from ebmkit.data.paths import existing, existing_file
 from ebmkit.features.torchscript import TorchScript
 

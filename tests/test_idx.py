@@ -7,7 +7,7 @@ import pytest
 import torch
 from image_data import everything, refused, shared
 
-from ebmkit.data.idx_files import idx, read
+from ebmkit.data.idx import idx, read
 from ebmkit.data.images import Images
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (12, 6, 5), dtype=np.uint8)

@@ -9,7 +9,7 @@ import torch
 from image_data import expected, write
 
 from ebmkit.data.examples import Examples
-from ebmkit.data.image_folder import folder
+from ebmkit.data.folder import folder
 from ebmkit.errors import UsageError
 
 refused = partial(image_data.refused, make=folder)
