@@ -40,7 +40,7 @@ for name in names:
 print(json.dumps(heavy))
 """
 
-# Imports modules in an order, and asks for the exports of the data after each: a module never stands in for its function.
+# Imports modules in an order, and asks for the exports of the data after each: none of them is a module.
 ORDER = """
 import importlib, json, sys
 modules, names = json.loads(sys.argv[1])

@@ -1,7 +1,8 @@
 """Data sets, and the examples and batches that the rest of the library sees of them.
 
-Unlike other packages this one imports its names at once: six of its functions have the names of their modules. Importing
-a module sets the attribute of its package, but only the first time, which is here, before the function replaces it.
+Unlike other packages this one imports its names at once: six of its functions have the names of their modules.
+Importing a module sets the attribute of its package, but only the first time, which is here, before the function
+replaces it.
 """
 
 from ebmkit.data.arrays import arrays

@@ -34,6 +34,8 @@ class Examples:
     mapping: the example is its "image", "img", "pixel_values" or "x", else its only value that is an array. If the
     source has `__getitems__(list[int])`, torch's protocol for whole batches, that is used; it may return a tensor.
 
+    Examples are themselves a data set for torch's `DataLoader`.
+
     Args:
         source: A tensor or array `(N, *shape)`, or anything with `__len__` and `__getitem__`.
 
@@ -55,6 +57,16 @@ class Examples:
     def __len__(self) -> int:
         """How many examples there are."""
         return len(self.source)
+
+    def __getitem__(self, index: int) -> Tensor:
+        """Example `index`, float32 `shape`."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"there is no example {index}: the data have {len(self)}")
+        return self.fetch(torch.tensor([index % len(self)]))[0]
+
+    def __getitems__(self, indices: list[int]) -> list[Tensor]:
+        """The examples at `indices`, `shape` each: torch's `DataLoader` asks for a batch so."""
+        return list(self.fetch(torch.tensor(indices, dtype=torch.long)))
 
     def fetch(self, indices: Tensor) -> Tensor:
         """The examples at `indices` `(n,)`: float32, `(n, *shape)`, on the CPU.
@@ -101,6 +113,8 @@ class Examples:
                 return as_examples(items)
         else:
             items = [self.source[number] for number in numbers]
+        if items and _is_uniform(items):  # much faster than one by one
+            return as_examples(torch.stack(list(items)))
         return [as_examples(_values(item)[None])[0] for item in items]
 
 
@@ -198,6 +212,13 @@ def _check_source(source: Any) -> None:
     if not hasattr(source, "__len__") or not hasattr(source, "__getitem__"):
         raise UsageError(f"a {type(source).__name__} is not a data set: expected __len__ and __getitem__")
     check_not_empty(len(source))
+
+
+def _is_uniform(items: Any) -> bool:
+    """Whether all items are tensors of one kind, so that they can be stacked."""
+    if not all(type(item) is Tensor for item in items):
+        return False
+    return len({(item.shape, item.dtype, item.device) for item in items}) == 1 and items[0].ndim > 0
 
 
 def _values(item: Any) -> Tensor | NDArray[Any]:
