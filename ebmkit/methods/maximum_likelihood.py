@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ebmkit.errors import check
+from ebmkit.errors import UsageError, check
 from ebmkit.interfaces import EnergyFn, InitDistribution, Sampler, energy_values, eval_mode
 from ebmkit.methods.chains import follow
 
@@ -70,7 +70,7 @@ class Trainer:
         accelerate: Returns the energy for the chains of one update; by default the energy itself.
 
     Raises:
-        UsageError: if a setting is out of range.
+        UsageError: if a setting is out of range, or the optimiser has other parameters than the energy.
     """
 
     def __init__(
@@ -90,6 +90,7 @@ class Trainer:
         check("energy_l2", energy_l2, at_least=0)
         if gradient_clip is not None:
             check("gradient_clip", gradient_clip, above=0)
+        check_optimizer(optimizer, energy)
         self.energy, self.sampler, self.init, self.optimizer, self.rng = energy, sampler, init, optimizer, rng
         self.energy_l2, self.gradient_clip = energy_l2, gradient_clip
         self.schedule, self.accelerate = schedule, accelerate
@@ -169,6 +170,22 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.init.load_state_dict(state["init"])
         self.rng.set_state(state["rng"].cpu())
+
+
+def check_optimizer(optimizer: torch.optim.Optimizer, energy: nn.Module) -> None:
+    """Refuse an optimiser of other parameters than the energy's; it may have only some of these.
+
+    Raises:
+        UsageError: saying how many of its parameters are not the energy's.
+    """
+    own = set(energy.parameters())
+    held = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    others = sum(parameter not in own for parameter in held)
+    if others:
+        raise UsageError(
+            f"{others} of the {len(held)} parameters of the optimizer are not those of the energy: make it with "
+            "energy.parameters(), of the same energy and after the last change of its layers"
+        )
 
 
 def moving_average(energy: nn.Module, decay: float) -> AveragedModel:
