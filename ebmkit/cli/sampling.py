@@ -161,12 +161,18 @@ def long_run(
         from ebmkit.evaluation.energy import energies
         from ebmkit.files import json_line
         from ebmkit.pictures import strip
+        from ebmkit.trajectories import EvenPoints
 
         refuse_unknown(weights=weights)
+        check("times", times, at_least=1)
+        if every is not None:
+            check("every", every, at_least=1)
         path = outputs.destination(out, run, "long-run.png", force, (".png",))
         model, rng = opening.opened(run, weights, device, seed, opening.typed_settings(data, settings or []))
         opening.refuse_undrawable(model.shape)
-        seen = []
+        steps = model.short.sampler.steps
+        total = times + 1 if every is None else None if steps is None else times * steps // every + 1
+        seen = EvenPoints(times + 1, total)
         with opening.followed(model.short, times) as followed:
             chains = opening.enough(n, 16, model.shape)
             for point in followed.long_run(chains, rng, times=times, every=every):
@@ -174,8 +180,7 @@ def long_run(
                 say(f"step={point.step} energy={energy:.4f}")
                 if as_json:
                     print(json_line({"schema": 2, "step": point.step, "energy": energy}), flush=True)
-                seen.append(point)
-        columns = sorted({round((len(seen) - 1) * part / times) for part in range(times + 1)})
-        picture = strip({seen[column].step: seen[column].x for column in columns})
+                seen.add(point)
+        picture = strip({point.step: point.x for point in seen.points()})
         outputs.save(picture, path)
         outputs.finish(path, picture if show else None, as_json)
