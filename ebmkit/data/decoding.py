@@ -1,5 +1,6 @@
 """Encoded images (png, jpeg, ...) as pixels: their headers, their orientation, their transparency."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
@@ -77,7 +78,7 @@ def read_header(image: Encoded) -> Header:
     """
     with opened(image) as (file, content):
         (width, height), mode = content.size, content.mode
-        place, end = file.tell(), tail(file)
+        place, end = file.seek(0, os.SEEK_CUR), tail(file)
         # A PNG may have its EXIF data behind its pixels, where Pillow finds them only by decoding it.
         if EXIF_CHUNK in end or not is_complete(file, content, end):
             file.seek(place)  # some decoders go on from where the header ended
