@@ -85,6 +85,12 @@ def test_classes_of_arrays_may_be_text(npz):
     )
 
 
+def test_labels_are_found_with_accents_composed_otherwise(tmp_path):
+    pixels = np.zeros((6, 3, 3), np.uint8)
+    np.savez(tmp_path / "a.npz", **{"bilder": pixels, "e\u0301tiquettes": CLASSES})
+    assert len(arrays(path=tmp_path / "a.npz", labels="\u00e9tiquettes", classes=(1,))) == 2
+
+
 def test_classes_that_look_like_numbers_match_text(npz, tmp_path):
     np.save(tmp_path / "labels.npy", CLASSES.astype(str))
     found = arrays(path=npz, key="images", labels=tmp_path / "labels.npy", classes=(2,))

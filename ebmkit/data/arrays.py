@@ -72,7 +72,7 @@ def _load(path: Path, key: str | None, labels: Path | str | None) -> tuple[NDArr
     if labels is not None and Path(labels).suffix != ".npy":
         # A file of that name, which may happen to exist, makes a path of the setting: see `ebmkit.config.conversion`.
         inside = labels.name if isinstance(labels, Path) else labels
-    others = [name for name in file if name != inside]
+    others = [name for name in file if inside is None or composed(name) != composed(inside)]
     likely = others if len(others) == 1 else [name for name in KEYS if name in others]
     if key is None and not likely:
         raise UsageError(f"{path} has the arrays {listed(file)}: choose one with -s data.key=...")

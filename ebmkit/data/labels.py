@@ -53,4 +53,5 @@ def _of_one_hot(labels: NDArray[Any]) -> NDArray[np.int64]:
         raise UsageError(
             f"the labels have shape {labels.shape} and are not one-hot: expected ({len(labels)},), one for each example"
         )
-    return labels.argmax(1)
+    found: NDArray[np.int64] = labels.argmax(1)
+    return found
