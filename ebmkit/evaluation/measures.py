@@ -20,10 +20,6 @@ from ebmkit.evaluation.neighbours import precision_recall
 from ebmkit.evaluation.rows import finite_rows
 from ebmkit.evaluation.scores import inception_score
 from ebmkit.features.protocols import Classifier, Features
-from ebmkit.inits.data import DataInit
-from ebmkit.inits.replay import ReplayBuffer
-from ebmkit.inits.uniform import Uniform
-from ebmkit.interfaces import InitDistribution
 from ebmkit.shortrun import ShortRun
 
 CHUNK = 64  # how many examples the features are computed for at once
@@ -138,19 +134,12 @@ def evaluate_model(
     """
     return evaluate(
         lambda n: short.sample(n, rng, batch=batch),
-        lambda n: torch.cat(list(_noise(short.init, examples.shape).in_batches(n, rng, batch))),
+        lambda n: torch.cat(list(short.init.noise_distribution().in_batches(n, rng, batch))),
         examples,
         features,
         n=n,
         seed=seed,
     )
-
-
-def _noise(init: InitDistribution, shape: tuple[int, ...]) -> InitDistribution:
-    """The distribution of noise that samples are compared with: that of the starts, unless these are not noise."""
-    if isinstance(init, ReplayBuffer):
-        return init.base_distribution()
-    return Uniform(shape) if isinstance(init, DataInit) else init
 
 
 def _of_features(x: Compared, blank: Measure) -> Iterator[Measure]:

@@ -48,7 +48,7 @@ class ReplayBuffer(InitDistribution):
         """`n` starts `(n, *shape)` from distinct slots; the buffer is unchanged until `remember`."""
         if n > self.size:
             raise UsageError(f"the replay buffer holds {self.size} chains, not {n}: write -s init.size={n} or more")
-        base = self.base_distribution()
+        base = self.noise_distribution()
         # A tensor made in inference mode could not be written to outside it.
         with torch.inference_mode(False):
             bank = base.sample(self.size, rng) if self._bank is None else self._bank.to(rng.device)
@@ -93,7 +93,7 @@ class ReplayBuffer(InitDistribution):
             self._bank = None if bank is None else bank.detach().clone()
         self._slots = None
 
-    def base_distribution(self) -> InitDistribution:
+    def noise_distribution(self) -> InitDistribution:
         """The distribution of the starts of new chains."""
         if isinstance(self.base, InitDistribution):
             return self.base
