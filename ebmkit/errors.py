@@ -1,6 +1,7 @@
 """The exceptions and warnings that users see; each carries one line that says what to do."""
 
 import difflib
+import itertools
 import math
 import operator
 from collections.abc import Callable, Iterable
@@ -32,6 +33,15 @@ def one_line(error: BaseException) -> str:
 def kind_and_message(error: BaseException) -> str:
     """The type of an exception and its message, on one line of bounded length."""
     return f"{type(error).__name__}: {one_line(error)[:200]}".removesuffix(": ")
+
+
+def listed(words: Iterable[object], room: int = 160) -> str:
+    """Words as one text, of which only as many as fit in about `room` letters are written out."""
+    names = list(map(str, words))
+    lengths = itertools.accumulate(len(name) + 2 for name in names)
+    fitting = max(1, sum(length <= room for length in lengths))
+    rest = len(names) - fitting
+    return ", ".join(names[:fitting]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def check(

@@ -175,6 +175,10 @@ class InitDistribution(ABC):
         """`n` starts, at most `batch` at a time: a replay buffer may hold no more."""
         return (self.sample(min(batch, n - drawn), rng) for drawn in range(0, n, batch))
 
+    def noise_distribution(self) -> "InitDistribution":
+        """What an evaluation compares samples with: this distribution, unless its starts are not noise."""
+        return self
+
     def remember(self, x: Tensor) -> None:  # noqa: B027 - only a replay buffer overrides this
         """Store the ends of chains `(n, *shape)` in a replay buffer; does nothing in any other distribution."""
 

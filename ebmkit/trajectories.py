@@ -53,6 +53,44 @@ def repeated_chain(
             yield Point(step, x, value)
 
 
+class EvenPoints:
+    """Evenly spaced points of long chains: only those that may be wanted are kept, however many there are.
+
+    Args:
+        columns: How many points are wanted, both ends included; at least 2.
+        total: How many points there will be, start included; None if unknown, and then up to 16 times `columns` are
+            kept, and those nearest to even spacing are given.
+    """
+
+    def __init__(self, columns: int, total: int | None = None) -> None:
+        self.columns, self.most = columns, 16 * columns
+        self.count, self.every = 0, 1
+        self.wanted = None if total is None else set(self._even(total))
+        self.kept: dict[int, Point] = {}
+        self.last: Point | None = None
+
+    def add(self, point: Point) -> None:
+        """Take the next point."""
+        if self.count % self.every == 0 if self.wanted is None else self.count in self.wanted:
+            self.kept[self.count] = point
+        self.last, self.count = point, self.count + 1
+        if self.wanted is None and len(self.kept) > self.most:
+            self.every *= 2
+            self.kept = {index: kept for index, kept in self.kept.items() if index % self.every == 0}
+
+    def points(self) -> list[Point]:
+        """The points, in the order of their steps; fewer than `columns` if there were fewer."""
+        kept = dict(self.kept)
+        if self.last is not None:
+            kept[self.count - 1] = self.last
+        near = {min(kept, key=lambda index: abs(index - even)) for even in self._even(self.count)} if kept else set()
+        return [kept[index] for index in sorted(near)]
+
+    def _even(self, total: int) -> list[int]:
+        """The indices of evenly spaced points out of `total`."""
+        return [round((total - 1) * part / (self.columns - 1)) for part in range(self.columns)]
+
+
 def joined(points: Sequence[Point]) -> Point:
     """The points of several batches of chains after the same step, as one."""
     known = [point.energy for point in points if point.energy is not None]

@@ -10,7 +10,6 @@ import torch
 from commands import invoked, refused, rng, same_picture
 from PIL import Image
 
-from ebmkit.cli.sampling import columns_of
 from ebmkit.evaluation import energies
 from ebmkit.pictures import beside, grid, strip
 from ebmkit.runs.model import load
@@ -101,14 +100,6 @@ def test_a_long_run_keeps_only_what_it_draws(monkeypatch):
     monkeypatch.setattr(ShortRun, "long_run", points)
     invoked("long-run", "digits", "-n", "1", "--times", "20", "--every", "1")
     assert most <= 23
-
-
-@pytest.mark.parametrize(
-    ("steps", "times", "every", "drawn"),
-    [(3, 3, None, {0, 1, 2, 3}), (3, 3, 1, {0, 3, 6, 9}), (10, 2, 7, {0, 1, 2}), (3, 2, 9, {0}), (None, 2, 1, None)],
-)
-def test_the_points_that_are_drawn_are_known_before(steps, times, every, drawn):
-    assert columns_of(steps, times, every) == drawn
 
 
 @pytest.mark.parametrize("words", [("--times", "0"), ("--every", "0"), ("-n", "0")])

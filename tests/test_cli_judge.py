@@ -8,8 +8,8 @@ import torch
 from commands import invoked
 from training_runs import trained
 
+from ebmkit.data.digits import digits
 from ebmkit.data.examples import Examples
-from ebmkit.data.handwritten import digits
 from ebmkit.evaluation.measures import as_rows, evaluate
 from ebmkit.features.pixels import Pixels
 from ebmkit.runs.model import load
@@ -130,13 +130,6 @@ def test_a_run_with_a_small_batch_gets_its_report(tmp_path, batch):
     invoked("report", tmp_path / "a", "--updates", 1)
     text = (tmp_path / "a" / "report.html").read_text(encoding="utf-8")
     assert "Each row is a chain" in text
-
-
-@pytest.mark.parametrize("init", ["data", "replay"])
-def test_starts_that_are_no_noise_are_not_called_so(tmp_path, init):
-    trained(tmp_path / "a", {"train.iterations": "1", "init.use": init})
-    stdout, _ = invoked("evaluate", tmp_path / "a", "-n", 40, "-s", "features.size=1")
-    assert stdout.splitlines()[0].split() == ["measure", "samples", "real", "starts"]
 
 
 def test_the_help_of_report_offers_a_folder_only():

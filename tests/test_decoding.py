@@ -1,5 +1,7 @@
 """Encoded images as pixels: orientation, transparency, palettes, 16 bits, animations."""
 
+import struct
+import zlib
 from functools import partial
 
 import image_data
@@ -9,7 +11,7 @@ import torch
 from image_data import expected, write
 from PIL import Image
 
-from ebmkit.data.image_folder import folder
+from ebmkit.data.folder import folder
 
 refused = partial(image_data.refused, make=folder)
 
@@ -32,6 +34,48 @@ def test_photographs_are_turned_upright(tmp_path, suffix, orientation):
     write(tmp_path / f"b.{suffix}", turned)
     images = folder(path=tmp_path)
     torch.testing.assert_close(images[0], expected(turned), atol=0.1 if suffix == "jpg" else 0, rtol=0)
+
+
+def exif_of(kind, payload, count):
+    """EXIF data whose orientation is stored as another type: 1 bytes, 2 text, 3 short integers, 7 undefined."""
+    entry = struct.pack("<HHI", 0x0112, kind, count) + payload.ljust(4, b"\0")
+    return b"Exif\0\0II*\0" + struct.pack("<IH", 8, 1) + entry + struct.pack("<I", 0)
+
+
+@pytest.mark.parametrize(
+    ("exif", "turn"),
+    [
+        (exif_of(2, b"6\0", 2), -1),
+        (exif_of(7, b"\6\0\0\0", 4), -1),
+        (exif_of(1, b"\6", 1), -1),
+        (exif_of(3, b"\6\0\6\0", 2), -1),
+        (exif_of(2, b"8\0", 2), 1),
+        (exif_of(2, b"top\0", 4), 0),
+        (exif_of(7, b"\xff\xfe", 2), 0),
+        (exif_of(3, b"\0\0", 1), 0),
+        (exif_of(3, b"\x09\0", 1), 0),
+        (exif_of(4, b"\xff\xff\xff\xff", 1), 0),
+    ],
+    ids=["text", "undefined", "byte", "two", "text-8", "word", "not-ascii", "zero", "nine", "large"],
+)
+def test_an_orientation_of_another_type_is_read(tmp_path, exif, turn):
+    pixels = np.kron(PIXELS[:, :, 0], np.ones((8, 8), np.uint8))
+    turned = np.rot90(pixels, turn)
+    write(tmp_path / "a.jpg", pixels, exif=exif, quality=100)
+    write(tmp_path / "b.jpg", turned, quality=100)  # only fits if the first was turned
+    torch.testing.assert_close(folder(path=tmp_path)[0], expected(turned), atol=0.1, rtol=0)
+
+
+def test_exif_behind_the_pixels_of_a_png_is_found(tmp_path):
+    def chunk(name, content):
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    path = write(tmp_path / "a.png", PIXELS)
+    exif = chunk(b"eXIf", exif_of(3, b"\6\0", 1)[6:])
+    path.write_bytes(path.read_bytes().replace(chunk(b"IEND", b""), exif + chunk(b"IEND", b"")))
+    write(tmp_path / "b.png", np.rot90(PIXELS, -1))
+    images = folder(path=tmp_path)
+    assert torch.equal(images[0], images[1])
 
 
 def test_transparency_is_laid_on_black(tmp_path):

@@ -6,8 +6,8 @@ import math
 import pytest
 import torch
 
+from ebmkit.data.digits import digits
 from ebmkit.data.examples import Examples
-from ebmkit.data.handwritten import digits
 from ebmkit.errors import UsageError
 from ebmkit.evaluation.frechet import frechet_distance
 from ebmkit.evaluation.kernels import diversity, energy_distance, kernel_distance, mmd

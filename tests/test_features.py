@@ -8,8 +8,8 @@ import torch
 from feature_checks import check_rows, examples, images
 from torch import nn
 
+from ebmkit.data.digits import digits
 from ebmkit.data.examples import Examples
-from ebmkit.data.handwritten import digits
 from ebmkit.errors import UsageError
 from ebmkit.features.digits import Digits
 from ebmkit.features.pixels import Pixels

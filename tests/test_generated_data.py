@@ -6,9 +6,9 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from ebmkit.data.drawings import draw, render, shapes
+from ebmkit.data.digits import digits
 from ebmkit.data.examples import Examples
-from ebmkit.data.handwritten import digits
+from ebmkit.data.shapes import draw, render, shapes
 from ebmkit.data.toys import gaussians, moons, rings
 from ebmkit.errors import UsageError
 

@@ -13,7 +13,7 @@ from hub_data import ALL, PIXELS, labelled_rows, library_with_cache
 from image_data import encoded, everything, shared
 
 from ebmkit.data.examples import Examples
-from ebmkit.data.hugging_face import hub
+from ebmkit.data.hub import hub
 from ebmkit.testing.conform import check_dataset
 
 refused = partial(image_data.refused, make=hub)
@@ -31,7 +31,7 @@ def test_without_the_package_the_error_names_the_extra(monkeypatch):
 
 def test_the_package_is_imported_only_when_used(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
-    importlib.reload(importlib.import_module("ebmkit.data.hugging_face"))
+    importlib.reload(importlib.import_module("ebmkit.data.hub"))
 
 
 @pytest.fixture

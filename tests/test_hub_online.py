@@ -1,6 +1,7 @@
 """The Hugging Face hub: its answers, no answer, and no connection."""
 
 import http.server
+import importlib
 import json
 import shutil
 import threading
@@ -13,7 +14,7 @@ import torch
 from hub_data import ALL, labelled_rows, library_with_cache
 from image_data import everything
 
-from ebmkit.data.hugging_face import ask_the_hub, hub
+from ebmkit.data.hub import ask_the_hub, hub
 
 refused = partial(image_data.refused, make=hub)
 
@@ -76,7 +77,7 @@ def test_a_gated_data_set_needs_a_permission(answer):
 
 
 def test_a_hub_without_an_answer_is_not_waited_for(answer, monkeypatch):
-    monkeypatch.setattr("ebmkit.data.hugging_face.TIMEOUT", 0.3)
+    monkeypatch.setattr(importlib.import_module("ebmkit.data.hub"), "TIMEOUT", 0.3)
     answer(200, wait=2.0)
     began = time.monotonic()
     refused(r"the hub cannot be asked \(ReadTimeout.*HF_HUB_OFFLINE=1", id="a/b")

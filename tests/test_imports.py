@@ -23,7 +23,8 @@ EXPORTS = [
     for name in getattr(importlib.import_module(package), "__all__", ())
     if name != "__version__"
 ]
-LAZY = sorted({package for package, _ in EXPORTS} - {"ebmkit.testing"})  # the test kit needs torch to be of any use
+LAZY = sorted({package for package, _ in EXPORTS} - {"ebmkit.testing", "ebmkit.data"})  # both need torch to be of use
+EAGER = "ebmkit.data"  # the package that may export functions with the names of their modules: it imports them at once
 # Imports a package, then every one of its submodules, and says whether torch is there after the first.
 SCRIPT = """
 import importlib, json, sys
@@ -37,6 +38,18 @@ for name in names:
     exec(f"from {package} import {name}", scope)
     assert not hasattr(scope[name], "__path__") and type(scope[name]).__name__ != "module", name
 print(json.dumps(heavy))
+"""
+
+# Imports modules in an order, and asks for the exports of the data after each: none of them is a module.
+ORDER = """
+import importlib, json, sys
+modules, names = json.loads(sys.argv[1])
+for module in modules:
+    importlib.import_module(module)
+    for name in names:
+        scope = {}
+        exec(f"from ebmkit.data import {name}", scope)
+        assert callable(scope[name]), (module, name)
 """
 
 
@@ -84,7 +97,7 @@ def test_an_exported_name_is_listed_and_found(package, name):
     assert getattr(module, name) is not None
 
 
-@pytest.mark.parametrize("package", PACKAGES)
+@pytest.mark.parametrize("package", sorted({*PACKAGES} - {EAGER}))
 def test_no_exported_name_is_that_of_a_submodule(package):
     assert not {name.rpartition(".")[2] for name in submodules(package)} & set(exported(package))
 
@@ -96,7 +109,28 @@ def named_like_its_module(module):
     return [value.__name__ for value in definitions if value.__name__ == module.__name__.rpartition(".")[2]]
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize(
+    "order",
+    [sorted, lambda names: sorted(names, reverse=True), lambda names: sorted(names, key=lambda name: name[::-1])],
+)
+def test_data_functions_stay_functions_in_any_order(order):
+    python(ORDER, json.dumps([order([EAGER, *submodules(EAGER)]), exported(EAGER)]))
+
+
+@pytest.mark.parametrize("name", ["arrays", "digits", "folder", "hub", "idx", "shapes"])
+def test_a_data_function_is_in_a_module_of_its_name(name):
+    module = importlib.import_module(f"{EAGER}.{name}")
+    assert inspect.ismodule(module)
+    assert getattr(module, name) is getattr(importlib.import_module(EAGER), name)
+
+
+def test_importing_the_data_sets_imports_no_reader_of_files():
+    heavy = ("sklearn", "scipy", "PIL", "datasets", "pandas", "matplotlib")
+    script = f"import sys, ebmkit.data; print([name for name in {heavy} if name in sys.modules])"
+    assert python(script).strip() == "[]"
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name.rpartition(".")[0] != EAGER])
 def test_no_definition_is_named_like_its_module(name):
     assert not named_like_its_module(importlib.import_module(name))
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from random_sets import kid, normal, rng
 
+from ebmkit.data.digits import digits
 from ebmkit.data.examples import Examples
-from ebmkit.data.handwritten import digits
 from ebmkit.errors import UsageError
 from ebmkit.evaluation import kernels
 from ebmkit.evaluation.kernels import diversity, energy_distance, kernel_distance, mmd

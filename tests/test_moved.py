@@ -47,8 +47,8 @@ LINES = {
     "from ebmkit.run import prepare": (
         "ebmkit.run.prepare is now ebmkit.runs.training.new_run: write from ebmkit.runs import new_run"
     ),
-    "from ebmkit.data.digits import digits": (
-        "ebmkit.data.digits.digits is now ebmkit.data.handwritten.digits: write from ebmkit.data import digits"
+    "from ebmkit.data.handwritten import digits": (
+        "ebmkit.data.handwritten.digits is now ebmkit.data.digits.digits: write from ebmkit.data import digits"
     ),
     "from ebmkit.analysis import energies": (
         "ebmkit.analysis.energies is now ebmkit.evaluation.energy.energies: "
@@ -137,12 +137,12 @@ def test_a_file_that_is_no_longer_python_is_not_read(site):
 
 
 def test_an_import_string_with_a_moved_module_is_refused(package):
-    package("old-digits", HOOKS.format(names="{'old': 'ebmkit.data.digits:digits'}"))
+    package("old-digits", HOOKS.format(names="{'old': 'ebmkit.data.handwritten:digits'}"))
     with pytest.raises(UsageError) as caught:
         get_registry().find("watcher", "old").load()
     assert str(caught.value) == (
-        "watcher 'old' of old-digits 0.1 does not import: ebmkit.data.digits.digits is now "
-        "ebmkit.data.handwritten.digits: write from ebmkit.data import digits (ebmkit.data.digits:digits)"
+        "watcher 'old' of old-digits 0.1 does not import: ebmkit.data.handwritten.digits is now "
+        "ebmkit.data.digits.digits: write from ebmkit.data import digits (ebmkit.data.handwritten:digits)"
     )
 
 

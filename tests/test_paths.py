@@ -11,9 +11,9 @@ from torch import nn
 
 from ebmkit.config.layers import layer_of, loads, typed
 from ebmkit.config.resolution import resolve, resolve_part
-from ebmkit.data.array_files import arrays
+from ebmkit.data.arrays import arrays
 from ebmkit.data.examples import Examples
-from ebmkit.data.hugging_face import hub
+from ebmkit.data.hub import hub
 from ebmkit.data.paths import existing, existing_file
 from ebmkit.features.torchscript import TorchScript
 
@@ -47,6 +47,15 @@ def test_a_missing_file_is_refused_with_the_nearest_name(tmp_path):
     (tmp_path / "images.npy").touch()
     refused(r"no such file: .*image\.npy\. Did you mean 'images\.npy'\?$", existing, tmp_path / "image.npy")
     refused("no such file", existing, str(tmp_path / "nowhere" / "image.npy"))
+
+
+def test_a_name_is_found_however_its_accents_are_composed(tmp_path):
+    (tmp_path / "cafe\u0301").mkdir()
+    path = tmp_path / "cafe\u0301" / "e\u0301te\u0301.npy"
+    path.touch()
+    assert existing(tmp_path / "caf\u00e9" / "\u00e9t\u00e9.npy").samefile(path)
+    assert existing(path) == path
+    refused("no such file", existing, tmp_path / "th\u00e9" / "a.npy")
 
 
 def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):

@@ -5,9 +5,9 @@ import pytest
 from faulty.datasets import EVERYTHING, FAULTS, Items, good
 from torch import Tensor
 
-from ebmkit.data.array_files import arrays
-from ebmkit.data.drawings import shapes
-from ebmkit.data.handwritten import digits
+from ebmkit.data.arrays import arrays
+from ebmkit.data.digits import digits
+from ebmkit.data.shapes import shapes
 from ebmkit.data.toys import gaussians, moons, rings
 from ebmkit.testing import check_dataset, conforms, kit
 from ebmkit.testing.kit import Subject

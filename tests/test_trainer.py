@@ -143,3 +143,24 @@ def test_starts_are_drawn_from_the_generator_of_the_trainer():
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(UsageError, match=next(iter(wrong))):
         trainer(well(), **wrong)
+
+
+def built_with(energy, parameters):
+    """A trainer whose optimiser has these parameters."""
+    return Trainer(energy, Langevin(), Uniform(SHAPE), torch.optim.SGD(parameters, lr=0.1), rng())
+
+
+def test_an_optimiser_of_another_network_is_refused():
+    energy, other = network(), network()
+    message = r"^6 of the 6 parameters of the optimizer are not those of the energy: make it with energy"
+    for wrong in (other, copy.deepcopy(energy)):
+        with pytest.raises(UsageError, match=message):
+            built_with(energy, wrong.parameters())
+    with pytest.raises(UsageError, match=r"^1 of the 7 parameters"):
+        built_with(energy, [*energy.parameters(), nn.Parameter(torch.zeros(1))])
+
+
+def test_an_optimiser_may_have_some_of_the_weights():
+    energy = network()
+    built_with(energy, list(energy.parameters())[:1])
+    built_with(energy, [{"params": [parameter]} for parameter in energy.parameters()])

@@ -50,8 +50,8 @@ def evaluate(
 ) -> None:
     """Measure samples against the data: Fréchet and kernel distance, precision, recall and more.
 
-    -n is half of the data, at most 5000. Each value is shown beside that of real examples and that of the starts of the
-    chains, noise or not, so that it has a scale. All of it is also written to evaluation.json in the folder of the run.
+    -n is half of the data, at most 5000. Each value is shown beside that of real examples and that of noise, like the starts of new
+    chains, so that it has a scale. All of it is also written to evaluation.json in the folder of the run.
     """
     with errors():
         from ebmkit.cli import opening
@@ -59,7 +59,7 @@ def evaluate(
         from ebmkit.config.resolution import resolve_part
         from ebmkit.evaluation.measures import evaluate_model
         from ebmkit.files import json_line
-        from ebmkit.runs.evaluations import count_for, evaluation_of, starts_in, write_evaluation
+        from ebmkit.runs.evaluations import count_for, evaluation_of, write_evaluation
 
         refuse_unknown(weights=weights)
         check("batch", batch, at_least=1)
@@ -76,12 +76,12 @@ def evaluate(
         if as_json:
             result(json_line(found))
         else:
-            show(measures, starts_in(model))
+            show(measures)
         write_evaluation(model, found)  # after they are shown: the folder may be full, or read-only
 
 
-def show(measures: "list[Measure]", starts: str) -> None:
-    """Print measures as a table whose last column is named `starts`, and the notes about them."""
+def show(measures: "list[Measure]") -> None:
+    """Print measures as a table, and the notes about them."""
     from ebmkit.runs.evaluations import shown
 
     one = measures[0]
@@ -94,7 +94,7 @@ def show(measures: "list[Measure]", starts: str) -> None:
         )
         for measure in measures
     ]
-    out().print(tabled(("measure", "samples", "real", starts), rows, f"samples real {starts}"), soft_wrap=False)
+    out().print(tabled(("measure", "samples", "real", "noise"), rows, "samples real noise"), soft_wrap=False)
     say(f"n={one.n}, seed={one.seed}, features={one.features}, preprocessing: {one.preprocessing}")
     for note in dict.fromkeys(measure.note for measure in measures if measure.note):
         say(f"note: {note}")

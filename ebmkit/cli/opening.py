@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -99,9 +99,22 @@ def followed(short: ShortRun, chains: int) -> Iterator[ShortRun]:
     """
     each = short.sampler.promises.gradients
     total = None if each is None else each * chains
+    with counted("passes through the energy", "passes", total) as on_pass:
+        yield dataclasses.replace(short, energy=CountedEnergy(short.energy, lambda: on_pass(1)))
+
+
+@contextmanager
+def counted(title: str, word: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A function that counts work as it is done; what it counted is shown as a bar or as plain lines.
+
+    Args:
+        title: What is counted, in front of the bar.
+        word: The same in plain lines.
+        total: How much work there is; None if unknown.
+    """
     console = err()
     columns = (
-        TextColumn("passes through the energy"),
+        TextColumn(title),
         MofNCompleteColumn(),
         BarColumn(bar_width=24),
         TimeRemainingColumn(compact=True),
@@ -112,19 +125,19 @@ def followed(short: ShortRun, chains: int) -> Iterator[ShortRun]:
     began = last = time.perf_counter()
     count = 0
 
-    def on_pass() -> None:
+    def on_work(done: int) -> None:
         nonlocal count, last
-        count, now = count + 1, time.perf_counter()
+        count, now = count + done, time.perf_counter()
         if console.is_terminal:
             bar.update(task, completed=count)
             if not bar.live.is_started and now - began >= PATIENCE:
                 bar.start()
         elif now - last >= SILENCE:
             last = now
-            say(f"passes={count}/{total or '?'} seconds={now - began:.0f}")
+            say(f"{word}={count}/{total or '?'} seconds={now - began:.0f}")
 
     try:
-        yield dataclasses.replace(short, energy=CountedEnergy(short.energy, on_pass))
+        yield on_work
     finally:
         if bar.live.is_started:
             bar.stop()

@@ -83,7 +83,10 @@ def reconstruct(
         with opening.followed(model.short, opening.chains_of_reconstruction(model, updates)) as followed:
             options: dict[str, Any] = {"updates": updates, "lr": lr, "method": method, "gradient": gradient}
             found = followed.reconstruct(targets.x.to(model.device), rng, at=at, **options)
-        baselines = {} if examples is None else reconstruction_baselines(targets.x, examples)
+        baselines = {}
+        if examples is not None:
+            with opening.counted("examples read", "read", len(examples)) as on_read:
+                baselines = reconstruction_baselines(targets.x, examples, on_read=on_read)
         values = {f"t={time}": float(found.error[time].mean()) for time in at} | baselines
         print_errors(targets.description, values, "coordinate" if model.shape == (2,) else "pixel")
         columns = {"original": targets.x, **{f"t={time}": found.kept[time] for time in at}}

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
     from ebmkit.runs.model import Model
-    from ebmkit.trajectories import Point
 
 
 def sample(
@@ -167,43 +166,26 @@ def long_run(
         from ebmkit.evaluation.energy import energies
         from ebmkit.files import json_line
         from ebmkit.pictures import strip
+        from ebmkit.trajectories import EvenPoints
 
         refuse_unknown(weights=weights)
+        check("times", times, at_least=1)
+        if every is not None:
+            check("every", every, at_least=1)
         path = outputs.destination(out, run, "long-run.png", force, (".png",))
         model, rng = opening.opened(run, weights, device, seed, opening.typed_settings(data, settings or []))
         opening.refuse_undrawable(model.shape)
-        kept: list[Point] = []
+        steps = model.short.sampler.steps
+        total = times + 1 if every is None else None if steps is None else times * steps // every + 1
+        seen = EvenPoints(times + 1, total)
         with opening.followed(model.short, times) as followed:
             chains = opening.enough(n, 16, model.shape)
-            points = followed.long_run(chains, rng, times=times, every=every)
-            columns = columns_of(model.short.sampler.steps, times, every)
-            for index, point in enumerate(points):
+            for point in followed.long_run(chains, rng, times=times, every=every):
                 energy = float(energies(model.short.energy, point.x).mean())
                 say(f"step={point.step} energy={energy:.4f}")
                 if as_json:
                     result(json_line({"schema": 2, "step": point.step, "energy": energy}))
-                if columns is None or index in columns:
-                    kept.append(point)
-        if columns is None:
-            kept = [kept[index] for index in sorted(evenly(len(kept), times))]
-        picture = strip({point.step: point.x for point in kept})
+                seen.add(point)
+        picture = strip({point.step: point.x for point in seen.points()})
         outputs.save(picture, path)
         outputs.finish(path, picture if show else None, as_json)
-
-
-def columns_of(steps: int | None, times: int, every: int | None) -> set[int] | None:
-    """Which points of a long run are drawn, so that memory does not grow with their number; None if not known before.
-
-    Args:
-        steps: K, the length of one chain; None if it is unknown.
-        times: How many chains of K steps follow each other.
-        every: The steps between two points; None is K.
-    """
-    if every is None:
-        return evenly(times + 1, times)
-    return None if steps is None else evenly(1 + steps * times // every, times)
-
-
-def evenly(count: int, times: int) -> set[int]:
-    """The indices of `times + 1` of `count` points, evenly spaced, both ends included; fewer if there are fewer."""
-    return {round((count - 1) * part / times) for part in range(times + 1)}

@@ -1,20 +1,20 @@
-"""Data sets, and the examples and batches that the rest of the library sees of them."""
+"""Data sets, and the examples and batches that the rest of the library sees of them.
 
-from typing import TYPE_CHECKING
+Unlike other packages this one imports its names at once: six of its functions have the names of their modules.
+Importing a module sets the attribute of its package, but only the first time, which is here, before the function
+replaces it.
+"""
 
-from ebmkit._lazy import exports
-
-if TYPE_CHECKING:
-    from ebmkit.data.array_files import arrays
-    from ebmkit.data.drawings import shapes
-    from ebmkit.data.encoded import ImageFiles
-    from ebmkit.data.examples import Examples, batches
-    from ebmkit.data.handwritten import digits
-    from ebmkit.data.hugging_face import hub
-    from ebmkit.data.idx_files import idx
-    from ebmkit.data.image_folder import folder
-    from ebmkit.data.images import Images
-    from ebmkit.data.toys import gaussians, moons, rings
+from ebmkit.data.arrays import arrays
+from ebmkit.data.digits import digits
+from ebmkit.data.encoded import ImageFiles
+from ebmkit.data.examples import Examples, batches
+from ebmkit.data.folder import folder
+from ebmkit.data.hub import hub
+from ebmkit.data.idx import idx
+from ebmkit.data.images import Images
+from ebmkit.data.shapes import shapes
+from ebmkit.data.toys import gaussians, moons, rings
 
 __all__ = [
     "Examples",
@@ -31,22 +31,3 @@ __all__ = [
     "rings",
     "shapes",
 ]
-
-__getattr__, __dir__ = exports(
-    __name__,
-    {
-        "Examples": "examples",
-        "ImageFiles": "encoded",
-        "Images": "images",
-        "arrays": "array_files",
-        "batches": "examples",
-        "digits": "handwritten",
-        "folder": "image_folder",
-        "gaussians": "toys",
-        "hub": "hugging_face",
-        "idx": "idx_files",
-        "moons": "toys",
-        "rings": "toys",
-        "shapes": "drawings",
-    },
-)

@@ -1,21 +1,30 @@
 """Encoded images (png, jpeg, ...) as pixels: their headers, their orientation, their transparency."""
 
 import os
-import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ebmkit.data.completeness import EXIF_CHUNK, is_complete, tail
 from ebmkit.errors import UsageError, kind_and_message
 
-# What a complete file of a format has near its end.
-END_MARKS = {"PNG": b"IEND", "JPEG": b"\xff\xd9", "MPO": b"\xff\xd9"}
-TAIL = 4096  # bytes at the end of a file in which its mark is searched
+if TYPE_CHECKING:
+    from PIL import Image
+
 ORIENTATION = 0x0112  # the EXIF tag
+# What turns an image upright, by its orientation, as in `PIL.Image.Transpose`; 1 is upright.
+TURNS = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
 GREY = ("1", "L", "LA", "La")
 GREY16 = ("I;16", "I;16L", "I;16B", "I;16N")
 COLOUR = ("RGB", "RGBA", "RGBa", "RGBX", "P", "PA", "CMYK", "YCbCr", "LAB", "HSV")
@@ -43,51 +52,61 @@ class Header(NamedTuple):
 
 
 @contextmanager
-def opened(image: Encoded) -> Iterator[Image.Image]:
-    """The image, opened but not yet decoded; it is closed when the block ends.
+def opened(image: Encoded) -> Iterator[tuple[BinaryIO, "Image.Image"]]:
+    """The file of an image, and the image, opened but not yet decoded; both are closed when the block ends.
 
     Raises:
         UsageError: naming the image, for whatever goes wrong in the block while it is read.
     """
+    from PIL import Image, UnidentifiedImageError
+
     try:
         # Given a path, Pillow maps uncompressed TIFFs into memory, and scrambles those that it has to turn.
         with image.open() as file, Image.open(file) as content:
-            yield content
+            yield file, content
     except UnidentifiedImageError as error:  # whose own message is the address of a buffer
         raise UsageError(f"cannot read {image.name}: not an image of a known format; repair or remove it") from error
-    except (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError) as error:
+    except Exception as error:  # Pillow raises many types for a damaged file
         raise UsageError(f"cannot read {image.name}: {kind_and_message(error)}; repair or remove it") from error
 
 
-def read_header(image: Encoded, *, decode_unmarked: bool) -> Header:
-    """Height, width and channels of an image, without decoding it unless it looks cut off.
-
-    Args:
-        image: The image.
-        decode_unmarked: Whether an image is decoded to find out whether it is complete, where its format has no mark
-            at its end.
+def read_header(image: Encoded) -> Header:
+    """Height, width and channels of an image, without decoding it where its format shows whether it is complete.
 
     Raises:
         UsageError: naming the image, if it cannot be read, is cut off, or is neither grey nor colour.
     """
-    with opened(image) as content:
-        # Pillow reads all of a PNG in search of EXIF data, and turns a TIFF by itself.
-        turned = "exif" in content.info and content.getexif().get(ORIENTATION, 1) >= 5
+    with opened(image) as (file, content):
         (width, height), mode = content.size, content.mode
-        mark = END_MARKS.get(str(content.format))
-        if decode_unmarked if mark is None else mark not in tail(image):
+        place, end = file.seek(0, os.SEEK_CUR), tail(file)
+        # A PNG may have its EXIF data behind its pixels, where Pillow finds them only by decoding it.
+        if EXIF_CHUNK in end or not is_complete(file, content, end):
+            file.seek(place)  # some decoders go on from where the header ended
             content.load()
+        turned = orientation(content) >= 5
     if mode not in GREY + GREY16 + COLOUR:
         raise UsageError(f"{image.name} is of mode {mode}: expected grey or colour of 8 or 16 bits")
     channels = 3 if mode in COLOUR else 1
     return Header(width, height, channels) if turned else Header(height, width, channels)
 
 
-def tail(image: Encoded) -> bytes:
-    """The last bytes of an encoded image."""
-    with image.open() as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
-        return file.read()
+def orientation(content: "Image.Image") -> int:
+    """The EXIF orientation of an image, 1 to 8; 1, upright, where it is missing or has no meaning.
+
+    Phones and editors also write it as text, as bytes or as a list.
+    """
+    # Pillow turns a TIFF by itself, and would read all of a PNG in search of EXIF data.
+    if content.format == "TIFF" or not {"exif", "xmp", "Raw profile type exif"} & set(content.info):
+        return 1
+    value: Any = content.getexif().get(ORIENTATION, 1)
+    if isinstance(value, tuple | list) and value:
+        value = value[0]
+    if isinstance(value, bytes):
+        value = value[0] if value[:1] and value[0] < ord("0") else value.decode("ascii", errors="replace")
+    if isinstance(value, str):
+        digits = value.strip("\0 ")
+        value = int(digits) if digits.isdecimal() else 1
+    return int(value) if value in range(1, 9) else 1
 
 
 def decode(image: Encoded) -> NDArray[Any]:
@@ -99,8 +118,12 @@ def decode(image: Encoded) -> NDArray[Any]:
     Raises:
         UsageError: naming the image, if it cannot be read.
     """
-    with opened(image) as content:
-        upright = ImageOps.exif_transpose(content)
+    from PIL import Image
+
+    with opened(image) as (_, content):
+        content.load()
+        turn = TURNS.get(orientation(content))
+        upright = content if turn is None else content.transpose(Image.Transpose[turn])
         if upright.mode in GREY16:
             return np.asarray(upright)[None] / np.float32(32767.5) - 1
         target = "RGB" if upright.mode in COLOUR else "L"

@@ -46,19 +46,15 @@ class EncodedImages(Dataset[Tensor]):
         pixels = decode(self.encoded(index))
         return fitted(as_examples(pixels[None]), self.size, self.fit, self.channels)[0]
 
-    def check_headers(self, images: Iterable[Encoded], *, decode_unmarked: bool = False) -> None:
-        """Read the headers of all images, so that one that does not fit is found before training begins.
-
-        Args:
-            images: Every image of the data set.
-            decode_unmarked: See `ebmkit.data.decoding.read_header`.
+    def check_headers(self, images: Iterable[Encoded]) -> None:
+        """Read the headers of all images, so that one that does not fit or was cut off is found before training begins.
 
         Raises:
             UsageError: naming the first image that cannot be read or does not fit.
         """
         first = None
         for image in images:
-            header = read_header(image, decode_unmarked=decode_unmarked)
+            header = read_header(image)
             size = f"{header.height}x{header.width}"
             name, expected = first = first or (image.name, header)
             if self.size is None and header[:2] != expected[:2]:
@@ -130,7 +126,7 @@ class ImageRows(EncodedImages):
         super().__init__(size=size, fit=fit, channels=channels)
         self.rows, self.column, self.numbers = rows, column, numbers
         items = (item for batch in rows.iter(CHUNK) for item in batch[column])
-        self.check_headers(map(image_row, items, numbers.tolist()), decode_unmarked=True)
+        self.check_headers(map(image_row, items, numbers.tolist()))
 
     def __len__(self) -> int:
         """How many images were selected."""

@@ -11,14 +11,9 @@ from einops import rearrange
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
+from ebmkit.data.items import is_uniform, values_of
 from ebmkit.errors import UsageError, check
 from ebmkit.interfaces import noise_like, per_example
-
-# The names of the example in an item that is a mapping, in order of preference.
-KEYS = ("image", "img", "pixel_values", "x")
-
-# PIL modes whose values are not brightnesses, and the mode that they are converted to.
-PIL_MODES = {"1": "L", "LA": "RGBA", "PA": "RGBA", **dict.fromkeys(("P", "CMYK", "YCbCr", "HSV", "LAB"), "RGB")}
 
 
 class Examples:
@@ -33,6 +28,8 @@ class Examples:
     An item may be a tensor, an array, a PIL image, a tuple or list whose first element is the example, or a
     mapping: the example is its "image", "img", "pixel_values" or "x", else its only value that is an array. If the
     source has `__getitems__(list[int])`, torch's protocol for whole batches, that is used; it may return a tensor.
+
+    Examples are themselves a data set for torch's `DataLoader`.
 
     Args:
         source: A tensor or array `(N, *shape)`, or anything with `__len__` and `__getitem__`.
@@ -55,6 +52,16 @@ class Examples:
     def __len__(self) -> int:
         """How many examples there are."""
         return len(self.source)
+
+    def __getitem__(self, index: int) -> Tensor:
+        """Example `index`, float32 `shape`."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"there is no example {index}: the data have {len(self)}")
+        return self.fetch(torch.tensor([index % len(self)]))[0]
+
+    def __getitems__(self, indices: list[int]) -> list[Tensor]:
+        """The examples at `indices`, `shape` each: torch's `DataLoader` asks for a batch so."""
+        return list(self.fetch(torch.tensor(indices, dtype=torch.long)))
 
     def fetch(self, indices: Tensor) -> Tensor:
         """The examples at `indices` `(n,)`: float32, `(n, *shape)`, on the CPU.
@@ -101,7 +108,9 @@ class Examples:
                 return as_examples(items)
         else:
             items = [self.source[number] for number in numbers]
-        return [as_examples(_values(item)[None])[0] for item in items]
+        if items and is_uniform(items):  # much faster than one by one
+            return as_examples(torch.stack(list(items)))
+        return [as_examples(values_of(item)[None])[0] for item in items]
 
 
 def check_not_empty(count: int) -> None:
@@ -219,31 +228,3 @@ def _check_source(source: Any) -> None:
     if not hasattr(source, "__len__") or not hasattr(source, "__getitem__"):
         raise UsageError(f"a {type(source).__name__} is not a data set: expected __len__ and __getitem__")
     check_not_empty(len(source))
-
-
-def _values(item: Any) -> Tensor | NDArray[Any]:
-    """The values of the example in an item of a data set."""
-    if isinstance(item, Mapping):
-        named = [item[key] for key in KEYS if key in item]
-        arrays = named[:1] or [value for value in item.values() if _is_array(value)]
-        if len(arrays) == 1:
-            return _values(arrays[0])
-        keys = ", ".join(map(str, item))
-        raise UsageError(f"items have the keys {keys}: expected one of {', '.join(KEYS)}, or only one array")
-    if isinstance(item, (tuple, list)) and item:
-        return _values(item[0])
-    if not _is_array(item):
-        raise UsageError(f"an item is a {type(item).__name__}: expected an array, tensor or image, or a tuple of one")
-    if _is_pil(item) and item.mode in PIL_MODES:
-        item = item.convert(PIL_MODES[item.mode])
-    return item if isinstance(item, Tensor) else np.asarray(item)
-
-
-def _is_pil(value: Any) -> bool:
-    """Whether this is a PIL image, without importing PIL."""
-    return hasattr(value, "mode") and hasattr(value, "convert")
-
-
-def _is_array(value: Any) -> bool:
-    """Whether this can be an example: an image, or an array with at least one axis, unlike a label."""
-    return _is_pil(value) or (hasattr(value, "__array__") and getattr(value, "ndim", 1) > 0)

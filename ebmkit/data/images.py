@@ -1,5 +1,6 @@
 """Images in an array, and how every data set of images selects its images and fits them to one size and colour."""
 
+import operator
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +12,8 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 
 from ebmkit.data.examples import as_examples, check_not_empty
+from ebmkit.data.labels import among, as_classes
+from ebmkit.data.mapped import Mapped, where
 from ebmkit.errors import UsageError, check
 
 Fit = Literal["pad", "resize"]
@@ -25,7 +28,7 @@ class Images(Dataset[Tensor]):
 
     Args:
         pixels: uint8 `(N, H, W)`, `(N, H, W, C)` or `(N, C, H, W)`, or floating in [-1, 1] `(N, H, W)`, `(N, C, H, W)`.
-        labels: The class of each image, `(N,)`; only needed with classes.
+        labels: The class of each image: see `ebmkit.data.labels.as_classes`; only needed with classes.
         size: Side of the square images are fitted to; none keeps their size.
         fit: Smaller images are centred on black (pad), or all are cropped to a centred square and scaled (resize).
         channels: 1 turns colours to grey, 3 repeats grey; none keeps the channels.
@@ -44,7 +47,7 @@ class Images(Dataset[Tensor]):
         size: int | None = None,
         fit: Fit = "pad",
         channels: Channels | None = None,
-        classes: tuple[int, ...] | None = None,
+        classes: tuple[int, ...] | tuple[str, ...] | None = None,
         limit: int | None = None,
     ) -> None:
         _check_layout(pixels)
@@ -52,7 +55,17 @@ class Images(Dataset[Tensor]):
         self.pixels = pixels
         self.size, self.fit, self.channels = size, fit, channels
         self.indices = selected(len(pixels), labels, classes, limit)
-        self.__getitems__([0])
+        self.batch([0])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a worker process gets: a memory-mapped array as its file, which is mapped again there."""
+        return {**self.__dict__, "pixels": where(self.pixels) or self.pixels}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore what `__getstate__` returned."""
+        self.__dict__.update(state)
+        if isinstance(self.pixels, Mapped):
+            self.pixels = self.pixels.open()
 
     def __len__(self) -> int:
         """How many images were selected."""
@@ -60,10 +73,14 @@ class Images(Dataset[Tensor]):
 
     def __getitem__(self, index: int) -> Tensor:
         """Image `index`, `(C, H, W)`."""
-        return self.__getitems__([index])[0]
+        return self.batch([operator.index(index)])[0]
 
-    def __getitems__(self, indices: list[int]) -> Tensor:
-        """The images at `indices`, `(n, C, H, W)`."""
+    def __getitems__(self, indices: list[int]) -> list[Tensor]:
+        """The images at `indices`, `(C, H, W)` each: torch's `DataLoader` asks for a batch so."""
+        return list(self.batch(indices))
+
+    def batch(self, indices: list[int]) -> Tensor:
+        """The images at `indices` as one tensor, `(n, C, H, W)`."""
         batch = as_examples(self.pixels[self.indices[indices]])
         if batch.ndim == 3:
             batch = rearrange(batch, "n h w -> n 1 h w")
@@ -82,18 +99,12 @@ def selected(
         UsageError: if there are no examples, a class does not occur, or classes are given without labels.
     """
     check_not_empty(count)
-    if labels is not None and labels.shape != (count,):
-        raise UsageError(f"the labels have shape {labels.shape}: expected ({count},), one for each example")
+    marks = None if labels is None else as_classes(labels, count)
     indices = np.arange(count)
     if classes is not None:
-        if labels is None:
+        if marks is None:
             raise UsageError("classes needs the labels of the examples: give them with -s data.labels=...")
-        known = np.unique(labels).tolist()
-        unknown = [name for name in classes if name not in known]
-        if unknown or not classes:
-            given = ", ".join(map(str, unknown)) or "nothing"
-            raise UsageError(f"classes asks for {given}; the data have {', '.join(map(str, known))}")
-        indices = np.flatnonzero(np.isin(labels, np.array(classes)))
+        indices = among(marks, classes)
     if limit is not None:
         check("limit", limit, at_least=1)
         order = torch.randperm(len(indices), generator=Generator().manual_seed(0))

@@ -68,7 +68,7 @@ def read(path: Path, shape: tuple[int, ...], fit: Literal["none"] | Fit) -> Tens
         UsageError: naming the file, if it cannot be read or fitted.
     """
     image = image_file(path)
-    height, width, channels = read_header(image, decode_unmarked=False)
+    height, width, channels = read_header(image)
     if fit == "none" and (channels, height, width) != shape:
         raise UsageError(
             f"{path} has shape {(channels, height, width)}, expected {shape} (channels, height, width): "

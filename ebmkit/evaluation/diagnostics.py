@@ -13,6 +13,7 @@ from einops import rearrange
 from torch import Tensor
 
 from ebmkit.errors import UsageError
+from ebmkit.evaluation.rows import doubles
 
 # Each half of a chain of four steps has two: the fewest that have a variance.
 SHORTEST = 4
@@ -105,7 +106,7 @@ def _checked(x: Tensor) -> Tensor:
         raise UsageError(f"x must be of shape (steps, chains, *shape), not {tuple(x.shape)}")
     if len(x) < SHORTEST:
         raise UsageError(f"x must have at least {SHORTEST} steps, not {len(x)}")
-    return x.detach().double()
+    return doubles(x)
 
 
 def _varies(x: Tensor, dims: int | tuple[int, ...]) -> Tensor:

@@ -1,7 +1,7 @@
 """Measures of samples against data. Each value comes with two others that give it a scale.
 
 The data are split into two disjoint halves of n examples. Each measure compares the first half with the samples, with
-the second half, which is the best value to expect, and with the starts of the chains, which is the worst.
+the second half, which is the best value to expect, and with noise, like the starts of new chains, which is the worst.
 """
 
 import math
@@ -38,7 +38,7 @@ class Measure:
         value: The value for the samples; None if n is too small, as `note` then says.
         error: Standard error of the value; None if it is unknown.
         real_against_real: The value for real examples in place of samples.
-        noise_against_real: The value for the starts of the chains in place of samples.
+        noise_against_real: The value for noise, like the starts of new chains, in place of samples.
         n: The number of samples, and of real examples in each half.
         features: Name of the features; "pixels" if the examples themselves are compared.
         seed: Seed of the choice of real examples.
@@ -80,7 +80,7 @@ def evaluate(
 
     Args:
         sample: Maps n to samples `(n, *shape)`; everything is computed on their device.
-        noise: Maps n to starts of chains `(n, *shape)`.
+        noise: Maps n to noise `(n, *shape)`, such as the starts of new chains.
         examples: The data.
         features: What is compared.
         n: The number of samples, from 20 to half the number of examples.
@@ -117,11 +117,14 @@ def evaluate_model(
 ) -> list[Measure]:
     """Every measure of n samples of a model; see `evaluate`.
 
+    The noise is the starts of new chains: of a replay buffer its base distribution, and where chains start from the
+    data, uniform noise.
+
     Args:
         short: The model.
         examples: The data.
         features: What is compared.
-        rng: Randomness of the samples and of the starts.
+        rng: Randomness of the samples and of the noise.
         n: The number of samples, from 20 to half the number of examples.
         seed: Seed of the choice of real examples, and of the subsets of the kernel distance.
         batch: How many chains run at once.
@@ -131,7 +134,7 @@ def evaluate_model(
     """
     return evaluate(
         lambda n: short.sample(n, rng, batch=batch),
-        lambda n: short.starts(n, rng, batch=batch),
+        lambda n: torch.cat(list(short.init.noise_distribution().in_batches(n, rng, batch))),
         examples,
         features,
         n=n,

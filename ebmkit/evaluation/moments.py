@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ebmkit.errors import UsageError, check
+from ebmkit.evaluation.rows import doubles
 from ebmkit.interfaces import EnergyFn, energy_values, eval_mode
 
 
@@ -56,7 +57,7 @@ def feature_means(energy: EnergyFn, data: Tensor, samples: Tensor) -> FeatureMea
     """
     check("the number of examples", len(data), at_least=2)
     check("the number of samples", len(samples), at_least=2)
-    real, fake = (hidden_features(energy, x).double() for x in (data, samples))
+    real, fake = (doubles(hidden_features(energy, x)) for x in (data, samples))
     errors = [h.std(0) / math.sqrt(len(h)) for h in (real, fake)]
     return FeatureMeans(real.mean(0), fake.mean(0), *errors)
 

@@ -30,17 +30,34 @@ def nearest_examples(x: Tensor, examples: Examples, *, count: int = 1, batch: in
     """
     check("count", count, at_least=1, at_most=len(examples))
     check("batch", batch, at_least=1)
-    query = x.detach().float().cpu().flatten(1)
-    distance = torch.empty(len(x), 0)
-    index = torch.empty(len(x), 0, dtype=torch.long)
-    for start in range(0, len(examples), batch):
-        chunk = torch.arange(start, min(start + batch, len(examples)))
+    search = NearestSearch(x, count)
+    for chunk in torch.split(torch.arange(len(examples)), batch):
+        search.add(chunk, examples.fetch(chunk))
+    return search.found
+
+
+class NearestSearch:
+    """The nearest of examples that arrive in chunks; see `nearest_examples`.
+
+    Args:
+        x: The queries, `(n, *shape)`.
+        count: How many neighbours of each query are kept.
+
+    Attributes:
+        found: The nearest of the examples so far.
+    """
+
+    def __init__(self, x: Tensor, count: int) -> None:
+        self.query, self.count = x.detach().float().cpu().flatten(1), count
+        self.found = NearestExamples(torch.empty(len(x), 0), torch.empty(len(x), 0, dtype=torch.long))
+
+    def add(self, indices: Tensor, values: Tensor) -> None:
+        """Search the examples at `indices` `(m,)`, whose values are `(m, *shape)`."""
         # The faster matrix product loses small distances to rounding, and the distance of a copy must be exactly 0.
-        found = torch.cdist(query, examples.fetch(chunk).flatten(1), compute_mode="donot_use_mm_for_euclid_dist")
-        distance, order = torch.cat([distance, found], dim=1).sort(dim=1, stable=True)
-        index = torch.cat([index, chunk.expand(len(x), -1)], dim=1).gather(1, order)[:, :count]
-        distance = distance[:, :count]
-    return NearestExamples(distance, index)
+        there = torch.cdist(self.query, values.flatten(1), compute_mode="donot_use_mm_for_euclid_dist")
+        distance, order = torch.cat([self.found.distance, there], dim=1).sort(dim=1, stable=True)
+        index = torch.cat([self.found.indices, indices.expand(len(self.query), -1)], dim=1).gather(1, order)
+        self.found = NearestExamples(distance[:, : self.count], index[:, : self.count])
 
 
 def pca_reconstruction(x: Tensor, examples: Examples, *, components: int = 32, most: int = 4000) -> Tensor:

@@ -14,8 +14,14 @@ CHUNK = 1024
 ROUNDING = 1e-12
 
 
+def doubles(x: Tensor) -> Tensor:
+    """`x` in double precision, detached; on the CPU if its device has no double precision, as mps."""
+    x = x.detach()
+    return (x.cpu() if x.device.type == "mps" else x).double()
+
+
 def finite_rows(name: str, x: Tensor, at_least: int = 1) -> Tensor:
-    """Examples `(n, *shape)` as rows `(n, d)` in double precision, detached.
+    """Examples `(n, *shape)` as rows `(n, d)`: see `doubles`.
 
     Raises:
         UsageError: if there are fewer than `at_least`, or some are not finite; the message says how many.
@@ -23,7 +29,7 @@ def finite_rows(name: str, x: Tensor, at_least: int = 1) -> Tensor:
     if x.ndim < 2 or not x[:1].numel():
         raise UsageError(f"{name} must be of shape (n, *shape), not {tuple(x.shape)}")
     check(f"the number of rows in {name}", len(x), at_least=at_least)
-    flat = x.detach().flatten(1).double()
+    flat = doubles(x).flatten(1)
     broken = int((~flat.isfinite()).any(1).sum())
     if broken:
         raise UsageError(f"{broken} of {len(flat)} in {name} contain NaN or infinity; expected finite values")

@@ -7,6 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from ebmkit.errors import check
+from ebmkit.inits.uniform import Uniform
 from ebmkit.interfaces import InitDistribution, noise_like
 
 
@@ -47,3 +48,7 @@ class DataInit(InitDistribution):
         indices = torch.randint(len(self.data), (n,), generator=rng, device=rng.device)
         x = self.data.fetch(indices.cpu()).to(rng.device)
         return x + self.noise * noise_like(x, rng) if self.noise else x
+
+    def noise_distribution(self) -> InitDistribution:
+        """Uniform noise on [-1, 1]: examples are not noise."""
+        return Uniform(tuple(self.data.fetch(torch.zeros(1, dtype=torch.long)).shape[1:]))

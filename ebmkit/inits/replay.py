@@ -50,7 +50,7 @@ class ReplayBuffer(InitDistribution):
         """`n` starts `(n, *shape)` from distinct slots; the buffer is unchanged until `remember`."""
         if n > self.size:
             raise UsageError(f"the replay buffer holds {self.size} chains, not {n}: write -s init.size={n} or more")
-        base = self._base()
+        base = self.noise_distribution()
         # A tensor made in inference mode could not be written to outside it.
         with torch.inference_mode(False):
             bank = base.sample(self.size, rng) if self._bank is None else self._bank.to(rng.device)
@@ -77,7 +77,7 @@ class ReplayBuffer(InitDistribution):
 
     def state_dict(self) -> dict[str, Tensor]:
         """The state of `base`, and the buffer itself `(size, *shape)`, not a copy, after the first `sample`."""
-        base = {BASE + name: value for name, value in self._base().state_dict().items()}
+        base = {BASE + name: value for name, value in self.noise_distribution().state_dict().items()}
         return base if self._bank is None else {**base, "bank": self._bank}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
@@ -93,12 +93,12 @@ class ReplayBuffer(InitDistribution):
                 f"the replay buffer has shape {expected}, but the state contains one of shape {tuple(bank.shape)}"
             )
         if base := {name.removeprefix(BASE): value for name, value in state.items() if name.startswith(BASE)}:
-            self._base().load_state_dict(base)
+            self.noise_distribution().load_state_dict(base)
         with torch.inference_mode(False):
             self._bank = None if bank is None else bank.detach().clone()
         self._slots = None
 
-    def _base(self) -> InitDistribution:
+    def noise_distribution(self) -> InitDistribution:
         """The distribution of the starts of new chains."""
         if isinstance(self.base, InitDistribution):
             return self.base

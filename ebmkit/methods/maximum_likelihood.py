@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Generator, Tensor, nn
 
-from ebmkit.errors import check
+from ebmkit.errors import UsageError, check
 from ebmkit.interfaces import EnergyFn, InitDistribution, Sampler, energy_values, eval_mode
 from ebmkit.methods.averaging import Average
 from ebmkit.methods.chains import follow
@@ -84,7 +84,7 @@ class Trainer:
         accelerate: Returns the energy for the chains of one update; by default the energy itself.
 
     Raises:
-        UsageError: if a setting is out of range.
+        UsageError: if a setting is out of range, or the optimiser has other parameters than the energy.
     """
 
     def __init__(
@@ -111,6 +111,7 @@ class Trainer:
             self.running_bound = RunningBound(clip_factor, rng.device)
         elif gradient_clip is not None:
             check("gradient_clip", gradient_clip, above=0)
+        check_optimizer(optimizer, energy)
         if steps is not None:
             sampler.with_steps(steps(1))  # a sampler that cannot do this is refused here
         self.energy, self.sampler, self.init, self.optimizer, self.rng = energy, sampler, init, optimizer, rng
@@ -222,3 +223,19 @@ class Trainer:
         self.rng.set_state(state["rng"].cpu())
         if self.running_bound is not None:
             self.running_bound.norms = state["gradient_norms"].to(self.running_bound.norms)
+
+
+def check_optimizer(optimizer: torch.optim.Optimizer, energy: nn.Module) -> None:
+    """Refuse an optimiser of other parameters than the energy's; it may have only some of these.
+
+    Raises:
+        UsageError: saying how many of its parameters are not the energy's.
+    """
+    own = set(energy.parameters())
+    held = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    others = sum(parameter not in own for parameter in held)
+    if others:
+        raise UsageError(
+            f"{others} of the {len(held)} parameters of the optimizer are not those of the energy: make it with "
+            "energy.parameters(), of the same energy and after the last change of its layers"
+        )

@@ -39,15 +39,15 @@ def inits() -> dict[str, Component]:
 def datasets() -> dict[str, Component]:
     """The data sets: first those that are generated or embedded, then those read from files."""
     return {
-        "digits": "ebmkit.data.handwritten:digits",
-        "shapes": "ebmkit.data.drawings:shapes",
+        "digits": "ebmkit.data.digits:digits",
+        "shapes": "ebmkit.data.shapes:shapes",
         "gaussians": "ebmkit.data.toys:gaussians",
         "rings": "ebmkit.data.toys:rings",
         "moons": "ebmkit.data.toys:moons",
-        "arrays": "ebmkit.data.array_files:arrays",
-        "idx": "ebmkit.data.idx_files:idx",
-        "folder": "ebmkit.data.image_folder:folder",
-        "hub": "ebmkit.data.hugging_face:hub",
+        "arrays": "ebmkit.data.arrays:arrays",
+        "idx": "ebmkit.data.idx:idx",
+        "folder": "ebmkit.data.folder:folder",
+        "hub": "ebmkit.data.hub:hub",
     }
 
 

@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from typing import Any
 
 import ebmkit
@@ -110,15 +111,19 @@ def with_type(error: BaseException) -> str:
 
 
 def source_summary(target: str) -> str:
-    """The first docstring line of what an import string names; only its parent packages are imported."""
+    """The first docstring line of what an import string names; nothing is imported, as `ebmkit.data` imports torch."""
     module, _, attribute = target.partition(":")
     try:
-        spec = importlib.util.find_spec(module)
+        name, *rest = module.split(".")
+        spec = importlib.util.find_spec(name)
+        for part in rest:
+            name = f"{name}.{part}"
+            spec = PathFinder.find_spec(name, spec.submodule_search_locations) if spec is not None else None
         if spec is None or spec.origin is None:
             return ""
         with open(spec.origin, encoding="utf-8") as source:
             tree = ast.parse(source.read())
-    except (Exception, SystemExit):  # whatever a parent package raises when it is imported; `load` reports it
+    except (Exception, SystemExit):  # whatever a finder of a third party raises; `load` reports it
         return ""
     for node in tree.body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == attribute:

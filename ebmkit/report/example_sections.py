@@ -57,7 +57,7 @@ def reconstruction(context: ReportContext) -> str:
     x = random_examples(source, context.chains).to(context.device)
     at = sorted({0, *(n for n in (10, 50, 200) if n < context.updates), context.updates})
     found = context.short.reconstruct(x, context.rng(), updates=context.updates, at=at)
-    error = found.error.double().cpu()
+    error = found.error.cpu().double()
     text = (
         f"The start z of the chain is optimised so that its end is near a given {kind} example. Squared error per "
         f"pixel after {context.updates} updates: {float(error[-1].mean()):.4g}, at first {float(error[0].mean()):.4g}."
@@ -90,7 +90,7 @@ def long_chains(context: ReportContext) -> str:
         seen.append(energies(context.short.energy, x))
         if step in looks:
             kept[f"k={step}"] = x
-    values = torch.stack(seen).double().cpu()
+    values = torch.stack(seen).cpu().double()
     agreement = mixing(values[length // every :])
     text = f"The model is the chain at K = {length}; here it continues to {TIMES * length}. {agreement}"
     drawn = curves(

@@ -107,7 +107,7 @@ def band(mean: Tensor, sd: Tensor, *, title: str, x: str) -> str:
 
 def histograms(series: Mapping[str, Tensor], *, title: str, x: str, bins: int = 40) -> str:
     """Histograms of values `(n,)` on common bins, as fractions; values that are not finite are left out."""
-    finite = {name: values[values.isfinite()].double().cpu().numpy() for name, values in series.items()}
+    finite = {name: values[values.isfinite()].cpu().double().numpy() for name, values in series.items()}
     edges = np.histogram_bin_edges(np.concatenate(list(finite.values())), bins)
 
     def draw(axes: Axes) -> None:
@@ -123,7 +123,7 @@ def histograms(series: Mapping[str, Tensor], *, title: str, x: str, bins: int = 
 def scatter(a: Tensor, b: Tensor, *, title: str, x: str, y: str, alt: str) -> str:
     """Points (a, b), `(n,)` each, evenly thinned if there are many, and the line a = b."""
     thin = slice(None, None, -(-len(a) // (4 * POINTS)))
-    across, up = a[thin].double().cpu().numpy(), b[thin].double().cpu().numpy()
+    across, up = a[thin].cpu().double().numpy(), b[thin].cpu().double().numpy()
 
     def draw(axes: Axes) -> None:
         axes.axline((float(across[0]), float(across[0])), slope=1, color=NOISE, linewidth=0.8)

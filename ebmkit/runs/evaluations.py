@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ebmkit.config.recipe import asks_for
 from ebmkit.data.examples import Examples
 from ebmkit.errors import UsageError
 from ebmkit.evaluation.measures import Measure, as_rows
@@ -20,12 +19,6 @@ MOST = 5000  # samples of an evaluation whose number was not chosen
 def count_for(examples: Examples, n: int | None) -> int:
     """How many samples to compare: `n`, or half of the data, at most 5000."""
     return min(len(examples) // 2, MOST) if n is None else n
-
-
-def starts_in(model: Model) -> str:
-    """The name of the starts of chains in a table: `noise`, or `starts` where they are data or stored chains."""
-    from_data = asks_for(model.recipe.parts["init"], "data") or bool(model.saved.init)
-    return "starts" if from_data else "noise"
 
 
 def evaluation_of(model: Model, measures: Sequence[Measure]) -> dict[str, Any]:

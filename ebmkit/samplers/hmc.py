@@ -1,13 +1,47 @@
 """Hamiltonian Monte Carlo, with or without the Metropolis test, on examples of any shape."""
 
+import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Generator, Tensor
 
-from ebmkit.errors import UsageError, check
+from ebmkit.errors import Notice, UsageError, check
 from ebmkit.interfaces import EnergyFn, Promises, Sampler, State, noise_like, per_example, value_and_grad
+
+PATIENCE = 500  # proposals in succession that may all be rejected before a warning
+
+
+@dataclass
+class Rejections:
+    """How many proposals were rejected in succession, over all chains of a sampler; it warns once.
+
+    Attributes:
+        count: Proposals since the last chain in which one was accepted.
+        warned: Whether a warning was given.
+    """
+
+    count: int = 0
+    warned: bool = False
+
+    def add(self, proposals: int, accepted: bool, movable: bool, step_size: float) -> None:
+        """Count the proposals of a chain, of which at least one was `accepted`, or none.
+
+        Args:
+            proposals: How many there were.
+            accepted: Whether one of them was accepted.
+            movable: Whether a chain started where the energy is finite.
+            step_size: That of the sampler, for the warning.
+        """
+        self.count = 0 if accepted else self.count + proposals
+        if self.count < PATIENCE or self.warned:
+            return
+        self.warned = True
+        advice = f"write a smaller step, like -s sampler.step_size={step_size / 10:g}"
+        if not movable:
+            advice = "the energy is not finite where chains start: choose another init"
+        warnings.warn(f"hmc rejected its last {self.count} proposals, so chains do not move: {advice}", Notice, 2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +51,7 @@ class HMC(Sampler):
     One step draws momenta `p ~ N(0, mass * temperature)`, integrates the dynamics of `H(x, p) = E(x) + |p|² / (2 mass)`
     with `leapfrog` leapfrogs of `step_size`, and accepts the end with probability `min(1, exp(-ΔH / temperature))`.
     Without `adjust` every finite end is accepted. An end that is not finite (in its examples, its energy or its
-    gradient) is rejected and reported.
+    gradient) is rejected and reported. A warning says once if 500 proposals in succession were all rejected.
 
     A chain of n steps takes `n * leapfrog + 1` gradients: the last gradient of a leapfrog is the first of the next.
 
@@ -42,6 +76,7 @@ class HMC(Sampler):
     adjust: bool = True
     mass: float | Tensor = 1.0
     temperature: float = 1.0
+    _rejections: Rejections = field(init=False, default_factory=Rejections, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check("steps", self.steps, at_least=1)
@@ -74,6 +109,7 @@ class HMC(Sampler):
         scale = (self.mass * self.temperature) ** 0.5
         value, gradient = value_and_grad(energy, x)
         movable = value.isfinite()
+        accepted = torch.zeros_like(movable)
         for _ in range(self.steps):
             momentum = noise_like(x, rng).mul_(scale)
             end, momentum_end, value_end, gradient_end = self.leapfrogs(energy, x, momentum, gradient)
@@ -88,7 +124,10 @@ class HMC(Sampler):
             kept = per_example(x, keep)
             x, value = torch.where(kept, end, x), torch.where(keep, value_end, value)
             gradient = torch.where(kept, gradient_end, gradient)
+            accepted |= keep
             yield State(x, info)
+        if len(x):
+            self._rejections.add(self.steps * len(x), bool(accepted.any()), bool(movable.any()), self.step_size)
 
     def leapfrogs(
         self, energy: EnergyFn, x: Tensor, momentum: Tensor, gradient: Tensor

@@ -34,7 +34,7 @@ class FixedShare(ReplayBuffer):
     def sample(self, n: int, rng: Generator) -> Tensor:
         x = ReplayBuffer.sample(self, n, rng)
         count = round(self.share * n)
-        x[:count] = self._base().sample(count, rng)
+        x[:count] = self.noise_distribution().sample(count, rng)
         return x
 
     def __post_init__(self) -> None:
@@ -46,7 +46,7 @@ class AllOrNone(ReplayBuffer):
 
     def sample(self, n: int, rng: Generator) -> Tensor:
         x = ReplayBuffer.sample(self, n, rng)
-        return self._base().sample(n, rng) if torch.rand((), generator=rng) < self.share else x
+        return self.noise_distribution().sample(n, rng) if torch.rand((), generator=rng) < self.share else x
 
     def __post_init__(self) -> None:
         self.share, self.restart = self.restart, 0.0

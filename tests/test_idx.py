@@ -7,7 +7,7 @@ import pytest
 import torch
 from image_data import everything, refused, shared
 
-from ebmkit.data.idx_files import idx, read
+from ebmkit.data.idx import idx, read
 from ebmkit.data.images import Images
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (12, 6, 5), dtype=np.uint8)
@@ -35,6 +35,12 @@ def test_raw_and_gzipped_files_are_read_by_file_or_folder(mnist):
     (file,) = mnist.glob("*images*")
     for path in (mnist, file):
         assert torch.equal(everything(idx(path=path))[:, 0], VALUES)
+
+
+def test_transposed_images_are_put_upright(mnist):
+    upright = idx(path=mnist, transpose=True, size=8, fit="pad")
+    assert torch.equal(everything(upright)[:, 0, 1:6, 1:7], VALUES.transpose(1, 2))
+    assert len(idx(path=mnist, transpose=True, classes=(1,))) == 4
 
 
 def test_raw_files_are_memory_mapped(mnist):
@@ -106,7 +112,7 @@ def test_fashion_mnist_is_read_exactly():
     images = idx(path=shared("fashion-mnist"), classes=(9,), size=32)
     assert isinstance(images, Images)
     assert len(images) == 6000
-    batch = images.__getitems__(list(range(50)))
+    batch = images.batch(list(range(50)))
     assert batch.shape == (50, 1, 32, 32)
     assert torch.all(batch[:, :, :2] == -1)
     assert batch.max() == 1

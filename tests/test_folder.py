@@ -9,8 +9,8 @@ import torch
 from image_data import expected, write
 
 from ebmkit.data.examples import Examples
-from ebmkit.data.image_folder import folder
-from ebmkit.errors import UsageError
+from ebmkit.data.folder import folder
+from ebmkit.errors import Notice, UsageError
 
 refused = partial(image_data.refused, make=folder)
 
@@ -47,7 +47,8 @@ def test_other_and_hidden_files_are_skipped(tmp_path):
     (tmp_path / "._a.png").write_bytes(b"no image")
     (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / "folder.png").mkdir()
-    assert len(folder(path=tmp_path)) == 1
+    with pytest.warns(Notice, match=r"1 of 2 files in .* are used, 1 left out: 1 ending in \.txt$"):
+        assert len(folder(path=tmp_path)) == 1
 
 
 def test_a_folder_inside_a_hidden_one_is_read(tmp_path):

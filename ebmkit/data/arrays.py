@@ -10,8 +10,9 @@ from torch import Tensor
 
 from ebmkit.data.examples import as_examples
 from ebmkit.data.images import Channels, Fit, Images, selected
-from ebmkit.data.paths import existing_file
-from ebmkit.errors import UsageError, kind_and_message, nearest
+from ebmkit.data.paths import composed, existing_file
+from ebmkit.data.signatures import ARRAY, kind_of
+from ebmkit.errors import UsageError, kind_and_message, listed, nearest
 
 # The names of the examples in an .npz file, in order of preference.
 KEYS = ("images", "x", "data")
@@ -28,7 +29,7 @@ def arrays(
     size: int | None = None,
     fit: Fit = "pad",
     channels: Channels | None = None,
-    classes: tuple[int, ...] | None = None,
+    classes: tuple[int, ...] | tuple[str, ...] | None = None,
     limit: int | None = None,
 ) -> Images | Tensor:
     """Your own arrays: images or vectors in a .npy file (which is memory-mapped) or a .npz file.
@@ -39,7 +40,8 @@ def arrays(
     Args:
         path: The .npy or .npz file.
         key: Name of the array in an .npz file; none selects the only one, or images, x or data.
-        labels: Name of the labels in the .npz file, or a .npy file of labels; only needed with classes.
+        labels: Name of the labels in the .npz file, or a .npy file of labels, `(N,)`, `(N, 1)` or one-hot; only needed
+            with classes.
         size: Side of the square images are fitted to; none keeps their size.
         fit: Smaller images are centred on black (pad), or all are cropped to a centred square and scaled (resize).
         channels: 1 turns colours to grey, 3 repeats grey; none keeps the channels.
@@ -70,10 +72,10 @@ def _load(path: Path, key: str | None, labels: Path | str | None) -> tuple[NDArr
     if labels is not None and Path(labels).suffix != ".npy":
         # A file of that name, which may happen to exist, makes a path of the setting: see `ebmkit.config.conversion`.
         inside = labels.name if isinstance(labels, Path) else labels
-    others = [name for name in file if name != inside]
+    others = [name for name in file if inside is None or composed(name) != composed(inside)]
     likely = others if len(others) == 1 else [name for name in KEYS if name in others]
     if key is None and not likely:
-        raise UsageError(f"{path} has the arrays {', '.join(file)}: choose one with -s data.key=...")
+        raise UsageError(f"{path} has the arrays {listed(file)}: choose one with -s data.key=...")
     values = _member(path, file, key if key is not None else likely[0])
     if labels is None:
         return values, None
@@ -92,17 +94,23 @@ def _labels(labels: Path | str) -> NDArray[Any]:
 def _read(path: Path) -> Any:
     """The array of a .npy file, memory-mapped, or the arrays of a .npz file by name."""
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        file = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # numpy raises many types for a damaged file
-        raise UsageError(f"cannot read {path} as .npy or .npz: {kind_and_message(error)}") from error
+        kind = kind_of(path)
+        reason = f": {kind_and_message(error)}" if kind is ARRAY or not kind.name else kind.advice
+        raise UsageError(f"cannot read {path} as .npy or .npz{reason}") from error
+    if not isinstance(file, np.ndarray) and (kind := kind_of(path)).name:
+        raise UsageError(f"cannot read {path} as .npy or .npz{kind.advice}")
+    return file
 
 
 def _member(path: Path, file: Mapping[str, NDArray[Any]], key: str) -> NDArray[Any]:
     """The array of that name in an .npz file."""
-    if key not in file:
-        raise UsageError(f"{path} has no array '{key}'.{nearest(key, file)} It has: {', '.join(file)}")
+    names = {composed(name): name for name in file}
+    if composed(key) not in names:
+        raise UsageError(f"{path} has no array '{key}'.{nearest(key, file)} It has: {listed(file)}")
     try:
-        member = file[key]
+        member = file[names[composed(key)]]
     except Exception as error:  # numpy raises many types for a damaged archive
         raise UsageError(f"cannot read the array '{key}' of {path}: {kind_and_message(error)}") from error
     if not isinstance(member, np.ndarray):

@@ -1,11 +1,13 @@
 """Arrays of images and vectors in .npy and .npz files."""
 
+import importlib
+
 import numpy as np
 import pytest
 import torch
 from image_data import everything, refused, shared
 
-from ebmkit.data.array_files import arrays
+from ebmkit.data.arrays import arrays
 from ebmkit.data.examples import Examples
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (12, 6, 5), dtype=np.uint8)
@@ -137,7 +139,7 @@ def test_arrays_of_other_values_are_refused(save, values, message):
 
 
 def test_every_piece_of_a_large_array_is_checked(save, monkeypatch):
-    monkeypatch.setattr("ebmkit.data.array_files.CHUNK", 10)
+    monkeypatch.setattr(importlib.import_module("ebmkit.data.arrays"), "CHUNK", 10)
     for row in (0, 7, 19):
         values = np.zeros((20, 2, 2))
         values[row, 1, 0] = np.nan

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from ebmkit.data.encoded import ImageRows
 from ebmkit.data.images import Channels, Fit, check_fitting, selected
 from ebmkit.data.paths import existing
-from ebmkit.errors import UsageError, kind_and_message, nearest
+from ebmkit.data.signatures import kind_of
+from ebmkit.errors import UsageError, kind_and_message, listed, nearest
 
 ON_THE_HUB = re.compile(r"(?!.*\.parquet$)\w[\w.-]{0,95}(/\w[\w.-]{0,95})?")
 TIMEOUT = 10.0  # seconds until the hub must have answered
@@ -92,7 +93,9 @@ def load(library: Any, id: str, subset: str | None, split: str) -> Any:
     here = Path(id)
     saved = (here / "state.json").is_file() or (here / "dataset_dict.json").is_file()
     if here.is_file() and here.suffix != ".parquet":
-        raise UsageError(f"{id} is a file: expected a .parquet file, a folder, or a name on the hub")
+        raise UsageError(
+            f"{id} is a file: expected a .parquet file, a folder, or a name on the hub{kind_of(here).advice}"
+        )
     if subset is not None and (saved or here.is_file()):
         raise UsageError(f"{id} has no subsets: leave out subset")
     try:
@@ -148,7 +151,7 @@ def image_column(library: Any, rows: Any, id: str, column: str | None) -> str:
         return known("column", column, rows.features, id)
     images = [name for name, feature in rows.features.items() if isinstance(feature, library.Image)]
     if len(images) != 1:
-        count, columns = "several columns" if images else "no column", ", ".join(images or rows.features)
+        count, columns = "several columns" if images else "no column", listed(images or rows.features)
         raise UsageError(f"{id} has {count} of images: choose one of {columns} with -s data.column=...")
     return str(images[0])
 
@@ -169,5 +172,5 @@ def known(what: str, word: str, words: Iterable[Any], id: str) -> str:
     """
     names = [str(name) for name in words]
     if word not in names:
-        raise UsageError(f"{id} has no {what} '{word}'.{nearest(word, names)} It has: {', '.join(names)}")
+        raise UsageError(f"{id} has no {what} '{word}'.{nearest(word, names)} It has: {listed(names)}")
     return word

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ebmkit.data.images import Channels, Fit, Images
 from ebmkit.data.paths import existing, existing_file
+from ebmkit.data.signatures import GZIP, IDX, kind_of
 from ebmkit.errors import UsageError
 
 IMAGES = "train-images-idx3-ubyte"
@@ -20,19 +21,21 @@ def idx(
     *,
     path: Path,
     labels: Path | None = None,
+    transpose: bool = False,
     size: int | None = None,
     fit: Fit = "pad",
     channels: Channels | None = None,
     classes: tuple[int, ...] | None = None,
     limit: int | None = None,
 ) -> Images:
-    """Images in idx files, like those of MNIST and Fashion-MNIST: raw (which are memory-mapped) or gzipped.
+    """Images in idx files, like those of MNIST, Fashion-MNIST and EMNIST: raw (which are memory-mapped) or gzipped.
 
     Source: LeCun, Cortes, Burges, "The MNIST database of handwritten digits", which defines the format.
 
     Args:
         path: The file of images, or a folder with the file train-images-idx3-ubyte, raw or as .gz.
         labels: The file of labels; none reads the one beside the images, if classes are given.
+        transpose: Exchange the rows and columns of each image; EMNIST's files need it, which hold them transposed.
         size: Side of the square images are fitted to; none keeps their size.
         fit: Smaller images are centred on black (pad), or all are cropped to a centred square and scaled (resize).
         channels: 3 repeats the grey channel; none keeps one.
@@ -50,7 +53,10 @@ def idx(
         marks = read(labels, 1)
     elif classes is not None:
         marks = read(_beside(images), 1)
-    return Images(read(images, 3), marks, size=size, fit=fit, channels=channels, classes=classes, limit=limit)
+    pixels = read(images, 3)
+    if transpose:
+        pixels = pixels.swapaxes(1, 2)
+    return Images(pixels, marks, size=size, fit=fit, channels=channels, classes=classes, limit=limit)
 
 
 def read(path: Path, axes: int) -> NDArray[Any]:
@@ -70,7 +76,11 @@ def read(path: Path, axes: int) -> NDArray[Any]:
     start = bytes(content[:4])
     if start != magic:
         given, wanted = start.hex(" ") or "nothing", magic.hex(" ")
-        raise UsageError(f"{path} is not an idx file of bytes with {axes} axes: it starts with {given}, not {wanted}")
+        kind = kind_of(path)
+        raise UsageError(
+            f"{path} is not an idx file of bytes with {axes} axes: it starts with {given}, not {wanted}"
+            + (kind.advice if kind not in (IDX, GZIP) else "")
+        )
     header = 4 + 4 * axes
     shape = tuple(int(length) for length in np.frombuffer(bytes(content[4:header]).ljust(4 * axes, b"\0"), ">u4"))
     expected = header + int(np.prod(shape, dtype=object))
