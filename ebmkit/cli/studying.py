@@ -111,9 +111,7 @@ def numbered(study: "Study", number: int) -> "Cell":
     """
     cells = study.cells
     if not 1 <= number <= len(cells):
-        raise UsageError(
-            f"--cell must be from 1 to {len(cells)}, not {number}; see: ebmkit study {study.folder} --list"
-        )
+        raise UsageError(f"--cell must be from 1 to {len(cells)}, not {number}; --list prints them")
     return cells[number - 1]
 
 
@@ -200,16 +198,16 @@ def printed(study: "Study", rows: "list[Row]") -> Any:
     from ebmkit.study.plan import written
 
     plan = study.plan
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 1, 0))
-    for title in (*tables.labels(plan), *tables.titles(plan), "one run", "runs"):
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0))
+    for title in (*tables.labels(plan), *tables.titles(plan), "runs"):
         table.add_column(title, overflow="fold")
     for row in rows:
         scores = [tables.score_texts(row.scores.get(short)) for short in plan.measures]
         cells = [
             *(written(value) for value in row.settings.values()),
             *(f"{one}\nstart {start}\nreal {real}" for one, start, real in scores),
-            f"{tables.updates_text(row)} updates\n{tables.passes_text(row)} passes\n{tables.seconds_text(row)}",
-            tables.runs_text(row),
+            f"{tables.runs_text(row)}\n{tables.updates_text(row)} updates\n{tables.passes_text(row)} passes\n"
+            f"{tables.seconds_text(row)}",
         ]
         table.add_row(*(Line(cell) for cell in cells))
     return table

@@ -20,6 +20,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 REAL, START = "#555555", "#999999"
 PANEL = (4.0, 3.2)  # inches
 WIDEST = 2  # panels side by side
+ERRORS = "mean, and standard deviation over seeds"
 CROWDED = 10  # ratio of the largest to the least value from which the axis is logarithmic
 STYLE: Any = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
 
@@ -27,13 +28,15 @@ STYLE: Any = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": Fa
 def write_figure(plan: Plan, rows: Sequence[Row], path: Path) -> None:
     """Draw the measures of a study, a panel for each, over the axis with the most values; other axes are curves."""
     with matplotlib.rc_context(STYLE):
-        columns = min(WIDEST, len(plan.measures))
-        lines = math.ceil(len(plan.measures) / columns)
+        # A measure without values, for which n is too small, gets no panel.
+        shown = [short for short in plan.measures if any(short in row.scores for row in rows)] or plan.measures[:1]
+        columns = min(WIDEST, len(shown))
+        lines = math.ceil(len(shown) / columns)
         sheet = Figure(figsize=(PANEL[0] * columns, PANEL[1] * lines + 0.5), layout="constrained")
-        for i, short in enumerate(plan.measures):
+        for i, short in enumerate(shown):
             draw_panel(sheet.add_subplot(lines, columns, i + 1), plan, rows, short)
         handles, names = sheet.axes[0].get_legend_handles_labels()
-        sheet.legend(handles, names, loc="outside upper center", ncols=min(len(names), 2 * columns))
+        sheet.legend(handles, names, title=ERRORS, loc="outside upper center", ncols=min(len(names), 2 * columns))
         with replacing(path) as new:
             sheet.savefig(new, dpi=150, metadata={"Software": None})
 
@@ -47,7 +50,7 @@ def draw_panel(axes: Axes, plan: Plan, rows: Sequence[Row], short: str) -> None:
     for i, (name, series) in enumerate(curves(rows, paths, names).items()):
         found = [(places[key(row, paths)], row.scores[short]) for row in series if short in row.scores]
         colour, marker = COLOURS[i % len(COLOURS)], MARKERS[(i + i // len(COLOURS)) % len(MARKERS)]
-        draw_curve(axes, found, name or "model (mean ± standard deviation over seeds)", colour, marker)
+        draw_curve(axes, found, name or "model", colour, marker)
     references(axes, [row.scores[short] for row in rows if short in row.scores])
     axes.set(title=KINDS[short].title, xlabel=" with ".join(names[path] for path in paths))
     ticks = [", ".join(one) for one in places]

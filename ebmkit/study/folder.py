@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ebmkit.config.layers import Layer, Value, layer_of
+from ebmkit.config.layers import Layer, layer_of
 from ebmkit.errors import Interrupted, UsageError, check
 from ebmkit.files import write_text
 from ebmkit.runs.folder import CONFIG
@@ -12,7 +12,7 @@ from ebmkit.runs.signals import stop_signals
 from ebmkit.study.claims import claim
 from ebmkit.study.extension import extended
 from ebmkit.study.measures import DEFAULT, chosen_measures
-from ebmkit.study.plan import Cell, Plan
+from ebmkit.study.plan import Cell, Plan, layer_at
 from ebmkit.study.planning import SEEDS, Vary, axes_of, judging_of, planned
 from ebmkit.study.results import Result, read_result, result_path, write_result
 from ebmkit.study.rows import Row, rows_of
@@ -62,10 +62,8 @@ class Study:
         measures: Sequence[str] | None = None,
     ) -> None:
         self.folder = Path(folder)
-        given = {"seeds": seeds, "n": n, "measures": measures}
+        given: dict[str, Any] = {"seeds": seeds, "n": n, "measures": measures, "features": features}
         asked = {key: value for key, value in given.items() if value is not None}
-        if features is not None:
-            asked["features"] = features
         self.plan: Plan
         if (self.folder / NAME).is_file():
             before = plan_of(**read_study(self.folder / NAME))
@@ -87,7 +85,7 @@ class Study:
             raise UsageError(f"{self.folder} is the folder of a run, not of a study; name another folder")
         if nothing_asked:
             raise UsageError(
-                f"{self.folder} has no {NAME}: say what varies, like -s sampler.steps=5,10, or name the folder of a study"
+                f"{self.folder} has no {NAME}: say what varies, like -s sampler.steps=5,10, or name another folder"
             )
 
     @property
@@ -238,9 +236,7 @@ def plan_of(
     if isinstance(settings, Mapping):
         settings = layer_of(settings, "settings")
     layers = [settings] if isinstance(settings, Layer) else list(settings)
-    given = {
-        key: value if isinstance(value, Value) else Value(value, "features") for key, value in (features or {}).items()
-    }
-    use = given.pop("use", Value(None, "features")).value
+    given = layer_at({f"features.{key}": value for key, value in (features or {}).items()}).sections.get("features", {})
+    use = given.pop("use").value if "use" in given else None
     judging = judging_of(use, given, n)
     return planned(layers, axes_of(vary), seeds, judging, chosen_measures(measures))

@@ -51,6 +51,7 @@ class Row:
         scores: The measures by short name, over the cells that are done.
         seconds: What the training of one run took, over those that are done.
         evaluation_seconds: What an evaluation took, the mean.
+        remarks: Why a measure has no value, as the evaluations say it.
     """
 
     settings: Mapping[str, Any]
@@ -63,6 +64,7 @@ class Row:
     scores: Mapping[str, Score]
     seconds: Spread | None
     evaluation_seconds: float | None
+    remarks: tuple[str, ...]
 
 
 def rows_of(plan: Plan, results: Sequence[tuple[Cell, Result | None]]) -> list[Row]:
@@ -93,6 +95,11 @@ def row_of(point: Mapping[str, Any], results: Sequence[Result | None], seeds: in
         scores={short: score for short, score in found.items() if score is not None},
         seconds=spread([result.seconds for result in done]),
         evaluation_seconds=mean([result.evaluation_seconds for result in done]),
+        remarks=tuple(
+            dict.fromkeys(
+                f"{one['name']}: {one['note']}" for result in done for one in result.measures if one["value"] is None
+            )
+        ),
     )
 
 

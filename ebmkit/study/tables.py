@@ -80,6 +80,7 @@ def notes(plan: Plan, rows: Sequence[Row]) -> list[str]:
         "of one run",
     ]
     missing = sum(row.seeds - row.done - len(row.diverged) - row.failed for row in rows)
+    lines += dict.fromkeys(remark for row in rows for remark in row.remarks)
     return [*lines, *([f"{missing} of {sum(row.seeds for row in rows)} runs have not ended"] if missing else [])]
 
 
