@@ -68,10 +68,11 @@ def study(
             return
         if not quiet:
             warn_of_plugins()
-        if not table:
-            work(found, chosen, jobs, quiet, as_json)
+        failed = 0 if table else work(found, chosen, jobs, quiet, as_json)
         if chosen is None:
             show(found, quiet, as_json)
+        if failed:
+            raise typer.Exit(FAILURE)
 
 
 def opened(
@@ -122,12 +123,8 @@ def print_commands(study: "Study", as_json: bool) -> None:
         print(json.dumps({"schema": 2, "cell": cell.name, "command": command}) if as_json else command)
 
 
-def work(study: "Study", only: "Cell | None", jobs: int, quiet: bool, as_json: bool) -> None:
-    """Work on the cells, and print how each ended.
-
-    Raises:
-        Exit: with code 1, after all cells, if some failed.
-    """
+def work(study: "Study", only: "Cell | None", jobs: int, quiet: bool, as_json: bool) -> int:
+    """Work on the cells, and print how each ended; return how many failed."""
     number = {cell.name: i for i, cell in enumerate(study.cells, start=1)}
     if not quiet:
         points = len(study.plan.grid)
@@ -149,13 +146,9 @@ def work(study: "Study", only: "Cell | None", jobs: int, quiet: bool, as_json: b
                 print(json.dumps({"schema": 2, **line_of(result)}), flush=True)
             if not quiet or result.status == "failed":
                 print_ended(result, number)
-    for name, owner in ({} if quiet else study.busy()).items():
-        if only is None or name == only.name:
-            say(f"busy      {name}: {owner}")
-    if failed:
-        if only is None:
-            show(study, quiet, as_json)
-        raise typer.Exit(FAILURE)
+    for name, owner in ({} if quiet else study.busy).items():
+        say(f"busy      {name}: {owner}")
+    return failed
 
 
 def line_of(result: "Result") -> dict[str, Any]:
@@ -198,7 +191,7 @@ def printed(study: "Study", rows: "list[Row]") -> Any:
     from ebmkit.study.plan import written
 
     plan = study.plan
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 1, 0))
     for title in (*tables.labels(plan), *tables.titles(plan), "runs"):
         table.add_column(title, overflow="fold")
     for row in rows:

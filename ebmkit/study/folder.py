@@ -45,6 +45,10 @@ class Study:
         n: The number of samples of an evaluation; by default half of the data, at most 5000.
         measures: The measures to show; `ebmkit.study.measures.KINDS` has their names.
 
+    Attributes:
+        plan: What the study consists of.
+        busy: The cells that `run` left to other processes, and which these are.
+
     Raises:
         UsageError: for settings that cannot be used in some cell, a folder of something else, or another study than
             that of the folder.
@@ -64,6 +68,7 @@ class Study:
         self.folder = Path(folder)
         given: dict[str, Any] = {"seeds": seeds, "n": n, "measures": measures, "features": features}
         asked = {key: value for key, value in given.items() if value is not None}
+        self.busy: dict[str, str] = {}
         self.plan: Plan
         if (self.folder / NAME).is_file():
             before = plan_of(**read_study(self.folder / NAME))
@@ -106,9 +111,15 @@ class Study:
         return rows_of(self.plan, [(cell, self.result(cell)) for cell in self.cells])
 
     def write_tables(self) -> list[Row]:
-        """Write `table.md`, `table.csv` and `figure.png` of the results so far, and return their rows."""
+        """Write `table.md`, `table.csv` and `figure.png` of the results so far, and return their rows.
+
+        Raises:
+            UsageError: if the study has not begun.
+        """
         from ebmkit.study.figure import write_figure
 
+        if not (self.folder / NAME).is_file():
+            raise UsageError(f"{self.folder} has no {NAME}: the study has not begun, so there is no table")
         rows = self.rows()
         write_text(self.folder / "table.md", markdown(self.plan, rows))
         write_text(self.folder / "table.csv", csv_text(self.plan, rows))
@@ -174,8 +185,10 @@ class Study:
                         raise Interrupted(f"stopped before {cell.name}; {self.go_on()}")
                     with claim(self.folder / "claims" / cell.name) as owner:
                         if owner:
+                            self.busy[cell.name] = owner
                             continue
                         del left[cell.name]
+                        self.busy.pop(cell.name, None)
                         if self.has_ended(cell, retried[cell.name]):
                             continue
                         result, worked = self._worked(cell, announce, follow), True
@@ -197,17 +210,6 @@ class Study:
     def go_on(self) -> str:
         """How a study that was stopped goes on."""
         return f"go on with: ebmkit study {self.folder}"
-
-    def busy(self) -> dict[str, str]:
-        """Which cells other processes work on, and which process."""
-        found = {}
-        for cell in self.cells:
-            path = self.folder / "claims" / cell.name
-            if path.exists():
-                with claim(path) as owner:
-                    if owner:
-                        found[cell.name] = owner
-        return found
 
 
 def stamp(path: Path) -> tuple[int, int] | None:

@@ -72,7 +72,8 @@ def planned(
         base[section] = {
             key: converted([recipe for _, recipe in recipes], section, key, value)
             for key, value in given.items()
-            if f"{section}.{key}" not in varied
+            # `use` stays, even if it varies: the other settings of the section are those of that part.
+            if key == "use" or f"{section}.{key}" not in varied
         }
     plan = Plan(base, tuple(axis_in(recipes, axis) for axis in axes), seeds, judging, measures)
     refuse_equal(plan)

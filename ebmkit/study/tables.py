@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from ebmkit.study.measures import KINDS
 from ebmkit.study.plan import Plan, labels_of, written
 from ebmkit.study.rows import Row, Score, Spread
 
+SMALL = 1e-3  # values below it get one digit
 SPREAD = "mean ± sample standard deviation over seeds"
 
 
@@ -26,12 +28,20 @@ def spread_text(value: Spread | None) -> str:
     """`0.512 ± 0.021`; without the second where there is one value, a dash where there is none."""
     if value is None:
         return "-"
-    return f"{value.mean:.3g}" + (f" ± {value.deviation:.2g}" if value.deviation is not None else "")
+    if value.deviation is None:
+        return number_text(value.mean)
+    scale = max(abs(value.mean), value.deviation)
+    return f"{number_text(value.mean, scale)} ± {number_text(value.deviation, scale)}"
 
 
-def number_text(value: float | None) -> str:
-    """A value in three digits, or a dash."""
-    return "-" if value is None else f"{value:.3g}"
+def number_text(value: float | None, scale: float | None = None) -> str:
+    """A value with as many decimals as give `scale`, by default the value itself, three digits; a dash if None."""
+    if value is None:
+        return "-"
+    scale = abs(value) if scale is None else scale
+    if 0 < scale < SMALL:
+        return f"{value:.1g}"
+    return f"{value:,.{max(0, 2 - math.floor(math.log10(scale or 1)))}f}"
 
 
 def score_texts(score: Score | None) -> tuple[str, str, str]:

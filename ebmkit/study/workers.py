@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -97,6 +98,7 @@ def main(folder: Path) -> int:
     """Work on a study until there is nothing left for this process; print a line of JSON for every result."""
     from ebmkit.study.folder import Study
 
+    warnings.formatwarning = lambda message, *_: f"warning: {message}\n"  # as the command prints them
     threading.Thread(target=stop_at_end_of_input, daemon=True).start()
     try:
         for result in Study(folder).run():
