@@ -13,16 +13,18 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "train": {"iterations": 3, "batch_size": 8, "device": "cpu"},
     "watch.pictures": {"every": 0},
 }
-VARY = {"sampler.steps": [2, 3], "optimizer.lr": [0.01, 0.1]}
+VARY = {"sampler.steps": [2, 3]}
 WORDS = [
-    *(word for section, values in SETTINGS.items() for key in values for word in ("-s", f"{section}.{key}={values[key]}")),
+    *(word for section, one in SETTINGS.items() for key in one for word in ("-s", f"{section}.{key}={one[key]}")),
     *("-s", "sampler.steps=2,3", "-n", "30", "--seeds", "2"),
 ]
 
 
 def small(folder: str | Path, vary: Any = None, seeds: int | None = 2, **changes: Any) -> Study:
     """A study of small runs; `changes` are settings by section."""
-    settings = {section: {**SETTINGS.get(section, {}), **changes.get(section, {})} for section in {**SETTINGS, **changes}}
+    settings = {
+        section: {**SETTINGS.get(section, {}), **changes.get(section, {})} for section in {**SETTINGS, **changes}
+    }
     return Study(folder, settings, vary=VARY if vary is None else vary, seeds=seeds, n=30)
 
 

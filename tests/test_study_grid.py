@@ -1,7 +1,7 @@
 """The grid of a study: lists on the command line, axes, cells and their names."""
 
 import pytest
-from studies import SETTINGS, small
+from studies import small
 
 from ebmkit.errors import UsageError
 from ebmkit.study.lists import split, typed_grid
@@ -84,7 +84,8 @@ def test_axes_multiply_and_settings_of_one_axis_do_not(tmp_path):
 
 
 def test_cells_have_the_settings_of_their_point(tmp_path):
-    study = small(tmp_path / "a", train={**SETTINGS["train"], "seed": 7})
+    vary = {"sampler.steps": [2, 3], "optimizer.lr": [0.01, 0.1]}
+    study = small(tmp_path / "a", vary, train={"seed": 7})
     found = [
         (one["sampler"]["steps"], one["optimizer"]["lr"], one["train"]["seed"], one["train"]["iterations"])
         for one in (cell.recipe.sections for cell in study.cells)
@@ -124,7 +125,10 @@ def test_labels_are_short_where_they_are_unique():
     ("vary", "message"),
     [
         ({"train.seed": [1, 2]}, "train.seed does not vary in the grid"),
-        ([{"sampler.steps": [1, 2], "optimizer.lr": [1]}], "equally many values: sampler.steps has 2, optimizer.lr has"),
+        (
+            [{"sampler.steps": [1, 2], "optimizer.lr": [1]}],
+            "equally many values: sampler.steps has 2, optimizer.lr has",
+        ),
         ([{"sampler.steps": [1]}, {"sampler.steps": [2]}], "sampler.steps varies twice"),
         ({"sampler.steps": "5,10"}, "must vary over a list of values"),
         ({"sampler.steps": []}, "must vary over a list of values"),

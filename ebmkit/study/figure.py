@@ -20,6 +20,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 REAL, START = "#555555", "#999999"
 PANEL = (4.0, 3.2)  # inches
 WIDEST = 2  # panels side by side
+FAR = 8  # times the span of the models: a reference beyond it would make them one line
 ERRORS = "mean, and standard deviation over seeds"
 CROWDED = 10  # ratio of the largest to the least value from which the axis is logarithmic
 STYLE: Any = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
@@ -35,8 +36,10 @@ def write_figure(plan: Plan, rows: Sequence[Row], path: Path) -> None:
         sheet = Figure(figsize=(PANEL[0] * columns, PANEL[1] * lines + 0.5), layout="constrained")
         for i, short in enumerate(shown):
             draw_panel(sheet.add_subplot(lines, columns, i + 1), plan, rows, short)
-        handles, names = sheet.axes[0].get_legend_handles_labels()
-        sheet.legend(handles, names, title=ERRORS, loc="outside upper center", ncols=min(len(names), 2 * columns))
+        found = [panel.get_legend_handles_labels() for panel in sheet.axes]
+        named = {name: handle for one in found for handle, name in zip(*one, strict=True)}
+        across = min(len(named), 2 * columns)
+        sheet.legend(named.values(), named.keys(), title=ERRORS, loc="outside upper center", ncols=across)
         with replacing(path) as new:
             sheet.savefig(new, dpi=150, metadata={"Software": None})
 
@@ -51,7 +54,12 @@ def draw_panel(axes: Axes, plan: Plan, rows: Sequence[Row], short: str) -> None:
         found = [(places[key(row, paths)], row.scores[short]) for row in series if short in row.scores]
         colour, marker = COLOURS[i % len(COLOURS)], MARKERS[(i + i // len(COLOURS)) % len(MARKERS)]
         draw_curve(axes, found, name or "model", colour, marker)
-    references(axes, [row.scores[short] for row in rows if short in row.scores])
+    scores = [row.scores[short] for row in rows if short in row.scores]
+    for name, colour, line, values in (
+        ("real examples", REAL, "--", [score.real for score in scores if score.real is not None]),
+        ("start", START, ":", [score.start for score in scores if score.start is not None]),
+    ):
+        draw_reference(axes, name, colour, line, values)
     axes.set(title=KINDS[short].title, xlabel=" with ".join(names[path] for path in paths))
     ticks = [", ".join(one) for one in places]
     if logarithmic(along):
@@ -68,15 +76,25 @@ def draw_curve(axes: Axes, found: list[tuple[float, Score]], name: str, colour: 
     axes.errorbar(x, y, error, label=name, color=colour, marker=marker, markersize=5, capsize=3, linewidth=1.4)
 
 
-def references(axes: Axes, scores: Sequence[Score]) -> None:
-    """Draw what real examples and starts score, where that is the same in all rows; else the span of their values."""
-    for name, colour, line, values in (
-        ("real examples", REAL, "--", [score.real for score in scores if score.real is not None]),
-        ("start", START, ":", [score.start for score in scores if score.start is not None]),
-    ):
-        if values:
-            axes.axhspan(min(values), max(values), color=colour, alpha=0.15, linewidth=0)
-            axes.axhline(sum(values) / len(values), color=colour, linestyle=line, linewidth=1.2, label=name)
+def draw_reference(axes: Axes, name: str, colour: str, line: str, values: Sequence[float]) -> None:
+    """Draw the mean of values that are no model's, and their span; far from the models, only write the mean."""
+    if not values:
+        return
+    low, high = axes.get_ylim()
+    mean = sum(values) / len(values)
+    if max(high, mean) - min(low, mean) > FAR * (high - low):
+        above = mean > high
+        axes.annotate(
+            f"{name}: {mean:.3g}, {'above' if above else 'below'}",
+            xy=(1, 0.98 if above else 0.02),
+            xycoords="axes fraction",
+            ha="right",
+            va="top" if above else "bottom",
+            color=REAL,
+        )
+    else:
+        axes.axhspan(min(values), max(values), color=colour, alpha=0.15, linewidth=0)
+        axes.axhline(mean, color=colour, linestyle=line, linewidth=1.2, label=name)
 
 
 def x_axis(axes: Sequence[Axis]) -> Axis:

@@ -39,9 +39,9 @@ def number_text(value: float | None, scale: float | None = None) -> str:
     if value is None:
         return "-"
     scale = abs(value) if scale is None else scale
-    if 0 < scale < SMALL:
+    if scale < SMALL:
         return f"{value:.1g}"
-    return f"{value:,.{max(0, 2 - math.floor(math.log10(scale or 1)))}f}"
+    return f"{value:,.{max(0, 2 - math.floor(math.log10(scale)))}f}"
 
 
 def score_texts(score: Score | None) -> tuple[str, str, str]:
