@@ -27,8 +27,8 @@ class Cost:
     """
 
     def __init__(self, run: Run, folder: Path) -> None:
-        self.path = folder / NAME
-        self.passes, self.seconds = self.restored(run.trainer.index)
+        self.path, self.trainer = folder / NAME, run.trainer
+        self.in_chains, self.seconds = self.restored(run.trainer.index)
         inner = run.trainer.accelerate
 
         def counted(energy: nn.Module) -> EnergyFn:
@@ -36,12 +36,17 @@ class Cost:
 
         run.trainer.accelerate = counted
 
+    @property
+    def passes(self) -> int:
+        """Passes of all updates so far, also of one that diverged."""
+        return self.in_chains + OUTSIDE * self.trainer.index
+
     def on_pass(self) -> None:
-        """Count one pass."""
-        self.passes += 1
+        """Count one pass of a chain."""
+        self.in_chains += 1
 
     def restored(self, index: int) -> tuple[int, float]:
-        """Passes and seconds up to an update, as the file has them; lines after it are removed."""
+        """Passes in chains and seconds up to an update, as the file has them; lines after it are removed."""
         if not self.path.exists():
             return 0, 0.0
         kept, found = [], (0, 0.0)
@@ -50,7 +55,7 @@ class Cost:
                 values = json.loads(line)
                 if values["update"] <= index:
                     kept.append(line)
-                    found = int(values["passes"]), float(values["seconds"])
+                    found = int(values["passes"]) - OUTSIDE * int(values["update"]), float(values["seconds"])
         write_text(self.path, "".join(f"{line}\n" for line in kept))
         return found
 
@@ -59,7 +64,6 @@ class Cost:
         with closing(updates), self.path.open("a", encoding="utf-8") as file:  # type: ignore[type-var]
             last = time.perf_counter()
             for update in updates:
-                self.passes += OUTSIDE
                 self.seconds, last = self.seconds + time.perf_counter() - last, time.perf_counter()
                 line = {"update": update.index, "passes": self.passes, "seconds": round(self.seconds, 4)}
                 file.write(json_line(line) + "\n")
