@@ -126,9 +126,6 @@ def print_commands(study: "Study", as_json: bool) -> None:
 def work(study: "Study", only: "Cell | None", jobs: int, quiet: bool, as_json: bool) -> int:
     """Work on the cells, and print how each ended; return how many failed."""
     number = {cell.name: i for i, cell in enumerate(study.cells, start=1)}
-    if not quiet:
-        points = len(study.plan.grid)
-        say(f"study     {study.folder}: {len(number)} cells, {points} settings x {study.plan.seeds} seeds")
 
     def follow(run: "Run", updates: "Iterator[Update]") -> "Iterator[Update]":
         from ebmkit.cli.progress import shown
@@ -138,8 +135,11 @@ def work(study: "Study", only: "Cell | None", jobs: int, quiet: bool, as_json: b
         say(f"cell      {number[name]} of {len(number)}: {name}{start}")
         return shown(updates, run, quiet=False, as_json=False)
 
-    failed = 0
-    with closing(study.run(jobs=jobs, only=only, announce=say, follow=None if quiet else follow)) as results:  # type: ignore[type-var]
+    failed, found = 0, study.run(jobs=jobs, only=only, announce=say, follow=None if quiet else follow)
+    if not quiet:
+        points = len(study.plan.grid)
+        say(f"study     {study.folder}: {len(number)} cells, {points} settings x {study.plan.seeds} seeds")
+    with closing(found) as results:  # type: ignore[type-var]
         for result in results:
             failed += result.status == "failed"
             if as_json:

@@ -2,11 +2,10 @@
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from ebmkit.files import json_line, write_text
 from ebmkit.interfaces import EnergyFn
@@ -22,19 +21,27 @@ class Cost:
     """Counts the passes and the seconds of the updates of a run; a resumed run goes on from those of its checkpoint.
 
     Args:
-        run: The run, which has not begun; its folder exists if it is resumed.
+        run: The run, which is about to begin.
         folder: The folder of the run, where `cost.jsonl` gets a line for every update.
     """
 
     def __init__(self, run: Run, folder: Path) -> None:
         self.path, self.trainer = folder / NAME, run.trainer
         self.in_chains, self.seconds = self.restored(run.trainer.index)
-        inner = run.trainer.accelerate
+        self.last = time.perf_counter()
+        accelerate, update = run.trainer.accelerate, run.trainer.update
 
         def counted(energy: nn.Module) -> EnergyFn:
-            return CountedEnergy(inner(energy) if inner is not None else energy, self.on_pass)
+            return CountedEnergy(accelerate(energy) if accelerate is not None else energy, self.on_pass)
+
+        def recorded(batch: Tensor) -> Update:
+            found = update(batch)
+            self.record()
+            return found
 
         run.trainer.accelerate = counted
+        # Within the update, so that no watcher has saved it before: a checkpoint never lacks its line.
+        run.trainer.update = recorded  # type: ignore[method-assign]
 
     @property
     def passes(self) -> int:
@@ -44,6 +51,14 @@ class Cost:
     def on_pass(self) -> None:
         """Count one pass of a chain."""
         self.in_chains += 1
+
+    def record(self) -> None:
+        """Write what the updates up to this one cost."""
+        now = time.perf_counter()
+        self.seconds, self.last = self.seconds + now - self.last, now
+        line = {"update": self.trainer.index, "passes": self.passes, "seconds": round(self.seconds, 4)}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json_line(line) + "\n")
 
     def restored(self, index: int) -> tuple[int, float]:
         """Passes in chains and seconds up to an update, as the file has them; lines after it are removed."""
@@ -58,15 +73,3 @@ class Cost:
                     found = int(values["passes"]) - OUTSIDE * int(values["update"]), float(values["seconds"])
         write_text(self.path, "".join(f"{line}\n" for line in kept))
         return found
-
-    def followed(self, updates: Iterator[Update]) -> Iterator[Update]:
-        """The updates; what they cost up to here is written after each."""
-        with closing(updates), self.path.open("a", encoding="utf-8") as file:  # type: ignore[type-var]
-            last = time.perf_counter()
-            for update in updates:
-                self.seconds, last = self.seconds + time.perf_counter() - last, time.perf_counter()
-                line = {"update": update.index, "passes": self.passes, "seconds": round(self.seconds, 4)}
-                file.write(json_line(line) + "\n")
-                file.flush()
-                yield update
-                last = time.perf_counter()

@@ -63,7 +63,7 @@ def work_on(cell: Cell, place: Path, judging: Judging, announce: Callable[[str],
         check_count(run.examples, count_for(run.examples, judging.n))
         cost = Cost(run, place)
         try:
-            train(run, cost, announce, follow)
+            train(run, announce, follow)
         except Diverged as error:
             blank = replace(blank, status="diverged", error=one_line(error))
         blank = replace(blank, updates=run.trainer.index, passes=cost.passes, seconds=round(cost.seconds, 3))
@@ -76,10 +76,10 @@ def work_on(cell: Cell, place: Path, judging: Judging, announce: Callable[[str],
         return replace(blank, status="failed", error=kind_and_message(error), trace=traceback.format_exc())
 
 
-def train(run: Run, cost: Cost, announce: Callable[[str], None], follow: Follow) -> None:
+def train(run: Run, announce: Callable[[str], None], follow: Follow) -> None:
     """Make the remaining updates of a run, if there are any."""
     if run.trainer.index < run.recipe.train.iterations:
-        with closing(follow(run, cost.followed(run.train(announce)))) as updates:  # type: ignore[type-var]
+        with closing(follow(run, run.train(announce))) as updates:  # type: ignore[type-var]
             for _ in updates:
                 pass
 
