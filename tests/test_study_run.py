@@ -9,6 +9,7 @@ from training_runs import assert_same_run
 
 from ebmkit.errors import Interrupted, UsageError
 from ebmkit.registry.lookup import register
+from ebmkit.runs.checkpoint import Checkpoint
 from ebmkit.runs.evaluations import write_evaluation
 from ebmkit.runs.model import open_model
 from ebmkit.runs.training import new_run
@@ -44,6 +45,20 @@ def test_passes_and_updates_are_counted():
     _, results = finished("a")
     assert [(result.updates, result.passes) for result in results[:2]] == [(3, 3 * 4), (3, 3 * 5)]
     assert all(result.seconds > 0 and result.evaluation_seconds > 0 for result in results)
+
+
+def test_a_checkpoint_never_lacks_the_cost_of_its_updates(monkeypatch):
+    """However early a process is killed after it has written a checkpoint, a resumed cell knows all of its passes."""
+    write, checked = Checkpoint.write, []
+
+    def checked_write(self, folder):
+        lines = [json.loads(line) for line in (folder / "cost.jsonl").read_text().splitlines()]
+        checked.append(lines[-1]["update"] == self.updates)
+        write(self, folder)
+
+    monkeypatch.setattr(Checkpoint, "write", checked_write)
+    finished("a", seeds=1, **{"watch.checkpoints": {"every": 1}})
+    assert checked == [True] * 6
 
 
 def test_added_seeds_and_values_are_the_only_new_work():
