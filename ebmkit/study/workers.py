@@ -1,22 +1,18 @@
-"""Several processes at work on one study: each is `python -m ebmkit.study.workers FOLDER`.
+"""Several processes at work on one study: each is `python -m ebmkit.study.worker FOLDER`.
 
 They share nothing but the folder, so that processes of other terminals and machines can join them.
 """
 
 import json
-import os
 import queue
-import signal
 import subprocess
 import sys
 import threading
-import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
-from ebmkit.errors import Interrupted, UsageError, one_line
+from ebmkit.errors import Interrupted, UsageError
 from ebmkit.runs.signals import stop_signals
 from ebmkit.study.results import Result
 
@@ -38,7 +34,7 @@ def results_of_workers(folder: Path, jobs: int, announce: Callable[[str], None])
         Interrupted: after a signal.
         UsageError: if a process ended with an error; what it printed is on stderr.
     """
-    command = [sys.executable, "-m", "ebmkit.study.workers", str(folder)]
+    command = [sys.executable, "-m", "ebmkit.study.worker", str(folder)]
     pipe = subprocess.PIPE
     workers = [
         subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, start_new_session=True) for _ in range(jobs)
@@ -84,32 +80,3 @@ def dismiss(workers: "list[subprocess.Popen[str]]") -> None:
     for worker in workers:
         if worker.stdin is not None and not worker.stdin.closed:
             worker.stdin.close()
-
-
-def stop_at_end_of_input() -> None:
-    """Ask this process to stop when its stdin is closed."""
-    # Without sys.stdin, whose lock a thread that waits would hold while the interpreter ends.
-    while os.read(0, 1024):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def main(folder: Path) -> int:
-    """Work on a study until there is nothing left for this process; print a line of JSON for every result."""
-    from ebmkit.study.folder import Study
-
-    warnings.formatwarning = lambda message, *_: f"warning: {message}\n"  # as the command prints them
-    threading.Thread(target=stop_at_end_of_input, daemon=True).start()
-    try:
-        for result in Study(folder).run():
-            print(json.dumps(asdict(result)), flush=True)
-    except Interrupted:
-        return 0
-    except (UsageError, OSError) as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
