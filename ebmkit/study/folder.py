@@ -4,17 +4,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ebmkit.config.layers import Layer, layer_of
 from ebmkit.errors import Interrupted, UsageError, check
 from ebmkit.files import write_text
 from ebmkit.runs.folder import CONFIG
 from ebmkit.runs.signals import stop_signals
 from ebmkit.study.claims import claim
 from ebmkit.study.extension import extended
-from ebmkit.study.measures import DEFAULT, chosen_measures
-from ebmkit.study.plan import Cell, Plan, layer_at
-from ebmkit.study.planning import SEEDS, Vary, axes_of, judging_of, planned
-from ebmkit.study.results import Result, read_result, result_path, write_result
+from ebmkit.study.plan import Cell, Plan
+from ebmkit.study.planning import Settings, Vary, plan_of
+from ebmkit.study.results import Result, read_result, result_path, stamp, write_result
 from ebmkit.study.rows import Row, rows_of
 from ebmkit.study.tables import csv_text, markdown
 from ebmkit.study.toml_file import read_study, study_text
@@ -22,7 +20,6 @@ from ebmkit.study.work import Follow, unseen, work_on
 from ebmkit.study.workers import results_of_workers
 
 NAME = "study.toml"
-Settings = Layer | Sequence[Layer] | Mapping[str, Mapping[str, Any]]
 
 
 class Study:
@@ -210,35 +207,3 @@ class Study:
     def go_on(self) -> str:
         """How a study that was stopped goes on."""
         return f"go on with: ebmkit study {self.folder}"
-
-
-def stamp(path: Path) -> tuple[int, int] | None:
-    """What differs between a file and one that has replaced it; None if there is none."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_ino, found.st_mtime_ns
-
-
-def plan_of(
-    settings: Settings,
-    vary: Vary = (),
-    *,
-    seeds: int = SEEDS,
-    features: Mapping[str, Any] | None = None,
-    n: int | None = None,
-    measures: Sequence[str] = DEFAULT,
-) -> Plan:
-    """The plan of a study; the arguments are those of `Study`.
-
-    Raises:
-        UsageError: for settings that cannot be used in some cell.
-    """
-    if isinstance(settings, Mapping):
-        settings = layer_of(settings, "settings")
-    layers = [settings] if isinstance(settings, Layer) else list(settings)
-    given = layer_at({f"features.{key}": value for key, value in (features or {}).items()}).sections.get("features", {})
-    use = given.pop("use").value if "use" in given else None
-    judging = judging_of(use, given, n)
-    return planned(layers, axes_of(vary), seeds, judging, chosen_measures(measures))

@@ -3,16 +3,18 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ebmkit.config.layers import PARTS, Layer, Value
+from ebmkit.config.layers import PARTS, Layer, Value, layer_of
 from ebmkit.config.recipe import Recipe
 from ebmkit.config.resolution import chosen, merged, resolve, resolve_part
 from ebmkit.errors import UsageError, check
 from ebmkit.runs.training import check_settings
+from ebmkit.study.measures import DEFAULT, chosen_measures
 from ebmkit.study.plan import SEED, Axis, Judging, Plan, labels_of, layer_at, points
 
 FEATURES = "pixels"
 SEEDS = 3
 
+Settings = Layer | Sequence[Layer] | Mapping[str, Mapping[str, Any]]
 Vary = Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Sequence[Any]]]
 
 
@@ -125,3 +127,26 @@ def judging_of(features: str | None, settings: Mapping[str, Value], n: int | Non
     if n is not None:
         check("n", n, at_least=1)
     return Judging(name, {key: complete[key] for key in settings}, n)
+
+
+def plan_of(
+    settings: Settings,
+    vary: Vary = (),
+    *,
+    seeds: int = SEEDS,
+    features: Mapping[str, Any] | None = None,
+    n: int | None = None,
+    measures: Sequence[str] = DEFAULT,
+) -> Plan:
+    """The plan of a study; the arguments are those of `Study`.
+
+    Raises:
+        UsageError: for settings that cannot be used in some cell.
+    """
+    if isinstance(settings, Mapping):
+        settings = layer_of(settings, "settings")
+    layers = [settings] if isinstance(settings, Layer) else list(settings)
+    given = layer_at({f"features.{key}": value for key, value in (features or {}).items()}).sections.get("features", {})
+    use = given.pop("use").value if "use" in given else None
+    judging = judging_of(use, given, n)
+    return planned(layers, axes_of(vary), seeds, judging, chosen_measures(measures))
