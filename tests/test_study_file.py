@@ -108,7 +108,7 @@ def test_a_configuration_is_a_study_without_a_grid(tmp_path):
     ("text", "message"),
     [
         ("[study]\nseed = 3\n", "k.toml:1: study has no key 'seed'. Did you mean 'seeds'"),
-        ("[study]\nseeds = '3'\n", "study.seeds must be a int, not '3'"),
+        ("[study]\nseeds = '3'\n", "study.seeds must be of type int, not '3'"),
         ("study = 3\n", "study is a table, written"),
         ("[[study.vary]]\nsampler.steps = [1]\n", "lists by section.key in quotes"),
         ("[sampler]\nsteps = 3\n[studi]\n", "k.toml:3: unknown section 'studi'"),

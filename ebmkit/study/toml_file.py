@@ -46,7 +46,7 @@ def read_study(path: str | Path) -> dict[str, Any]:
         if key not in KEYS:
             raise UsageError(f"{where}: study has no key '{key}'.{nearest(key, KEYS)} It has: {', '.join(KEYS)}")
         if not isinstance(value, KEYS[key]) or isinstance(value, bool):
-            raise UsageError(f"{where}: study.{key} must be a {KEYS[key].__name__}, not {value!r}")
+            raise UsageError(f"{where}: study.{key} must be of type {KEYS[key].__name__}, not {value!r}")
     vary = study.get("vary", [])
     for axis in vary:
         if not isinstance(axis, Mapping) or not all(isinstance(values, list) for values in axis.values()):
