@@ -15,7 +15,7 @@ SOURCE = Path(ebmkit.__file__).parent
 LAYERS = (
     ("__main__", "_pytest"),
     ("cli",),
-    ("testing", "watchers"),
+    ("study", "testing", "watchers"),
     ("report", "runs"),
     ("evaluation", "config"),
     ("registry", "shortrun"),

@@ -98,7 +98,7 @@ def test_no_public_name_is_that_of_a_module():
 
 def test_looking_around_does_not_import_torch():
     cheap = [["--help"], ["list"], ["list", "sampler", "--json"], ["plugins"], ["plugins", "--json"], ["version"]]
-    cheap += [["train", "--help"], ["show", "--help"]]
+    cheap += [["train", "--help"], ["show", "--help"], ["study", "--help"]]
     loaded = json.loads(run("-c", SCRIPT, json.dumps(cheap)).stderr)
     assert loaded == dict.fromkeys(["import ebmkit", *(" ".join(arguments) for arguments in cheap)], False)
 

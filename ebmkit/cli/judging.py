@@ -50,8 +50,8 @@ def evaluate(
 ) -> None:
     """Measure samples against the data: Fréchet and kernel distance, precision, recall and more.
 
-    -n is half of the data, at most 5000. Each value is shown beside that of real examples and that of noise, like the starts of new
-    chains, so that it has a scale. All of it is also written to evaluation.json in the folder of the run.
+    -n is half of the data, at most 5000. Each value is shown beside that of real examples and that of noise, like the
+    starts of new chains, so that it has a scale. All of it is also written to evaluation.json in the folder of the run.
     """
     with errors():
         from ebmkit.cli import opening

@@ -15,6 +15,7 @@ from ebmkit.cli import (
     reconstruction,
     sampling,
     streams,
+    studying,
     training,
 )
 from ebmkit.cli.console import FAILURE, INTERRUPTED, say
@@ -35,6 +36,7 @@ app.command("interpolate", short_help="Interpolate between two starts of the cha
 app.command("long-run", short_help="Continue chains beyond K steps.")(sampling.long_run)
 app.command("evaluate", short_help="Measure samples against the data.")(judging.evaluate)
 app.command("report", short_help="Write the report of a run as one HTML file.")(judging.report)
+app.command("study", short_help="Compare a grid of settings over several seeds.")(studying.study)
 app.command("export", short_help="Write a model to one .safetensors file.")(exporting.export)
 app.command("list", short_help="List the parts that can be picked by name.")(listing.list_parts)
 app.command("show", short_help="Show one part with its settings.")(listing.show)

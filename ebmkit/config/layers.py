@@ -94,13 +94,22 @@ def read(path: Path, name: str | None = None) -> Layer:
     Raises:
         UsageError: if it cannot be read, is not TOML, or is not a table of sections; with the line.
     """
+    return loads(text_of(path), name or str(path))
+
+
+def text_of(path: Path) -> str:
+    """The text of a file of settings.
+
+    Raises:
+        UsageError: if it cannot be read, with the nearest name.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
         near = nearest(path.name, [one.name for one in path.parent.glob("*")] if path.parent.is_dir() else [])
         reason = "no such file" if isinstance(error, FileNotFoundError) else str(error)
         raise UsageError(f"cannot read configuration {path}: {reason}.{near}") from None
-    return loads(decoded(content, path), name or str(path))
+    return decoded(content, path)
 
 
 def decoded(content: bytes, path: Path) -> str:
@@ -128,11 +137,19 @@ def loads(text: str, name: str) -> Layer:
     Raises:
         UsageError: if it is not TOML, or not a table of sections.
     """
+    return layer_of(table_of(text, name), name, lambda section, key: f"{name}:{line_of(text, section, key)}")
+
+
+def table_of(text: str, name: str) -> dict[str, Any]:
+    """The table of a TOML text; `name` is its name in errors.
+
+    Raises:
+        UsageError: if it is not TOML.
+    """
     try:
-        table = tomllib.loads(text)
+        return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also for digits and brackets by the thousand
         raise UsageError(f"{name} is not valid TOML: {error}{zero_missing(text, str(error))}") from None
-    return layer_of(table, name, lambda section, key: f"{name}:{line_of(text, section, key)}")
 
 
 def zero_missing(text: str, message: str) -> str:

@@ -89,11 +89,7 @@ def evaluate(
     Raises:
         UsageError: if n is out of range, or samples are not finite or have another shape than the data.
     """
-    most = len(examples) // 2
-    if most < LEAST:
-        raise UsageError(f"the data have {len(examples)} examples, but an evaluation needs at least {2 * LEAST}")
-    if not LEAST <= n <= most:
-        raise UsageError(f"n must be from {LEAST} to {most}, half of the {len(examples)} examples, not {n}")
+    check_count(examples, n)
     check("seed", seed, at_least=0, below=2**63)
     rng = Generator().manual_seed(seed)
     first, second = torch.randperm(len(examples), generator=rng)[: 2 * n].chunk(2)
@@ -110,6 +106,19 @@ def evaluate(
     for name, metric in (("MMD²", mmd), ("Energy distance", energy_distance), ("Diversity", diversity)):
         measures.append(_measure(plain, name, [metric(pixels.reference, x) for x in pixels[1:]]))
     return measures
+
+
+def check_count(examples: Examples, n: int) -> None:
+    """Refuse a number of samples that cannot be compared with two disjoint halves of the data.
+
+    Raises:
+        UsageError: if n is not from 20 to half the number of examples, or there are too few examples for any n.
+    """
+    most = len(examples) // 2
+    if most < LEAST:
+        raise UsageError(f"the data have {len(examples)} examples, but an evaluation needs at least {2 * LEAST}")
+    if not LEAST <= n <= most:
+        raise UsageError(f"n must be from {LEAST} to {most}, half of the {len(examples)} examples, not {n}")
 
 
 def evaluate_model(
