@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from ebmkit.data.examples import Examples
-from ebmkit.data.idx_files import read
+from ebmkit.data.idx import read
 from ebmkit.errors import UsageError
 from ebmkit.evaluation.measures import as_rows, evaluate
 from ebmkit.features.digits import Digits

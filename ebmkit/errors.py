@@ -4,9 +4,10 @@ import difflib
 import itertools
 import math
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
-REMEDIES = "try a lower optimizer.lr, more sampler.steps, more train.data_noise, or train.energy_l2=0.1"
+REMEDIES = "try train.gradient_penalty=1, a lower optimizer.lr, more train.data_noise, or train.energy_l2=0.1"
 
 
 class UsageError(ValueError):
@@ -42,6 +43,21 @@ def listed(words: Iterable[object], room: int = 160) -> str:
     fitting = max(1, sum(length <= room for length in lengths))
     rest = len(names) - fitting
     return ", ".join(names[:fitting]) + (f" and {rest} more" if rest > 0 else "")
+
+
+@contextmanager
+def naming_failure(what: str) -> Iterator[None]:
+    """Turn any exception of a part into a line that says what cannot be done.
+
+    Raises:
+        UsageError: with the type and the message of the exception.
+    """
+    try:
+        yield
+    except UsageError:
+        raise
+    except Exception as error:
+        raise UsageError(f"{what}: {kind_and_message(error)}") from error
 
 
 def check(

@@ -142,9 +142,9 @@ def test_constant_curves_are_no_alarm():
 
 
 def test_short_runs_are_compared_with_the_diagonal_only():
-    assert first(50, displacement=jump(10, 30.0)) is None
-    index, alarm = first(50, displacement=jump(10, 60.0))
-    assert 10 < index <= 13
+    assert first(50, displacement=jump(30, 30.0)) is None
+    index, alarm = first(50, displacement=jump(30, 60.0))
+    assert 30 < index <= 33
     assert (alarm.name, dict(alarm.seen)) == ("displacement", {})
     assert alarm.value > CHAIN.diagonal
 
@@ -173,3 +173,9 @@ def test_the_past_does_not_grow_without_bound():
     assert first(1000, past=past) is None
     assert {len(values) for values in past.values()} == {220}
     assert set(past) == set(BOUNDS)
+
+
+def test_long_steps_of_the_first_updates_are_no_alarm():
+    assert first(50, displacement=lambda index: 60.0 if index <= 15 else 1.0) is None
+    index, _ = first(50, displacement=lambda index: 60.0)
+    assert index == 21

@@ -31,7 +31,7 @@ def test_the_baselines_are_those_of_their_definitions(batch):
     assert found == {
         "mean of the data": pytest.approx(float((x - DATA.mean(0)).square().mean())),
         "nearest in the data": pytest.approx(float(nearest.square().mean()) / 42),
-        "32 components": pytest.approx(float((pca_reconstruction(x, Examples(DATA)) - x).square().mean())),
+        "32 principal components": pytest.approx(float((pca_reconstruction(x, Examples(DATA)) - x).square().mean())),
     }
 
 

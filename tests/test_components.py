@@ -19,7 +19,7 @@ FACTS = {
     "sampler": set(),
     "init": {"shape", "data"},
     "data": set(),
-    "watcher": {"updates", "trainer", "folder", "examples", "iterations", "config", "save"},
+    "watcher": {"updates", "trainer", "folder", "examples", "iterations", "config", "save", "keep", "memory"},
     "features": {"data"},
 }
 

@@ -74,7 +74,8 @@ def test_the_message_names_both_checkpoints_and_a_command(diverged):
         f"; the last good checkpoint is {place / 'checkpoint.pt'}; to go on from update 20, before the turn: "
         in message
     )
-    assert message.endswith(f"ebmkit train --from '{place / 'checkpoint-before.pt'}' -s optimizer.lr=0.0002")
+    on = "-s train.gradient_penalty=1 -s optimizer.lr=0.0002"
+    assert message.endswith(f"ebmkit train --from '{place / 'checkpoint-before.pt'}' {on}")
     assert state_of(place)["trainer"]["index"] == 60
     assert read_checkpoint(place, "checkpoint-before.pt").updates == 20 <= TURN - SOUND
     assert files(place) == {"checkpoint.pt", "checkpoint-before.pt"}
@@ -110,4 +111,6 @@ def test_the_command_line_says_it_in_one_line():
     words = [text for key, value in {**TOY, **PLANTED}.items() for text in ("-s", f"{key}={value}")]
     result = result_of("train", *words, "--out", "a", "-q", "--json", code=3)
     assert result.stderr.count("\n") == 1
-    assert result.stderr.rstrip().endswith("ebmkit train --from a/checkpoint-before.pt -s optimizer.lr=0.0002")
+    assert result.stderr.rstrip().endswith(
+        "ebmkit train --from a/checkpoint-before.pt -s train.gradient_penalty=1 -s optimizer.lr=0.0002"
+    )

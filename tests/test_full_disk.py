@@ -88,7 +88,7 @@ def test_a_checkpoint_that_does_not_fit_says_why():
 
 def test_an_error_of_torch_that_is_not_of_the_disk_stays():
     checkpoint = Checkpoint("", (1,), "cpu", "", torch.zeros(1), {"index": lambda: None})
-    with pytest.raises((AttributeError, TypeError, RuntimeError), match=r"lambda|pickle"):
+    with pytest.raises(UsageError, match=r"cannot be saved and read again: trainer\.index is a builtins\.function"):
         checkpoint.write(Path())
 
 
@@ -135,8 +135,8 @@ def test_a_process_with_a_limit_on_files_ends_with_a_line():
     limit = f"ulimit -f 3; exec {' '.join(command)}"
     done = subprocess.run(["bash", "-c", limit], capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 1
-    assert done.stderr == f"error: cannot write {Path('a/checkpoint.pt').absolute()}: File too large\n"
-    assert sorted(path.name for path in Path("a").iterdir()) == ["config.toml", "env.json", "metrics.jsonl"]
+    assert done.stderr == f"error: cannot write {Path('a/checkpoint-before.pt').absolute()}: File too large\n"
+    assert sorted(path.name for path in Path("a").iterdir()) == ["config.toml", "env.json"]
 
 
 @pytest.mark.usefixtures("models")

@@ -8,8 +8,8 @@ import torch
 from sklearn.cluster import KMeans
 from torch import Generator, Tensor
 
+from ebmkit.data.digits import digits
 from ebmkit.data.examples import Examples
-from ebmkit.data.handwritten import digits
 from ebmkit.errors import UsageError
 from ebmkit.inits.clusters import clustered, first_centres
 from ebmkit.inits.mixture import GaussianMixture

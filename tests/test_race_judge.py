@@ -8,9 +8,9 @@ import torch
 from benchmark_cases import judge, race, results
 from typer.testing import CliRunner
 
+from ebmkit.data.digits import digits
 from ebmkit.data.examples import Examples
-from ebmkit.data.handwritten import digits
-from ebmkit.data.idx_files import idx
+from ebmkit.data.idx import idx
 from ebmkit.features.digits import Digits
 
 

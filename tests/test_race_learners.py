@@ -6,8 +6,8 @@ import pytest
 import torch
 from benchmark_cases import contenders, equality, learners, learning
 
+from ebmkit.data.digits import digits
 from ebmkit.data.examples import Examples
-from ebmkit.data.handwritten import digits
 from ebmkit.errors import UsageError
 
 

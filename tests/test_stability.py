@@ -7,6 +7,8 @@ from ebmkit.config.layers import typed
 from ebmkit.config.resolution import resolve
 from ebmkit.runs.stability import KNOWN, unstable
 
+FREE = "train.gradient_penalty=0"
+
 
 def reasons(shape, *pairs):
     return unstable(resolve([typed(pairs)]), shape)
@@ -14,8 +16,8 @@ def reasons(shape, *pairs):
 
 @pytest.mark.parametrize("known", KNOWN)
 def test_every_known_row_gives_one_line(known):
-    (line,) = reasons((1, known.side, known.side), f"optimizer.lr={known.rate}")
-    assert f"optimizer.lr={known.rate:g} without train.gradient_clip is known to diverge" in line
+    (line,) = reasons((1, known.side, known.side), FREE, f"optimizer.lr={known.rate}")
+    assert f"optimizer.lr={known.rate:g} with train.gradient_penalty=0 is known to diverge" in line
     assert f"images of {known.side}x{known.side}" in line
     assert known.source in line
     assert "\n" not in line
@@ -24,10 +26,12 @@ def test_every_known_row_gives_one_line(known):
 @pytest.mark.parametrize(
     ("shape", "pairs"),
     [
-        ((1, 32, 32), ["optimizer.lr=1e-4"]),
-        ((1, 32, 32), ["optimizer.lr=5e-4", "train.gradient_clip=1"]),
-        ((1, 32, 32), ["optimizer.use=sgd", "optimizer.lr=0.01"]),
-        ((1, 16, 16), ["optimizer.lr=1e-3"]),
+        ((1, 32, 32), [FREE, "optimizer.lr=1e-4"]),
+        ((1, 32, 32), [FREE, "optimizer.lr=5e-4", "train.gradient_clip=1"]),
+        ((1, 32, 32), [FREE, "optimizer.use=sgd", "optimizer.lr=0.01"]),
+        ((1, 32, 32), ["optimizer.lr=1e-3"]),
+        ((1, 32, 32), ["optimizer.lr=1e-3", "train.gradient_penalty=1"]),
+        ((1, 16, 16), [FREE, "optimizer.lr=1e-3"]),
         ((1, 8, 8), ["optimizer.lr=1e-2"]),
         ((2,), ["optimizer.lr=1e-2"]),
     ],
@@ -36,8 +40,13 @@ def test_what_held_is_not_called_unstable(shape, pairs):
     assert reasons(shape, *pairs) == []
 
 
+def test_too_weak_a_penalty_is_called_unstable():
+    (line,) = reasons((1, 32, 32), "train.gradient_penalty=0.1", "optimizer.lr=5e-4")
+    assert "train.gradient_penalty=0.1 is known to diverge" in line
+
+
 @pytest.mark.usefixtures("empty_folder")
 def test_a_dry_run_says_what_is_unstable():
-    words = ("--energy", "mlp", *BLIND, "-s", "energy.width=4", "-s", "data.size=32", "--dry-run")
-    assert "unstable  optimizer.lr=0.001 without" in train(*words, quiet=False)[1]
+    words = ("--energy", "mlp", *BLIND, "-s", "energy.width=4", "-s", "data.size=32", "-s", FREE, "--dry-run")
+    assert "unstable  optimizer.lr=0.001 with " in train(*words, quiet=False)[1]
     assert "unstable" not in train(*words, "-s", "optimizer.lr=1e-4", quiet=False)[1]

@@ -27,7 +27,7 @@ def test_stdout_is_the_folder_and_stderr_is_the_rest():
     assert stdout == "a/b\n"
     assert not CONTROL.search(stdout + stderr)
     for part in (
-        r"energy +convnet\(width=4, activation=leaky_relu, slope=0.2\) · ebmkit \d",
+        r"energy +convnet\(width=4, activation=leaky_relu, slope=0.2, spectral_norm=False\) · ebmkit \d",
         r"sampler +langevin\(steps=3, step_size=1.0, noise=0.01\) · ebmkit \d",
         r"init +uniform\(low=-1.0, high=1.0\) · ebmkit \d",
         r"data +digits\(fit=pad\) · ebmkit \d",

@@ -68,7 +68,7 @@ BAD: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "image size": (("-s", "data.size=20"), "convnet takes square images of 8, 16, 32, 64 or 128 pixels"),
     "points": (("--data", "moons"), "convnet takes square images"),
-    "existing folder": (("--out", "empty"), "empty exists; resume it with --resume empty, or choose another --out"),
+    "existing folder": (("--out", "mixed"), "mixed exists; resume it with --resume mixed, or choose another --out"),
     "existing file": (("--out", "good.toml"), "good.toml exists"),
     "impossible folder": (("--out", "good.toml/a"), "cannot make the folder good.toml/a of the run"),
     "device": (("--device", "gpu"), "train.device: 'gpu' is not on this machine; it has: auto, "),

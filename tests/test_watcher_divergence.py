@@ -29,7 +29,7 @@ def test_the_error_names_the_update_and_what_to_try(change):
     assert "diverged at update 3" in message
     name, values = next(iter(change.items()))
     assert (next(iter(values)) if name == "chain" else name) in message or "gap" in message
-    for remedy in ("optimizer.lr", "sampler.steps", "train.data_noise", "train.energy_l2"):
+    for remedy in ("train.gradient_penalty=1", "optimizer.lr", "train.data_noise", "train.energy_l2"):
         assert remedy in message
     assert "\n" not in message
 

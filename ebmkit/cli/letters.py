@@ -9,7 +9,7 @@ STAND_INS = {
     **{"²": "^2", "³": "^3", "⁻": "^-", "‖": "||", "⟨": "<", "⟩": ">", "∫": "integral", "∂": "d"},
     **{"–": "-", "—": "-", "…": "...", "‘": "'", "’": "'", "“": '"', "”": '"', "━": "-", "╸": "-", "╺": "-", "▀": "#"},
     **{"α": "alpha", "β": "beta", "γ": "gamma", "θ": "theta", "λ": "lambda", "μ": "mu", "ρ": "rho", "σ": "sigma"},
-    **{"Δ": "Delta", "Λ": "Lambda", "Σ": "Sum"},
+    **{"π": "pi", "Δ": "Delta", "Λ": "Lambda", "Σ": "Sum"},
 }
 LETTERS = "ebmkit.letters"  # the name of the error handler of codecs
 

@@ -10,7 +10,7 @@ from ebmkit.interfaces import energy_values
 def slopes(energy: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     """E(x) and `|dE/dx|²` at examples `x` `(B, *shape)`, both `(B,)` and differentiable by the parameters.
 
-    Attention is computed by torch's plain kernel, which alone has the second derivative that this needs.
+    Attention is computed by torch's plain kernel, the only one with the second derivative that this needs.
 
     Source: `mean |dE/dx|² / 2` over real examples is the penalty R1 of Mescheder, Geiger, Nowozin, ICML 2018, eq. 9.
     """

@@ -13,7 +13,7 @@ from ebmkit.acceleration.copying import tensors, unsized
 from ebmkit.config.recipe import Recipe, naming
 from ebmkit.config.settings import Lazy
 from ebmkit.data.examples import Examples
-from ebmkit.errors import UsageError, kind_and_message, one_line
+from ebmkit.errors import UsageError, kind_and_message, naming_failure, one_line
 from ebmkit.interfaces import InitDistribution, Sampler, energy_values, eval_mode
 from ebmkit.modes import duplicated, random_state_restored
 from ebmkit.runs.device import place_on
@@ -113,7 +113,8 @@ def first_starts(recipe: Recipe, init: InitDistribution, examples: Examples, dev
     trial = recipe.build("init", shape=examples.shape, data=examples)
     with naming("init", recipe.settings("init")):
         if state := init.state_dict():
-            trial.load_state_dict(state)
+            with naming_failure(f"the state of init '{recipe.parts['init'].name}' cannot be restored"):
+                trial.load_state_dict(state)
         return trial.sample(recipe.train.batch_size, Generator(device))
 
 

@@ -5,6 +5,7 @@ import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from torch.optim import Optimizer
 
@@ -21,6 +22,11 @@ SOUND = 50
 def lower_rate(rate: float) -> float:
     """The learning rate to go on with after a divergence: a fifth of `rate`, and at most 1e-3, to two digits."""
     return float(f"{min(rate / 5, 1e-3):.1e}")
+
+
+def stronger_penalty(penalty: Any) -> float:
+    """The gradient penalty to go on with after a divergence: 1, or ten times `penalty`, the one of the run."""
+    return max(1.0, 10 * penalty) if isinstance(penalty, float) else 1.0
 
 
 class EarlierCheckpoints:
@@ -90,7 +96,8 @@ def set_rate(optimizer: Optimizer, rates: Sequence[float]) -> None:
 
 
 def way_on(folder: Path, recipe: Recipe, rate: float) -> str:
-    """The command that goes on from before the turn with a lower learning rate than `rate`, that of the run."""
-    has_rate = isinstance(recipe.sections["optimizer"].get("lr"), float)
-    setting = f"optimizer.lr={lower_rate(rate):g}" if has_rate else "train.gradient_clip=1"
-    return f"ebmkit train --from {shlex.quote(str(folder / BEFORE))} -s {setting}"
+    """The command that goes on from before the turn, with a stronger gradient penalty and a rate lower than `rate`."""
+    settings = f" -s train.gradient_penalty={stronger_penalty(recipe.train.gradient_penalty):g}"
+    if isinstance(recipe.sections["optimizer"].get("lr"), float):
+        settings += f" -s optimizer.lr={lower_rate(rate):g}"
+    return f"ebmkit train --from {shlex.quote(str(folder / BEFORE))}{settings}"

@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
+from typing import Self
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch import Generator, Tensor, nn
 from ebmkit.acceleration.precision import arithmetic
 from ebmkit.config.recipe import Recipe
 from ebmkit.data.examples import Examples
-from ebmkit.errors import UsageError, kind_and_message
+from ebmkit.errors import UsageError, naming_failure
 from ebmkit.interfaces import EnergyFn, InitDistribution, Sampler, State, energy_values, eval_mode, value_and_grad
 from ebmkit.methods.maximum_likelihood import Trainer
 from ebmkit.modes import random_state_restored, training_mode
@@ -27,7 +28,11 @@ class FirstStep(Sampler):
     """The first step of a sampler's chain."""
 
     def __init__(self, sampler: Sampler) -> None:
-        self.sampler = sampler
+        self.sampler, self.steps = sampler, sampler.steps
+
+    def with_steps(self, steps: int) -> Self:
+        """The first step of a longer or shorter chain."""
+        return type(self)(self.sampler.with_steps(steps))
 
     def chain(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Iterator[State]:
         """Yield the state after the first step."""
@@ -51,7 +56,8 @@ def try_out(recipe: Recipe, examples: Examples, device: torch.device, init: Init
     with random_states_restored(device), torch.inference_mode(False), torch.enable_grad(), arithmetic("fp32", device):
         trial = _trainer(recipe, examples, device)
         if fitted := init.state_dict():
-            trial.init.load_state_dict(fitted)
+            with naming_failure(f"the state of init '{recipe.parts['init'].name}' cannot be restored"):
+                trial.init.load_state_dict(fitted)
         size = recipe.train.batch_size
         x = examples.fetch(torch.arange(min(size, DISTINCT)))[torch.arange(size) % DISTINCT].to(device)
         name, sampler = (recipe.parts[section].name for section in ("energy", "sampler"))
@@ -99,21 +105,6 @@ def _check_values(name: str, energy: nn.Module, restored: nn.Module, x: Tensor) 
             f"energy '{name}' has other values after its state was saved and restored; register what they depend on "
             "as parameters or buffers, or return it from get_extra_state"
         )
-
-
-@contextmanager
-def naming_failure(what: str) -> Iterator[None]:
-    """Turn any exception of a part into a line that says what cannot be done.
-
-    Raises:
-        UsageError: with the type and the message of the exception.
-    """
-    try:
-        yield
-    except UsageError:
-        raise
-    except Exception as error:
-        raise UsageError(f"{what}: {kind_and_message(error)}") from error
 
 
 @contextmanager

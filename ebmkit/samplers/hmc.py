@@ -25,21 +25,21 @@ class Rejections:
     count: int = 0
     warned: bool = False
 
-    def add(self, proposals: int, accepted: bool, movable: bool, step_size: float) -> None:
-        """Count the proposals of a chain, of which at least one was `accepted`, or none.
+    def add(self, proposals: int, moved: bool, movable: Tensor, step_size: float) -> None:
+        """Count the proposals of a batch of chains.
 
         Args:
             proposals: How many there were.
-            accepted: Whether one of them was accepted.
-            movable: Whether a chain started where the energy is finite.
+            moved: Whether any chain moved: one of them was accepted.
+            movable: Whether a chain started where the energy is finite, `(B,)`.
             step_size: That of the sampler, for the warning.
         """
-        self.count = 0 if accepted else self.count + proposals
+        self.count = 0 if moved else self.count + proposals
         if self.count < PATIENCE or self.warned:
             return
         self.warned = True
         advice = f"write a smaller step, like -s sampler.step_size={step_size / 10:g}"
-        if not movable:
+        if not movable.any():
             advice = "the energy is not finite where chains start: choose another init"
         warnings.warn(f"hmc rejected its last {self.count} proposals, so chains do not move: {advice}", Notice, 2)
 
@@ -109,7 +109,7 @@ class HMC(Sampler):
         scale = (self.mass * self.temperature) ** 0.5
         value, gradient = value_and_grad(energy, x)
         movable = value.isfinite()
-        accepted = torch.zeros_like(movable)
+        start = x
         for _ in range(self.steps):
             momentum = noise_like(x, rng).mul_(scale)
             end, momentum_end, value_end, gradient_end = self.leapfrogs(energy, x, momentum, gradient)
@@ -124,10 +124,9 @@ class HMC(Sampler):
             kept = per_example(x, keep)
             x, value = torch.where(kept, end, x), torch.where(keep, value_end, value)
             gradient = torch.where(kept, gradient_end, gradient)
-            accepted |= keep
             yield State(x, info)
         if len(x):
-            self._rejections.add(self.steps * len(x), bool(accepted.any()), bool(movable.any()), self.step_size)
+            self._rejections.add(self.steps * len(x), not torch.equal(x, start), movable, self.step_size)
 
     def leapfrogs(
         self, energy: EnergyFn, x: Tensor, momentum: Tensor, gradient: Tensor

@@ -21,7 +21,7 @@ _FACTS = {
     "sampler": (),
     "init": ("shape", "data"),
     "data": (),
-    "watcher": ("updates", "trainer", "folder", "examples", "iterations", "config", "save"),
+    "watcher": ("updates", "trainer", "folder", "examples", "iterations", "config", "save", "keep", "memory"),
     "features": ("data",),
 }
 

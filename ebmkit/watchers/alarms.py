@@ -83,8 +83,8 @@ class AlarmDetector:
     `end_gradient`, `gradient_norm` or `|gap|` of 6 times, energies of 20 times their usual size; provided that the
     steps of the chain are 8 times longer than by noise only. If that length is unknown, the displacement does not
     suffice, but counts as one of two. What doubles within 15 updates is thus an alarm, the slow growth of a healthy
-    training is not. Only after 50 updates is there a past to compare with; at any time a mean step of the chain that is
-    longer than the diagonal of the data's range is an alarm.
+    training is not. Only after 50 updates is there a past to compare with; before, but not in the first 20 updates, in
+    which a steep energy may calm down, a mean step that is longer than the diagonal of the data's range is an alarm.
 
     Args:
         past: The sizes of the past by name, oldest first, which the detector extends and shortens in place. A resumed
@@ -110,7 +110,8 @@ class AlarmDetector:
         enough = len(over) >= AGREEING or (SUFFICIENT in over and scale.noise is not None)
         if enough and scale.above_noise(scalars):
             return Alarm(over[0], seen, seen[over[0]].now, scalars["gap"])
-        present = median(self.past.get(SUFFICIENT, [0.0])[-RECENT:])
+        lengths = self.past.get(SUFFICIENT, [])
+        present = median(lengths[-RECENT:]) if len(lengths) > LAG else 0.0
         return Alarm(SUFFICIENT, seen, present, scalars["gap"]) if present > scale.diagonal else None
 
 

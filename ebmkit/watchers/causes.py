@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ebmkit.runs.diverging import lower_rate
+from ebmkit.runs.diverging import lower_rate, stronger_penalty
 from ebmkit.watchers.alarms import BOUNDS, Alarm
 
 # Below this standard deviation the data have almost no density between the examples, and the energy becomes steep.
@@ -37,7 +37,7 @@ def cause(alarm: Alarm, config: Mapping[str, Mapping[str, Any]], rate: float | N
     rate = asked if rate is None else rate
     rises = {name: one.rise for name, one in alarm.seen.items()}
     lower = f"optimizer.lr={lower_rate(rate):g}" if isinstance(rate, float) else "a lower optimizer.lr"
-    clip = [] if train.get("gradient_clip") is not None else ["train.gradient_clip=1"]
+    gentler = f"train.gradient_penalty={stronger_penalty(train.get('gradient_penalty')):g}"
     noise, penalty = train.get("data_noise"), train.get("energy_l2")
     wider = ["train.data_noise=0.05"] if isinstance(noise, float) and noise < LITTLE_NOISE else []
     if rises.get("energy", 0.0) > BOUNDS["energy"] and rises.get("displacement", 0.0) < BOUNDS["displacement"]:
@@ -47,5 +47,5 @@ def cause(alarm: Alarm, config: Mapping[str, Mapping[str, Any]], rate: float | N
         return "the data noise is too small for this energy", [*wider, lower]
     if alarm.name == "displacement":
         chains = "the energy has become steeper than the steps of the chains can follow, which run away"
-        return chains, [lower, *clip, *wider]
-    return "the learning rate is too high", [lower, *clip, *wider]
+        return chains, [gentler, lower, *wider]
+    return "the learning rate is too high", [lower, gentler, *wider]
