@@ -36,6 +36,8 @@ def test_the_event_is_in_metrics_and_checkpoint(tmp_path):
     (event,) = read_events(tmp_path / "a")
     assert event == run.events[0] == state_of(tmp_path / "a")["events"][0]
     assert (event["event"], event["update"], event["to_update"], event["lr"]) == ("rollback", ALARM, BACK, 5e-4)
+    assert event["gradient_penalty"] == run.trainer.gradient_penalty == 1.0
+    assert resume_run(tmp_path / "a", {"train": {"iterations": 101}}).trainer.gradient_penalty == 1.0
     assert event["reason"].startswith(f"diverged at update {ALARM}: ")
     assert len(read_metrics(tmp_path / "a")["update"]) == 100
     kinds = [json.loads(line).get("event") for line in (tmp_path / "a" / "metrics.jsonl").read_text().splitlines()]

@@ -35,7 +35,7 @@ class TrainSettings:
         clip_factor: The bound of gradient_clip=auto, in medians; with 1 or less the bound hardly rises.
         average: Decay of a moving average of the weights, used for pictures and samples; none keeps no average.
         on_divergence: What a run does that diverges: stop, or rollback, which returns to the checkpoint from before the
-            turn, with another seed of the chains and a lower learning rate.
+            turn, with another seed of the chains, a lower learning rate and a stronger gradient penalty.
         rollbacks: How many times a run is rolled back before it stops.
         rollback_factor: Factor of the learning rate at each rollback.
         precision: Dtype of the forward and backward passes of chains, whose state stays fp32; auto measures which of

@@ -24,7 +24,7 @@ from ebmkit.registry.lookup import blame
 from ebmkit.runs.build import seeds_of
 from ebmkit.runs.checkpoint import NAME, Checkpoint
 from ebmkit.runs.device import occupy, threads_for
-from ebmkit.runs.diverging import EarlierCheckpoints, set_rate, way_on
+from ebmkit.runs.diverging import EarlierCheckpoints, set_rate, stronger_penalty, way_on
 from ebmkit.runs.events import add_event, rewrite_metrics, rolled_back
 from ebmkit.runs.folder import new_folder, rewrite_folder
 from ebmkit.runs.signals import stop_signals
@@ -150,7 +150,9 @@ class Run:
         return "done"
 
     def roll_back(self, error: Diverged) -> bool:
-        """Go back to the checkpoint from before a divergence, with new seed of the chains and a lower learning rate.
+        """Go back to the checkpoint from before a divergence.
+
+        The chains get a new seed; the learning rate is lowered and the gradient penalty raised.
 
         Returns:
             Whether the run can go on; it cannot if its settings say so, or it was rolled back too often.
@@ -161,12 +163,14 @@ class Run:
         diverged = self.trainer.index
         # The rate is that of now: a file from before several divergences has the rate from before all of them.
         rates = [train.rollback_factor * group["initial_lr"] for group in self.trainer.optimizer.param_groups]
+        penalty = stronger_penalty(self.trainer.gradient_penalty)
         saved = self.earlier.before(diverged)
         self.restore(saved)
+        self.trainer.gradient_penalty = penalty
         set_rate(self.trainer.optimizer, rates)
         self.trainer.rng.manual_seed(seeds_of(self.recipe, 1 + len(events)).chains)
         event = {"event": "rollback", "update": diverged, "to_update": saved.updates, "reason": str(error)}
-        self.events = [*events, {**event, "lr": rates[0]}]
+        self.events = [*events, {**event, "lr": rates[0], "gradient_penalty": penalty}]
         self.checkpoint().write(self.earlier.folder)
         rewrite_metrics(self.earlier.folder, saved.updates, self.events)
         warnings.warn(f"{one_line(error)}; {rolled_back(self.events[-1])}", Notice, stacklevel=2)
@@ -259,3 +263,5 @@ class Run:
             trainer["rng"] = self.trainer.rng.get_state()
         self.trainer.load_state_dict(trainer)
         self.memory, self.events = deepcopy(saved.memory), list(saved.events)
+        if self.events:
+            self.trainer.gradient_penalty = self.events[-1]["gradient_penalty"]
