@@ -18,8 +18,8 @@ from ebmkit.study.tables import csv_text, markdown, notes, number_text, spread_t
 pytestmark = pytest.mark.usefixtures("built_in_parts_only")
 
 
-def measure(name, value, start=0.5, real=0.9, note=""):
-    return {"name": name, "value": value, "noise_against_real": start, "real_against_real": real, "note": note}
+def measure(name, value, noise=0.5, real=0.9, note=""):
+    return {"name": name, "value": value, "noise_against_real": noise, "real_against_real": real, "note": note}
 
 
 def result(cell, precision, **changes):
@@ -64,7 +64,7 @@ def test_diverged_and_failed_runs_are_counted(study):
     found = rows(study, [diverged, failed, result("", 0.5), failed, diverged, failed])
     assert (found[0].done, found[0].diverged, found[0].failed) == (1, (2, 2), 0)
     text = markdown(study.plan, found)
-    assert "| 2 | - | 0.500 (start 0.500, real 0.900) | - | - | 1 of 3; 2 diverged at update 2, 2 | 2 to 3 |" in text
+    assert "| 2 | - | 0.500 (noise 0.500, real 0.900) | - | - | 1 of 3; 2 diverged at update 2, 2 | 2 to 3 |" in text
     assert "| 3 | - | - | - | - | 0 of 3; 3 failed | - | - | - |" in text
 
 
@@ -98,7 +98,7 @@ def test_the_csv_has_every_measure_in_full(study):
     first, second = csv.DictReader(csv_text(study.plan, found).splitlines())
     assert first["sampler.steps"] == "2"
     assert (first["precision_mean"], first["precision_deviation"]) == (repr(1 / 3), "0.0")
-    assert (first["precision_start"], first["precision_real"], first["frechet_mean"]) == ("0.5", "0.9", "")
+    assert (first["precision_noise"], first["precision_real"], first["frechet_mean"]) == ("0.5", "0.9", "")
     assert list(first)[-3:] == ["seconds_mean", "seconds_deviation", "evaluation_seconds_mean"]
     assert {f"{name.replace('-', '_')}_mean" for name in KINDS} <= set(second)
 

@@ -50,4 +50,6 @@ def has_diverged(folder: Path) -> bool:
 
 def rolled_back(event: Mapping[str, Any]) -> str:
     """What a rollback did, in words."""
-    return f"rolled back to update {event['to_update']}, with new seed of the chains and learning rate {event['lr']:g}"
+    return (
+        f"rolled back to update {event['to_update']}, with a new seed of the chains and learning rate {event['lr']:g}"
+    )
