@@ -1,14 +1,17 @@
 """The table and the figure of a study."""
 
 import csv
+import errno
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 from studies import finished, small, without_times
 
 from ebmkit.errors import UsageError
+from ebmkit.files import Unwritten
 from ebmkit.study.figure import logarithmic, positions, x_axis
 from ebmkit.study.measures import KINDS, kind_of
 from ebmkit.study.results import Result
@@ -134,6 +137,16 @@ def test_a_study_without_results_has_an_empty_table_and_figure(study):
     study.write_tables()
     assert (study.folder / "figure.png").stat().st_size > 0
     assert "6 of 6 runs have not ended" in (study.folder / "table.md").read_text()
+
+
+def test_a_figure_that_cannot_be_written_is_named(study, monkeypatch):
+    def full(*given, **more):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    study.save()
+    monkeypatch.setattr(Figure, "savefig", full)
+    with pytest.raises(Unwritten, match=r"cannot write .*figure\.png: No space left on device"):
+        study.write_tables()
 
 
 def test_a_figure_is_drawn_over_the_longest_axis_of_numbers():
