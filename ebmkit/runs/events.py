@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ebmkit.evaluation.training_curves import METRICS
 from ebmkit.files import json_line, write_text, writing
-
-METRICS = "metrics.jsonl"
 
 
 def rewrite_metrics(folder: Path, index: int, events: Sequence[Mapping[str, Any]]) -> None:
