@@ -84,7 +84,7 @@ def notes(plan: Plan, rows: Sequence[Row]) -> list[str]:
     judging = plan.judging
     n = "half of the data, at most 5000" if judging.n is None else str(judging.n)
     lines = [
-        f"{SPREAD}, over the runs that are done; noise: noise, like the starts of new chains, in place of samples; "
+        f"{SPREAD}, over the runs that are done; noise: draws like the starts of new chains, in place of samples; "
         "real: other real examples in place of samples",
         f"n={n}, features={judging.features} (MMD², energy distance and diversity: pixels); passes and time are those "
         "of one run",
