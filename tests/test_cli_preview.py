@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("models")
 @pytest.mark.parametrize("words", [("sample", "-n", "2"), ("reconstruct", "-n", "2", "--updates", "1")])
 def test_without_a_terminal_there_is_no_preview(words):
     _, stderr = invoked(words[0], "digits", *words[1:], "--show")
-    assert stderr.splitlines()[-1] == "no preview: stderr is no terminal"
+    assert stderr.splitlines()[-1] == "no preview: stderr is not a terminal"
 
 
 def test_a_terminal_without_colours_has_no_preview(monkeypatch):

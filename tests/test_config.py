@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ebmkit.config import layers as config
-from ebmkit.config.layers import PARTS, line_of, loads, preset, presets, read, typed
+from ebmkit.config.layers import PARTS, loads, preset, presets, read, typed
 from ebmkit.config.resolution import asked_by, resolve
 from ebmkit.config.settings import REQUIRED
 from ebmkit.config.tables import dumps, toml
+from ebmkit.config.toml_text import line_of
 from ebmkit.errors import UsageError
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))

@@ -46,6 +46,13 @@ def test_events_are_read_from_among_the_updates(tmp_path):
     assert read_events(tmp_path) == [BACK, END]
 
 
+def test_metrics_with_a_byte_order_mark_are_read(tmp_path):
+    lines = "".join(f"{json_line(line)}\n" for line in (BACK, {"update": 1, "gap": 0.5}))
+    (tmp_path / "metrics.jsonl").write_text(lines, encoding="utf-8-sig")
+    assert read_events(tmp_path) == [BACK]
+    assert read_metrics(tmp_path)["gap"].tolist() == [0.5]
+
+
 def test_later_updates_are_removed_and_events_stay(tmp_path):
     write(tmp_path, {"update": 1}, BACK, {"update": 2}, {"update": 3}, END)
     rewrite_metrics(tmp_path, 2, [BACK])

@@ -1,14 +1,17 @@
 """The table and the figure of a study."""
 
 import csv
+import errno
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 from studies import finished, small, without_times
 
 from ebmkit.errors import UsageError
+from ebmkit.files import Unwritten
 from ebmkit.study.figure import logarithmic, positions, x_axis
 from ebmkit.study.measures import KINDS, kind_of
 from ebmkit.study.results import Result
@@ -18,8 +21,8 @@ from ebmkit.study.tables import csv_text, markdown, notes, number_text, spread_t
 pytestmark = pytest.mark.usefixtures("built_in_parts_only")
 
 
-def measure(name, value, start=0.5, real=0.9, note=""):
-    return {"name": name, "value": value, "noise_against_real": start, "real_against_real": real, "note": note}
+def measure(name, value, noise=0.5, real=0.9, note=""):
+    return {"name": name, "value": value, "noise_against_real": noise, "real_against_real": real, "note": note}
 
 
 def result(cell, precision, **changes):
@@ -64,7 +67,7 @@ def test_diverged_and_failed_runs_are_counted(study):
     found = rows(study, [diverged, failed, result("", 0.5), failed, diverged, failed])
     assert (found[0].done, found[0].diverged, found[0].failed) == (1, (2, 2), 0)
     text = markdown(study.plan, found)
-    assert "| 2 | - | 0.500 (start 0.500, real 0.900) | - | - | 1 of 3; 2 diverged at update 2, 2 | 2 to 3 |" in text
+    assert "| 2 | - | 0.500 (noise 0.500, real 0.900) | - | - | 1 of 3; 2 diverged at update 2, 2 | 2 to 3 |" in text
     assert "| 3 | - | - | - | - | 0 of 3; 3 failed | - | - | - |" in text
 
 
@@ -98,7 +101,7 @@ def test_the_csv_has_every_measure_in_full(study):
     first, second = csv.DictReader(csv_text(study.plan, found).splitlines())
     assert first["sampler.steps"] == "2"
     assert (first["precision_mean"], first["precision_deviation"]) == (repr(1 / 3), "0.0")
-    assert (first["precision_start"], first["precision_real"], first["frechet_mean"]) == ("0.5", "0.9", "")
+    assert (first["precision_noise"], first["precision_real"], first["frechet_mean"]) == ("0.5", "0.9", "")
     assert list(first)[-3:] == ["seconds_mean", "seconds_deviation", "evaluation_seconds_mean"]
     assert {f"{name.replace('-', '_')}_mean" for name in KINDS} <= set(second)
 
@@ -134,6 +137,16 @@ def test_a_study_without_results_has_an_empty_table_and_figure(study):
     study.write_tables()
     assert (study.folder / "figure.png").stat().st_size > 0
     assert "6 of 6 runs have not ended" in (study.folder / "table.md").read_text()
+
+
+def test_a_figure_that_cannot_be_written_is_named(study, monkeypatch):
+    def full(*given, **more):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    study.save()
+    monkeypatch.setattr(Figure, "savefig", full)
+    with pytest.raises(Unwritten, match=r"cannot write .*figure\.png: No space left on device"):
+        study.write_tables()
 
 
 def test_a_figure_is_drawn_over_the_longest_axis_of_numbers():

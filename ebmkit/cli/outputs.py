@@ -49,7 +49,7 @@ def preview(picture: Image.Image) -> None:
     """Show a picture in the terminal, on stderr; where that is not possible, print a line that says why."""
     console = err()
     if not console.is_terminal:
-        say("no preview: stderr is no terminal")
+        say("no preview: stderr is not a terminal")
     elif console.color_system is None:
         say("no preview: this terminal has no colours")
     else:

@@ -1,7 +1,6 @@
 """The command `ebmkit study`."""
 
 import json
-import shlex
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ebmkit.cli.complete import names_of, preset_names, settings
-from ebmkit.cli.console import FAILURE, errors, out, result, say, warn_of_plugins
+from ebmkit.cli.console import FAILURE, errors, result, say, warn_of_plugins
 from ebmkit.cli.options import expanded
+from ebmkit.cli.study_screen import line_of, print_commands, print_ended, show
 from ebmkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from ebmkit.runs.run import Run
     from ebmkit.study.folder import Study
     from ebmkit.study.plan import Cell
-    from ebmkit.study.results import Result
-    from ebmkit.study.rows import Row
 
 Text = str | None
 
@@ -121,13 +119,6 @@ def numbered(study: "Study", number: int) -> "Cell":
     return cells[number - 1]
 
 
-def print_commands(study: "Study", as_json: bool) -> None:
-    """Print a command for each cell on stdout."""
-    for number, cell in enumerate(study.cells, start=1):
-        command = shlex.join(["ebmkit", "study", str(study.folder), "--cell", str(number)])
-        result(json.dumps({"schema": 2, "cell": cell.name, "command": command}) if as_json else command)
-
-
 def work(study: "Study", only: "Cell | None", jobs: int, quiet: bool, as_json: bool) -> int:
     """Work on the cells, and print how each ended; return how many failed."""
     number = {cell.name: i for i, cell in enumerate(study.cells, start=1)}
@@ -154,58 +145,3 @@ def work(study: "Study", only: "Cell | None", jobs: int, quiet: bool, as_json: b
     for name, owner in ({} if quiet else study.busy).items():
         say(f"busy      {name}: {owner}")
     return failed
-
-
-def line_of(result: "Result") -> dict[str, Any]:
-    """A result as a line of JSON: without the traceback, which is in its file."""
-    from dataclasses import asdict
-
-    return {key: value for key, value in asdict(result).items() if key != "trace"}
-
-
-def print_ended(result: "Result", number: dict[str, int]) -> None:
-    """Print how a cell ended."""
-    how = f"{result.updates} updates, {result.seconds:.1f} s, evaluated in {result.evaluation_seconds:.1f} s"
-    text = f"{result.status:9} {number[result.cell]} of {len(number)}: {result.cell}: {result.error or how}"
-    say(text, None if result.status == "done" else "yellow")
-
-
-def show(study: "Study", quiet: bool, as_json: bool) -> None:
-    """Write the table and the figure, and print the table."""
-    from ebmkit.study.tables import notes, record
-
-    rows = study.write_tables()
-    if as_json:
-        table = [record(study.plan, row) for row in rows]
-        result(json.dumps({"schema": 2, "folder": str(study.folder), "rows": table}))
-    elif quiet:
-        result(str(study.folder / "table.md"))
-    else:
-        out().print(printed(study, rows), soft_wrap=False)
-        for note in notes(study.plan, rows):
-            say(f"note: {note}")
-        say(f"written   {study.folder}: table.md, table.csv, figure.png")
-
-
-def printed(study: "Study", rows: "list[Row]") -> Any:
-    """The table for a terminal: the values of starts and of real examples are below those of the models."""
-    from rich.table import Table
-    from rich.text import Text as Line
-
-    from ebmkit.study import tables
-    from ebmkit.study.plan import written
-
-    plan = study.plan
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 1, 0))
-    for title in (*tables.labels(plan), *tables.titles(plan), "runs"):
-        table.add_column(title, overflow="fold")
-    for row in rows:
-        scores = [tables.score_texts(row.scores.get(short)) for short in plan.measures]
-        cells = [
-            *(written(value) for value in row.settings.values()),
-            *(f"{one}\nstart {start}\nreal {real}" for one, start, real in scores),
-            f"{tables.runs_text(row)}\n{tables.updates_text(row)} updates\n{tables.passes_text(row)} passes\n"
-            f"{tables.seconds_text(row)}",
-        ]
-        table.add_row(*(Line(cell) for cell in cells))
-    return table

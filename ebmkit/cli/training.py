@@ -49,7 +49,9 @@ def train(
         Path | None, typer.Option(help="The folder of the run: a new or an empty one.", callback=expanded)
     ] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file of settings.", callback=expanded)] = None,
-    preset: Annotated[Text, typer.Option(help="A packaged configuration; images is for images.", autocompletion=preset_names)] = None,
+    preset: Annotated[
+        Text, typer.Option(help="A packaged configuration; images is for images.", autocompletion=preset_names)
+    ] = None,
     resume: Annotated[
         Path | None, typer.Option(help="Resume the run in this folder.", metavar="RUN", callback=expanded)
     ] = None,

@@ -4,9 +4,6 @@ A layer is `{section: {key: value}}`. A watcher's section is `watch.NAME`. Later
 defaults, preset, configuration file, command line.
 """
 
-import codecs
-import re
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -14,17 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ebmkit.config.conversion import parse
+from ebmkit.config.toml_text import line_of, table_of, text_of
 from ebmkit.errors import UsageError, nearest
 
 PARTS = ("energy", "sampler", "init", "data", "optimizer")
-# Marks at the beginning of a file, the longer first: that of UTF-32 begins with that of UTF-16.
-MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 SECTIONS = (*PARTS, "train", "watch")
 
 
@@ -97,40 +87,6 @@ def read(path: Path, name: str | None = None) -> Layer:
     return loads(text_of(path), name or str(path))
 
 
-def text_of(path: Path) -> str:
-    """The text of a file of settings.
-
-    Raises:
-        UsageError: if it cannot be read, with the nearest name.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        near = nearest(path.name, [one.name for one in path.parent.glob("*")] if path.parent.is_dir() else [])
-        reason = "no such file" if isinstance(error, FileNotFoundError) else str(error)
-        raise UsageError(f"cannot read configuration {path}: {reason}.{near}") from None
-    return decoded(content, path)
-
-
-def decoded(content: bytes, path: Path) -> str:
-    """The text of a file: UTF-8 as TOML requires, or UTF-16 as editors on Windows write it, with or without a mark.
-
-    Raises:
-        UsageError: if it is neither, with the line and the byte.
-    """
-    encoding = next((name for mark, name in MARKS if content.startswith(mark)), "utf-8")
-    if encoding == "utf-8" and 0 in content[:2] and len(content) % 2 == 0:  # the zero of an ASCII letter
-        encoding = "utf-16-be" if content[0] == 0 else "utf-16-le"
-    try:
-        return content.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise UsageError(
-            f"cannot read configuration {path}: it is not {encoding.removesuffix('-sig').upper()} (byte "
-            f"0x{content[error.start]:02x} in line {line}); save it as UTF-8"
-        ) from None
-
-
 def loads(text: str, name: str) -> Layer:
     """The layer of a TOML text; `name` is its name in errors and origins.
 
@@ -138,26 +94,6 @@ def loads(text: str, name: str) -> Layer:
         UsageError: if it is not TOML, or not a table of sections.
     """
     return layer_of(table_of(text, name), name, lambda section, key: f"{name}:{line_of(text, section, key)}")
-
-
-def table_of(text: str, name: str) -> dict[str, Any]:
-    """The table of a TOML text; `name` is its name in errors.
-
-    Raises:
-        UsageError: if it is not TOML.
-    """
-    try:
-        return tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # also for digits and brackets by the thousand
-        raise UsageError(f"{name} is not valid TOML: {error}{zero_missing(text, str(error))}") from None
-
-
-def zero_missing(text: str, message: str) -> str:
-    """A hint for a number like `.5` or `3.` in the line that an error of tomllib names; empty otherwise."""
-    place = re.search(r"at line (\d+)", message)
-    lines = text.splitlines()
-    line = lines[int(place[1]) - 1] if place and int(place[1]) <= len(lines) else ""
-    return "; TOML writes 0.5 and 3.0, not .5 and 3." if re.search(r"[=\[,\s+-](\.\d|\d+\.(?!\d))", line) else ""
 
 
 def layer_of(table: Mapping[str, Any], name: str, place: Callable[[str, str], str] | None = None) -> Layer:
@@ -188,18 +124,6 @@ def layer_of(table: Mapping[str, Any], name: str, place: Callable[[str, str], st
         for key, value in values.items():
             layer.put(section, key, Value(value, where(section, key)))
     return layer
-
-
-def line_of(text: str, section: str, key: str = "") -> int:
-    """The line of a section, or of a key in it; 1 if it is written in a way that is not recognised."""
-    inside = not section
-    for number, line in enumerate(text.splitlines(), start=1):
-        header = re.match(r"\s*\[\s*([^\]]+?)\s*\]", line)
-        if header:
-            inside = header.group(1).replace(" ", "").replace('"', "") == section
-        if inside and (not key or re.match(rf'\s*"?{re.escape(key)}"?\s*=', line)):
-            return number
-    return 1
 
 
 def presets() -> dict[str, str]:

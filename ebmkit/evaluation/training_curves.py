@@ -14,6 +14,8 @@ from torch import Tensor
 from ebmkit.errors import UsageError, check
 from ebmkit.evaluation.diagnostics import autocorrelation
 
+METRICS = "metrics.jsonl"  # in the folder of a run
+
 
 def read_metrics(folder: Path) -> dict[str, Tensor]:
     """The values in `metrics.jsonl` by name, among them `update`; `(lines,)` each, in double precision.
@@ -24,9 +26,9 @@ def read_metrics(folder: Path) -> dict[str, Tensor]:
     Raises:
         UsageError: if the file cannot be read, has no complete line, or is damaged before its last line.
     """
-    path = folder / "metrics.jsonl"
+    path = folder / METRICS
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     except OSError as error:
         raise UsageError(
             f"cannot read {path}: {error.strerror}; expected the values of a run, train with -s watch.metrics.every=1"
@@ -52,7 +54,7 @@ def read_metrics(folder: Path) -> dict[str, Tensor]:
 def read_events(folder: Path) -> list[dict[str, Any]]:
     """The events in `metrics.jsonl`: each time that the run diverged or was rolled back; none if there is no file."""
     try:
-        lines = (folder / "metrics.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = (folder / METRICS).read_text(encoding="utf-8-sig", errors="replace").splitlines()
     except OSError:
         return []
     found = []

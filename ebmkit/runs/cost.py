@@ -12,6 +12,8 @@ from ebmkit.passes import CountedEnergy
 from ebmkit.runs.device import occupy
 from ebmkit.runs.run import Run
 
+OUTSIDE = 2  # passes of an update besides those of its chains: on the batch, and on the samples
+
 
 def estimate(run: Run) -> dict[str, Any]:
     """Make one update of a run that has not begun, and extrapolate from it; nothing is written.
@@ -47,7 +49,7 @@ def estimate(run: Run) -> dict[str, Any]:
         work -= sum(1 - grown(index) / grown(train.full_steps_from) for index in growth)
     return {
         "parameters": sum(parameter.numel() for parameter in trainer.energy.parameters()),
-        "network_passes_per_update": passes + 2,
+        "network_passes_per_update": passes + OUTSIDE,
         "network_passes_in_the_chain": passes,
         "seconds_per_update": round(seconds, 3),
         "updates": left,

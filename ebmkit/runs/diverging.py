@@ -1,7 +1,6 @@
-"""What follows a divergence: the checkpoints from before it, and the rate to go on with."""
+"""What a run goes back to after a divergence, and the settings to go on with."""
 
 import os
-import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Any
 
 from torch.optim import Optimizer
 
-from ebmkit.config.recipe import Recipe
 from ebmkit.files import writing
 from ebmkit.runs.checkpoint import BEFORE, NAME, Checkpoint, read_checkpoint
 
@@ -93,11 +91,3 @@ def set_rate(optimizer: Optimizer, rates: Sequence[float]) -> None:
     """Set the learning rate of each group of an optimiser, which a schedule then scales."""
     for group, rate in zip(optimizer.param_groups, rates, strict=True):
         group["lr"] = group["initial_lr"] = rate
-
-
-def way_on(folder: Path, recipe: Recipe, rate: float) -> str:
-    """The command that goes on from before the turn, with a stronger gradient penalty and a rate lower than `rate`."""
-    settings = f" -s train.gradient_penalty={stronger_penalty(recipe.train.gradient_penalty):g}"
-    if isinstance(recipe.sections["optimizer"].get("lr"), float):
-        settings += f" -s optimizer.lr={lower_rate(rate):g}"
-    return f"ebmkit train --from {shlex.quote(str(folder / BEFORE))}{settings}"

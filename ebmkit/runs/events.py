@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ebmkit.evaluation.training_curves import METRICS
 from ebmkit.files import json_line, write_text, writing
-
-METRICS = "metrics.jsonl"
 
 
 def rewrite_metrics(folder: Path, index: int, events: Sequence[Mapping[str, Any]]) -> None:
@@ -51,6 +50,6 @@ def has_diverged(folder: Path) -> bool:
 def rolled_back(event: Mapping[str, Any]) -> str:
     """What a rollback did, in words."""
     return (
-        f"rolled back to update {event['to_update']}, with new seed of the chains, learning rate {event['lr']:g} and "
+        f"rolled back to update {event['to_update']}, with a new seed of the chains, learning rate {event['lr']:g} and "
         f"gradient penalty {event['gradient_penalty']:g}"
     )

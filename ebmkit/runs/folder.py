@@ -13,8 +13,8 @@ from ebmkit.config.layers import Layer, read
 from ebmkit.config.recipe import Recipe
 from ebmkit.errors import UsageError
 from ebmkit.files import indented_json, write_text
-from ebmkit.runs.claims import clear, create, first_free
 from ebmkit.runs.events import rewrite_metrics
+from ebmkit.runs.new_folders import clear, create, first_free
 from ebmkit.runs.surroundings import environment
 
 NAMED = ("energy", "sampler", "init")  # the parts that name the folder of a run

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ebmkit.acceleration.tracing import identical
 from ebmkit.config.recipe import Recipe
-from ebmkit.errors import UsageError, kind_and_message
+from ebmkit.errors import UsageError, naming_failure
 from ebmkit.methods.maximum_likelihood import Trainer
 from ebmkit.runs.checkpoint import read_back
 
@@ -33,13 +33,9 @@ def check_read_back(recipe: Recipe, trained: Trainer, fresh: Trainer) -> None:
         saved = state[part]
         if not isinstance(saved, Mapping):
             raise UsageError(f"{names[part]} has a state_dict that is a {type(saved).__name__}; return a dict")
-        try:
+        with naming_failure(f"the state of {names[part]} cannot be restored"):
             restored.load_state_dict(read_back(saved, f"the state of {names[part]}"))
             found = restored.state_dict()
-        except UsageError:
-            raise
-        except Exception as error:
-            raise UsageError(f"the state of {names[part]} cannot be restored: {kind_and_message(error)}") from error
         if other := difference(saved, found):
             raise UsageError(f"the state of {names[part]} is not restored: {other} differs after load_state_dict")
 

@@ -1,80 +1,37 @@
-"""A run: its parts, its updates, and its life from the first update to the last."""
+"""The life of a run, from the first update to the last: watched, saved, stopped, rolled back."""
 
-import warnings
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from copy import deepcopy
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Any, Literal, cast
+from typing import cast
 
-import torch
-from torch import Tensor
-
-from ebmkit.acceleration.choice import Choice
-from ebmkit.acceleration.precision import arithmetic
-from ebmkit.config.recipe import Recipe
-from ebmkit.data.examples import Examples, batches
-from ebmkit.errors import Diverged, Interrupted, Notice, UsageError, one_line
+from ebmkit.errors import Diverged, Interrupted
 from ebmkit.files import Unwritten
-from ebmkit.methods.maximum_likelihood import Trainer, Update
+from ebmkit.methods.maximum_likelihood import Update
 from ebmkit.registry.lookup import blame
+<<<<<<< HEAD
 from ebmkit.runs.build import seeds_of
 from ebmkit.runs.checkpoint import NAME, Checkpoint
 from ebmkit.runs.device import occupy, threads_for
 from ebmkit.runs.diverging import EarlierCheckpoints, set_rate, stronger_penalty, way_on
 from ebmkit.runs.events import add_event, rewrite_metrics, rolled_back
+=======
+from ebmkit.runs.checkpoint import NAME
+from ebmkit.runs.device import occupy
+from ebmkit.runs.diverging import EarlierCheckpoints
+>>>>>>> part-v3
 from ebmkit.runs.folder import new_folder, rewrite_folder
+from ebmkit.runs.rollback import ended, roll_back
 from ebmkit.runs.signals import stop_signals
+from ebmkit.runs.state import RunState, Status
 from ebmkit.runs.watching import watched
-
-Status = Literal["ready", "running", "done", "interrupted", "diverged", "failed"]
 
 
 @dataclass
-class Run:
-    """A run whose parts are built; nothing is written before `train` is called.
-
-    Attributes:
-        recipe: What it was built from.
-        trainer: The energy, its sampler, init and optimiser.
-        examples: The data.
-        batch_rng: Randomness of the batches, on the CPU whatever the device.
-        choice: The precision of the passes of chains, and whether they are compiled, with the reason.
-        folder: Its folder; None until a new run without a given folder begins.
-        resumed: Whether the folder exists, with the checkpoint that the run was restored from.
-        status: Whether it has begun, and how it ended.
-        origin: What its weights come from, for `env.json`; None if they are new.
-        memory: What each watcher keeps in the checkpoint, by its section.
-        events: Each time that it was rolled back.
-    """
-
-    recipe: Recipe
-    trainer: Trainer
-    examples: Examples
-    batch_rng: torch.Generator
-    choice: Choice
-    folder: Path | None
-    resumed: bool = False
-    status: Status = "ready"
-    origin: Mapping[str, Any] | None = None
-    memory: dict[str, dict[str, Any]] = field(default_factory=dict)
-    events: list[dict[str, Any]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.earlier = EarlierCheckpoints(Path("nowhere"), 0)  # the folder is known once the run begins
-
-    @property
-    def device(self) -> torch.device:
-        """Where it computes."""
-        return self.trainer.rng.device
-
-    @property
-    def threads(self) -> int:
-        """How many CPU threads torch is given."""
-        return threads_for(self.trainer.energy, self.recipe.train)
+class Run(RunState):
+    """A run whose parts are built; nothing is written before `train` is called. See `RunState` for its attributes."""
 
     def train(self, announce: Callable[[str], None] | None = None) -> Iterator[Update]:
         """Make the remaining updates, watched and saved in the folder of the run.
@@ -117,12 +74,12 @@ class Run:
                         status = yield from self._until(updates, stop)
                     except Diverged as error:
                         # While a loop is left, nobody takes more updates.
-                        if isinstance(error.__context__, GeneratorExit) or not self.roll_back(error):
+                        if isinstance(error.__context__, GeneratorExit) or not roll_back(self, error):
                             status = "diverged"
                             raise
                         updates = self.watched_updates(folder)
         except Diverged as error:
-            raise Diverged(f"{error}; {self._way_on(error)}") from error
+            raise Diverged(f"{error}; {ended(self, error)}") from error
         except (GeneratorExit, KeyboardInterrupt):
             status = "interrupted"
             raise
@@ -149,6 +106,7 @@ class Run:
                     return "interrupted"
         return "done"
 
+<<<<<<< HEAD
     def roll_back(self, error: Diverged) -> bool:
         """Go back to the checkpoint from before a divergence.
 
@@ -186,6 +144,8 @@ class Run:
         command = way_on(place, self.recipe, self.trainer.optimizer.param_groups[0]["initial_lr"])
         return f"{last}; to go on from update {before.updates}, before the turn: {command}"
 
+=======
+>>>>>>> part-v3
     def watched_updates(self, folder: Path) -> Iterator[Update]:
         """The remaining updates, as seen by every watcher of the recipe; `folder` is where they write.
 
@@ -212,6 +172,7 @@ class Run:
             UsageError: for a setting out of range.
         """
         cast(Generator[Update], self.watched_updates(Path("nowhere"))).close()
+<<<<<<< HEAD
 
     def updates(self) -> Iterator[Update]:
         """The remaining updates, without watchers and without a folder."""
@@ -265,3 +226,5 @@ class Run:
         self.memory, self.events = deepcopy(saved.memory), list(saved.events)
         if self.events:
             self.trainer.gradient_penalty = self.events[-1]["gradient_penalty"]
+=======
+>>>>>>> part-v3

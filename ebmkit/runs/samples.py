@@ -1,4 +1,4 @@
-"""Samples written to a file as they are drawn, through a file that is mapped into memory."""
+"""Samples written to a file as they are drawn, so that memory does not grow with their number."""
 
 import math
 import shutil

@@ -11,16 +11,16 @@ from ebmkit.config.layers import Layer, layer_of, loads
 from ebmkit.config.recipe import Recipe, asks_for, check_finite, naming
 from ebmkit.config.resolution import resolve
 from ebmkit.data.examples import check_flip
-from ebmkit.errors import UsageError, one_line
+from ebmkit.errors import UsageError, kind_and_message
 from ebmkit.methods.maximum_likelihood import Update
 from ebmkit.runs.assembly import build_trainer
 from ebmkit.runs.build import build_parts, check_energy, first_starts, open_data, seeds_of
 from ebmkit.runs.checkpoint import BEFORE, NAME, read_checkpoint
-from ebmkit.runs.claims import refuse_existing
 from ebmkit.runs.device import measured, pick_device, threads_for
 from ebmkit.runs.diverging import set_rate
 from ebmkit.runs.events import has_diverged
 from ebmkit.runs.folder import FREE, RATE, check_same, settings_in
+from ebmkit.runs.new_folders import refuse_existing
 from ebmkit.runs.origin import read_origin, start_from
 from ebmkit.runs.run import Run
 from ebmkit.runs.trial import try_out
@@ -154,8 +154,7 @@ def resume_run(folder: str | Path, changes: Settings | None = None) -> Run:
     try:
         run.restore(saved)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        reason = f"{type(error).__name__}: {one_line(error)[:200]}"
-        raise UsageError(f"{folder / name} does not fit the parts of the run: {reason}") from error
+        raise UsageError(f"{folder / name} does not fit the parts of the run: {kind_and_message(error)}") from error
     rate = recipe.sections["optimizer"].get("lr")
     if rate is not None and rate != before.sections["optimizer"].get("lr"):
         set_rate(run.trainer.optimizer, [rate] * len(run.trainer.optimizer.param_groups))

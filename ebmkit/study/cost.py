@@ -11,10 +11,10 @@ from ebmkit.files import json_line, write_text
 from ebmkit.interfaces import EnergyFn
 from ebmkit.methods.maximum_likelihood import Update
 from ebmkit.passes import CountedEnergy
+from ebmkit.runs.cost import OUTSIDE
 from ebmkit.runs.run import Run
 
 NAME = "cost.jsonl"
-OUTSIDE = 2  # passes of an update besides those of its chains: on the batch, and on the samples
 
 
 class Cost:

@@ -9,7 +9,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ebmkit.files import replacing
+from ebmkit.files import replacing, writing
 from ebmkit.study.measures import KINDS
 from ebmkit.study.plan import Axis, Plan, labels_of, written
 from ebmkit.study.rows import Row, Score
@@ -17,7 +17,7 @@ from ebmkit.study.rows import Row, Score
 # Okabe and Ito (2008): distinct in every kind of colour vision; each also has a marker of its own.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-REAL, START = "#555555", "#999999"
+REAL, NOISE = "#555555", "#999999"
 PANEL = (4.0, 3.2)  # inches
 WIDEST = 2  # panels side by side
 FAR = 8  # times the span of the models: a reference beyond it would make them one line
@@ -40,7 +40,7 @@ def write_figure(plan: Plan, rows: Sequence[Row], path: Path) -> None:
         named = {name: handle for one in found for handle, name in zip(*one, strict=True)}
         across = min(len(named), 2 * columns)
         sheet.legend(named.values(), named.keys(), title=ERRORS, loc="outside upper center", ncols=across)
-        with replacing(path) as new:
+        with replacing(path) as new, writing(path):
             sheet.savefig(new, dpi=150, metadata={"Software": None})
 
 
@@ -57,7 +57,7 @@ def draw_panel(axes: Axes, plan: Plan, rows: Sequence[Row], short: str) -> None:
     scores = [row.scores[short] for row in rows if short in row.scores]
     for name, colour, line, values in (
         ("real examples", REAL, "--", [score.real for score in scores if score.real is not None]),
-        ("start", START, ":", [score.start for score in scores if score.start is not None]),
+        ("noise", NOISE, ":", [score.noise for score in scores if score.noise is not None]),
     ):
         draw_reference(axes, name, colour, line, values)
     axes.set(title=KINDS[short].title, xlabel=" with ".join(names[path] for path in paths))

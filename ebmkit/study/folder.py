@@ -68,11 +68,10 @@ class Study:
         self.busy: dict[str, str] = {}
         self.plan: Plan
         if (self.folder / NAME).is_file():
-            before = plan_of(**read_study(self.folder / NAME))
+            known = read_study(self.folder / NAME)
             if settings is not None or vary is not None:
                 asked |= {"settings": settings or {}, "vary": vary or ()}
-            kept = {**read_study(self.folder / NAME), **asked}
-            self.plan = extended(before, plan_of(**kept))
+            self.plan = extended(plan_of(**known), plan_of(**{**known, **asked}))
         else:
             self.refuse_other_folder(settings is None and vary is None)
             self.plan = plan_of(settings or {}, vary or (), **asked)
@@ -146,7 +145,7 @@ class Study:
     ) -> Iterator[Result]:
         """Work on every cell that has no result and that no other process works on.
 
-        In the main thread, SIGINT and SIGTERM end it after the current update or evaluation.
+        In the main thread, SIGINT, SIGTERM and SIGHUP end it after the current update or evaluation.
 
         Args:
             jobs: How many processes work at once. With more than one they are new processes, which know the parts of

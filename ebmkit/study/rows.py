@@ -27,12 +27,12 @@ class Score(NamedTuple):
 
     Attributes:
         model: The value for samples.
-        start: The mean value for the starts of the chains in place of samples.
+        noise: The mean value for noise, like the starts of new chains, in place of samples.
         real: The mean value for other real examples in place of samples.
     """
 
     model: Spread
-    start: float | None
+    noise: float | None
     real: float | None
 
 

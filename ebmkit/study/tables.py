@@ -45,10 +45,10 @@ def number_text(value: float | None, scale: float | None = None) -> str:
 
 
 def score_texts(score: Score | None) -> tuple[str, str, str]:
-    """A measure of the models, of the starts, and of real examples."""
+    """A measure of the models, of noise, and of real examples."""
     if score is None:
         return "-", "-", "-"
-    return spread_text(score.model), number_text(score.start), number_text(score.real)
+    return spread_text(score.model), number_text(score.noise), number_text(score.real)
 
 
 def runs_text(row: Row) -> str:
@@ -84,7 +84,7 @@ def notes(plan: Plan, rows: Sequence[Row]) -> list[str]:
     judging = plan.judging
     n = "half of the data, at most 5000" if judging.n is None else str(judging.n)
     lines = [
-        f"{SPREAD}, over the runs that are done; start: the starts of the chains in place of samples; "
+        f"{SPREAD}, over the runs that are done; noise: draws like the starts of new chains, in place of samples; "
         "real: other real examples in place of samples",
         f"n={n}, features={judging.features} (MMD², energy distance and diversity: pixels); passes and time are those "
         "of one run",
@@ -100,8 +100,8 @@ def markdown(plan: Plan, rows: Sequence[Row]) -> str:
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for row in rows:
         scores = [
-            "-" if one == "-" else f"{one} (start {start}, real {real})"
-            for one, start, real in (score_texts(row.scores.get(short)) for short in plan.measures)
+            "-" if one == "-" else f"{one} (noise {noise}, real {real})"
+            for one, noise, real in (score_texts(row.scores.get(short)) for short in plan.measures)
         ]
         cells = [
             *(escaped(written(value)) for value in row.settings.values()),
@@ -144,7 +144,7 @@ def record(plan: Plan, row: Row) -> dict[str, Any]:
         values |= {
             f"{name}_mean": score.model.mean if score else None,
             f"{name}_deviation": score.model.deviation if score else None,
-            f"{name}_start": score.start if score else None,
+            f"{name}_noise": score.noise if score else None,
             f"{name}_real": score.real if score else None,
         }
     return values | {

@@ -19,8 +19,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ebmkit.config.layers import layer_of, line_of, table_of, text_of
+from ebmkit.config.layers import layer_of
 from ebmkit.config.tables import bare, dumps, toml
+from ebmkit.config.toml_text import line_of, table_of, text_of
 from ebmkit.errors import UsageError, nearest
 from ebmkit.study.plan import Plan
 

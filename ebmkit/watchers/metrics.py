@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ebmkit.errors import check
+from ebmkit.evaluation.training_curves import METRICS
 from ebmkit.files import json_line, writing
 from ebmkit.methods.maximum_likelihood import Trainer
 from ebmkit.watchers.scalars import Updates, scalars_of
@@ -32,7 +33,7 @@ def write_metrics(updates: Updates, trainer: Trainer, folder: Path, *, every: in
 
     def watched() -> Updates:
         since, counted = time.perf_counter(), 0
-        path = folder / "metrics.jsonl"
+        path = folder / METRICS
         with writing(path):
             file = path.open("a", encoding="utf-8")
         try:

@@ -8,7 +8,7 @@ from training_runs import recipe
 
 from ebmkit.errors import UsageError
 from ebmkit.runs.checkpoint import read_checkpoint
-from ebmkit.runs.claims import create, first_free
+from ebmkit.runs.new_folders import create, first_free
 from ebmkit.runs.training import new_run
 
 pytestmark = pytest.mark.usefixtures("empty_folder")

@@ -25,8 +25,8 @@ def first_free(name: str) -> Path:
     raise AssertionError("there is always a next number")
 
 
-def create(folder: Path, claim: str) -> Path:
-    """Make a folder, or use one that is empty; `claim` is the name of a file that is then made in it.
+def create(folder: Path, first: str) -> Path:
+    """Make a folder, or use one that is empty; `first` is the name of the first file, which is then made in it.
 
     Of two runs that start in one folder, only one can make that file.
 
@@ -37,7 +37,7 @@ def create(folder: Path, claim: str) -> Path:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             refuse_existing(folder)
-            (folder / claim).touch(exist_ok=False)
+            (folder / first).touch(exist_ok=False)
         except FileExistsError:
             raise UsageError(existing(folder)) from None
     return folder

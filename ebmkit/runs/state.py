@@ -1,0 +1,117 @@
+"""The state of a run: its parts, one update of it, and the checkpoint that it is saved in and restored from."""
+
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from ebmkit.acceleration.choice import Choice
+from ebmkit.acceleration.precision import arithmetic
+from ebmkit.config.recipe import Recipe
+from ebmkit.data.examples import Examples, batches
+from ebmkit.errors import UsageError
+from ebmkit.methods.maximum_likelihood import Trainer, Update
+from ebmkit.runs.checkpoint import Checkpoint
+from ebmkit.runs.device import threads_for
+from ebmkit.runs.diverging import EarlierCheckpoints
+
+Status = Literal["ready", "running", "done", "interrupted", "diverged", "failed"]
+
+
+@dataclass
+class RunState:
+    """What a run consists of, and where it is.
+
+    Attributes:
+        recipe: What it was built from.
+        trainer: The energy, its sampler, init and optimiser.
+        examples: The data.
+        batch_rng: Randomness of the batches, on the CPU whatever the device.
+        choice: The precision of the passes of chains, and whether they are compiled, with the reason.
+        folder: Its folder; None until a new run without a given folder begins.
+        resumed: Whether the folder exists, with the checkpoint that the run was restored from.
+        status: Whether it has begun, and how it ended.
+        origin: What its weights come from, for `env.json`; None if they are new.
+        memory: What each watcher keeps in the checkpoint, by its section.
+        events: Each time that it was rolled back.
+        earlier: The checkpoints to go back to; set when the run begins, for its folder is known only then.
+    """
+
+    recipe: Recipe
+    trainer: Trainer
+    examples: Examples
+    batch_rng: torch.Generator
+    choice: Choice
+    folder: Path | None
+    resumed: bool = False
+    status: Status = "ready"
+    origin: Mapping[str, Any] | None = None
+    memory: dict[str, dict[str, Any]] = field(default_factory=dict)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    earlier: EarlierCheckpoints = field(init=False, repr=False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.trainer.rng.device
+
+    @property
+    def threads(self) -> int:
+        """How many CPU threads torch is given."""
+        return threads_for(self.trainer.energy, self.recipe.train)
+
+    def updates(self) -> Iterator[Update]:
+        """The remaining updates, without watchers and without a folder."""
+        train = self.recipe.train
+        factor = train.schedule(train.noise_schedule)
+        real = batches(
+            self.examples,
+            train.batch_size,
+            self.batch_rng,
+            noise=lambda index: train.data_noise * factor(index),
+            flip=train.flip,
+            device=self.device,
+            start=self.trainer.index,
+        )
+        yield from islice(map(self.update, real), train.iterations - self.trainer.index)
+
+    def update(self, batch: Tensor) -> Update:
+        """One update on a batch `(B, *shape)`; the gradient of the weights is computed in fp32 at any precision."""
+        # Whatever mode the caller is in.
+        with torch.inference_mode(False), torch.enable_grad(), arithmetic("fp32", batch.device):
+            return self.trainer.update(batch.clone() if batch.is_inference() else batch)
+
+    def checkpoint(self) -> Checkpoint:
+        """The state after the last update."""
+        return Checkpoint(
+            config=self.recipe.toml(),
+            shape=self.examples.shape,
+            device=self.device.type,
+            data=self.examples.fingerprint,
+            batch_rng=self.batch_rng.get_state(),
+            trainer=self.trainer.state_dict(),
+            memory=deepcopy(self.memory),
+            events=list(self.events),
+        )
+
+    def restore(self, saved: Checkpoint) -> None:
+        """Restore a checkpoint; on another type of device the random state of the chains starts from the seed again.
+
+        Raises:
+            UsageError: if the examples have another shape.
+        """
+        if saved.shape != self.examples.shape:
+            raise UsageError(
+                f"the checkpoint is of examples {saved.shape}, but the data have shape {self.examples.shape}"
+            )
+        self.batch_rng.set_state(saved.batch_rng)
+        trainer = dict(saved.trainer)
+        if saved.device != self.device.type:
+            trainer["rng"] = self.trainer.rng.get_state()
+        self.trainer.load_state_dict(trainer)
+        self.memory, self.events = deepcopy(saved.memory), list(saved.events)
