@@ -15,7 +15,9 @@ from ebmkit.runs.state import RunState
 
 
 def roll_back(run: RunState, error: Diverged) -> bool:
-    """Go back to the checkpoint from before a divergence, with a new seed of the chains and a lower learning rate.
+    """Go back to the checkpoint from before a divergence.
+
+    The chains get a new seed; the learning rate is lowered and the gradient penalty raised.
 
     Returns:
         Whether the run can go on; it cannot if its settings say so, or it was rolled back too often.
@@ -26,12 +28,14 @@ def roll_back(run: RunState, error: Diverged) -> bool:
     diverged = trainer.index
     # The rate is that of now: a file from before several divergences has the rate from before all of them.
     rates = [train.rollback_factor * group["initial_lr"] for group in trainer.optimizer.param_groups]
+    penalty = stronger_penalty(trainer.gradient_penalty)
     saved = run.earlier.before(diverged)
     run.restore(saved)
+    trainer.gradient_penalty = penalty
     set_rate(trainer.optimizer, rates)
     trainer.rng.manual_seed(seeds_of(run.recipe, 1 + len(events)).chains)
     event = {"event": "rollback", "update": diverged, "to_update": saved.updates, "reason": str(error)}
-    run.events = [*events, {**event, "lr": rates[0]}]
+    run.events = [*events, {**event, "lr": rates[0], "gradient_penalty": penalty}]
     run.checkpoint().write(run.earlier.folder)
     rewrite_metrics(run.earlier.folder, saved.updates, run.events)
     warnings.warn(f"{one_line(error)}; {rolled_back(run.events[-1])}", Notice, stacklevel=2)

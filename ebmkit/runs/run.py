@@ -11,17 +11,9 @@ from ebmkit.errors import Diverged, Interrupted
 from ebmkit.files import Unwritten
 from ebmkit.methods.maximum_likelihood import Update
 from ebmkit.registry.lookup import blame
-<<<<<<< HEAD
-from ebmkit.runs.build import seeds_of
-from ebmkit.runs.checkpoint import NAME, Checkpoint
-from ebmkit.runs.device import occupy, threads_for
-from ebmkit.runs.diverging import EarlierCheckpoints, set_rate, stronger_penalty, way_on
-from ebmkit.runs.events import add_event, rewrite_metrics, rolled_back
-=======
 from ebmkit.runs.checkpoint import NAME
 from ebmkit.runs.device import occupy
 from ebmkit.runs.diverging import EarlierCheckpoints
->>>>>>> part-v3
 from ebmkit.runs.folder import new_folder, rewrite_folder
 from ebmkit.runs.rollback import ended, roll_back
 from ebmkit.runs.signals import stop_signals
@@ -106,46 +98,6 @@ class Run(RunState):
                     return "interrupted"
         return "done"
 
-<<<<<<< HEAD
-    def roll_back(self, error: Diverged) -> bool:
-        """Go back to the checkpoint from before a divergence.
-
-        The chains get a new seed; the learning rate is lowered and the gradient penalty raised.
-
-        Returns:
-            Whether the run can go on; it cannot if its settings say so, or it was rolled back too often.
-        """
-        train, events = self.recipe.train, self.events
-        if train.on_divergence != "rollback" or len(events) >= train.rollbacks:
-            return False
-        diverged = self.trainer.index
-        # The rate is that of now: a file from before several divergences has the rate from before all of them.
-        rates = [train.rollback_factor * group["initial_lr"] for group in self.trainer.optimizer.param_groups]
-        penalty = stronger_penalty(self.trainer.gradient_penalty)
-        saved = self.earlier.before(diverged)
-        self.restore(saved)
-        self.trainer.gradient_penalty = penalty
-        set_rate(self.trainer.optimizer, rates)
-        self.trainer.rng.manual_seed(seeds_of(self.recipe, 1 + len(events)).chains)
-        event = {"event": "rollback", "update": diverged, "to_update": saved.updates, "reason": str(error)}
-        self.events = [*events, {**event, "lr": rates[0], "gradient_penalty": penalty}]
-        self.checkpoint().write(self.earlier.folder)
-        rewrite_metrics(self.earlier.folder, saved.updates, self.events)
-        warnings.warn(f"{one_line(error)}; {rolled_back(self.events[-1])}", Notice, stacklevel=2)
-        return True
-
-    def _way_on(self, error: Diverged) -> str:
-        """Note the divergence that ends the run, and return how to go on."""
-        index, place = self.trainer.index, cast(Path, self.folder)
-        before = self.earlier.before(index)
-        add_event(self.earlier.folder, {"event": "diverged", "update": index, "reason": str(error)})
-        written = (self.earlier.folder / NAME).exists()
-        last = f"the last good checkpoint is {place / NAME}" if written else "no checkpoint had been written"
-        command = way_on(place, self.recipe, self.trainer.optimizer.param_groups[0]["initial_lr"])
-        return f"{last}; to go on from update {before.updates}, before the turn: {command}"
-
-=======
->>>>>>> part-v3
     def watched_updates(self, folder: Path) -> Iterator[Update]:
         """The remaining updates, as seen by every watcher of the recipe; `folder` is where they write.
 
@@ -172,59 +124,3 @@ class Run(RunState):
             UsageError: for a setting out of range.
         """
         cast(Generator[Update], self.watched_updates(Path("nowhere"))).close()
-<<<<<<< HEAD
-
-    def updates(self) -> Iterator[Update]:
-        """The remaining updates, without watchers and without a folder."""
-        train = self.recipe.train
-        factor = train.schedule(train.noise_schedule)
-        real = batches(
-            self.examples,
-            train.batch_size,
-            self.batch_rng,
-            noise=lambda index: train.data_noise * factor(index),
-            flip=train.flip,
-            device=self.device,
-            start=self.trainer.index,
-        )
-        yield from islice(map(self.update, real), train.iterations - self.trainer.index)
-
-    def update(self, batch: Tensor) -> Update:
-        """One update on a batch `(B, *shape)`; the gradient of the weights is computed in fp32 at any precision."""
-        # Whatever mode the caller is in.
-        with torch.inference_mode(False), torch.enable_grad(), arithmetic("fp32", batch.device):
-            return self.trainer.update(batch.clone() if batch.is_inference() else batch)
-
-    def checkpoint(self) -> Checkpoint:
-        """The state after the last update."""
-        return Checkpoint(
-            config=self.recipe.toml(),
-            shape=self.examples.shape,
-            device=self.device.type,
-            data=self.examples.fingerprint,
-            batch_rng=self.batch_rng.get_state(),
-            trainer=self.trainer.state_dict(),
-            memory=deepcopy(self.memory),
-            events=list(self.events),
-        )
-
-    def restore(self, saved: Checkpoint) -> None:
-        """Restore a checkpoint; on another type of device the random state of the chains starts from the seed again.
-
-        Raises:
-            UsageError: if the examples have another shape.
-        """
-        if saved.shape != self.examples.shape:
-            raise UsageError(
-                f"the checkpoint is of examples {saved.shape}, but the data have shape {self.examples.shape}"
-            )
-        self.batch_rng.set_state(saved.batch_rng)
-        trainer = dict(saved.trainer)
-        if saved.device != self.device.type:
-            trainer["rng"] = self.trainer.rng.get_state()
-        self.trainer.load_state_dict(trainer)
-        self.memory, self.events = deepcopy(saved.memory), list(saved.events)
-        if self.events:
-            self.trainer.gradient_penalty = self.events[-1]["gradient_penalty"]
-=======
->>>>>>> part-v3

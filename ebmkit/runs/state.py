@@ -115,3 +115,5 @@ class RunState:
             trainer["rng"] = self.trainer.rng.get_state()
         self.trainer.load_state_dict(trainer)
         self.memory, self.events = deepcopy(saved.memory), list(saved.events)
+        if self.events:
+            self.trainer.gradient_penalty = self.events[-1]["gradient_penalty"]
