@@ -1,15 +1,17 @@
 """What users of a module share: its modes, its passes, one thread at a time, its copies, and the random state."""
 
 import copy
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 
 class _Threads(threading.local):
@@ -28,6 +30,9 @@ _threads = _Threads()
 _evaluated = dict[nn.Module, int]()
 _trained = set[nn.Module]()
 _locks = WeakKeyDictionary[nn.Module, Any]()
+# The blocks of `twice_differentiable` in all threads, and what torch's settings are restored by after the last.
+_twice = Counter[str]()
+_settings = ExitStack()
 
 
 @contextmanager
@@ -113,6 +118,32 @@ def duplicated(module: nn.Module) -> nn.Module:
         kept = [one for each in module.modules() for one in vars(each).values() if isinstance(one, Tensor)]
         values: dict[int, Any] = {id(one): one.detach().clone() for one in kept if one.grad_fn is not None}
         return copy.deepcopy(module, values)
+
+
+@contextmanager
+def twice_differentiable() -> Iterator[None]:
+    """Compute attention by its formula, and compiled modules as they are written.
+
+    Torch's fused kernels of attention and its compiled programs have no second derivative. Both settings are those of
+    the process: they are restored after the last of the blocks that several threads are in.
+    """
+    with _FLAGS:
+        _twice["blocks"] += 1
+        if not _twice["attention"]:
+            _settings.enter_context(sdpa_kernel(SDPBackend.MATH))
+            _twice["attention"] = 1
+        # Loaded only if something is compiled; loading it takes two seconds.
+        if "torch._dynamo" in sys.modules and not _twice["compiler"]:
+            _settings.enter_context(torch.compiler.set_stance("force_eager"))
+            _twice["compiler"] = 1
+    try:
+        yield
+    finally:
+        with _FLAGS:
+            _twice["blocks"] -= 1
+            if not _twice["blocks"]:
+                _twice.clear()
+                _settings.close()
 
 
 def submodules(energy: Any) -> list[nn.Module]:

@@ -1,18 +1,16 @@
 """Inference of the start of a chain: descent on |M(z) - x|², and backpropagation through the chain in little memory."""
 
 import math
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
 from torch import Generator, Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ebmkit.errors import UsageError, check, nearest, one_line
 from ebmkit.interfaces import EnergyFn, Sampler, per_example
+from ebmkit.modes import twice_differentiable
 
 Method = Literal["descent", "adam"]
 Gradient = Literal["auto", "translation", "full"]
@@ -151,15 +149,6 @@ def refuse_delayed_errors(end: Tensor) -> None:
                 raise RuntimeError("it has a function that is differentiable only once")
             nodes.extend(inner for inner, _ in node.next_functions if inner not in seen)
             seen.update(inner for inner, _ in node.next_functions)
-
-
-@contextmanager
-def twice_differentiable() -> Iterator[None]:
-    """Compute attention by its formula, and compiled modules as they are written."""
-    compiler = sys.modules.get("torch._dynamo")  # loaded only if something is compiled; loading it takes two seconds
-    eager = nullcontext() if compiler is None else torch.compiler.set_stance("force_eager")
-    with sdpa_kernel(SDPBackend.MATH), eager:
-        yield
 
 
 def cut(sampler: Sampler) -> list[Sampler]:

@@ -11,7 +11,9 @@ import torch
 from image_data import expected, write
 from PIL import Image
 
+from ebmkit.data.examples import Examples
 from ebmkit.data.folder import folder
+from ebmkit.errors import UsageError
 
 refused = partial(image_data.refused, make=folder)
 
@@ -129,3 +131,19 @@ def test_the_first_frame_of_an_animation_is_used(tmp_path):
     frames = [Image.new("L", (4, 4), shade) for shade in (255, 0)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     assert folder(path=tmp_path)[0].min() == 1
+
+
+@pytest.mark.parametrize("largest", [65535, 4095])
+def test_pgm_files_of_16_bits_are_read(tmp_path, largest):
+    values = np.array([[0, 1, largest], [largest // 3, 7, largest - 1]], ">u2")
+    (tmp_path / "a.pgm").write_bytes(b"P5 3 2 %d\n" % largest + values.tobytes())
+    found = Examples(folder(path=tmp_path)).fetch(torch.tensor([0]))
+    torch.testing.assert_close(found[0], torch.tensor(values / largest * 2 - 1).float()[None], atol=2e-5, rtol=0)
+
+
+def test_a_line_break_in_the_name_of_a_file_is_escaped(tmp_path):
+    (tmp_path / "a\nb.png").write_bytes(b"no image")
+    with pytest.raises(UsageError) as error:
+        folder(path=tmp_path)
+    assert r"a\nb.png: not an image" in str(error.value)
+    assert "\n" not in str(error.value)

@@ -83,6 +83,7 @@ def export() -> None:
     assert torch.allclose(load("run.safetensors").sample(3, rng()), load("run").sample(3, rng()))
 
 
+ONCE = ("differentiable once",)  # makes that have no second derivative, which a gradient penalty needs
 STEPS: dict[str, Callable[[], None]] = {
     "train": train,
     "resume": resume,
@@ -129,6 +130,21 @@ def test_each_make_works_or_is_refused_at_once(make):
     assert {column for column, line in found.items() if line} == set(refused), found
     for column, words in refused.items():
         assert re.search(words, found[column]), found[column]
+
+
+@pytest.mark.parametrize("make", MAKES)
+def test_each_make_has_a_gradient_penalty_or_is_refused(make):
+    target, refused = MAKES[make]
+    register("energy", "make", target)
+    register("data", "images", images)
+    line = refusal(lambda: train("train.gradient_penalty=1"))
+    if make in ONCE:
+        assert "cannot be trained with train.gradient_penalty=1" in line
+        assert "-s train.gradient_penalty=0 (RuntimeError: " in line
+        assert not refusal(train)
+    else:
+        assert bool(line) == ("train" in refused), line
+        assert re.search(refused.get("train", ""), line)
 
 
 def test_the_table_of_makes_in_the_documents_is_this_one():

@@ -2,16 +2,21 @@
 
 import pytest
 import torch
+from network_makes import SHAPE, PerExample, Recurrent, SquaredSlope, Transformer, Wrapped, scripted
+from odd_makes import BackByNumpy, LastByNumpy
 from torch import Tensor, nn
+from torch.backends import cuda
 from torch.nn.functional import scaled_dot_product_attention
 from trainers import data, rng, trainer, well
 
+from ebmkit import register
 from ebmkit.config.train_settings import TrainSettings
 from ebmkit.energies.convnet import ConvNet
 from ebmkit.errors import UsageError
 from ebmkit.inits.uniform import Uniform
 from ebmkit.methods.maximum_likelihood import Trainer
-from ebmkit.methods.penalties import slopes
+from ebmkit.methods.penalties import refuse_detached_gradients, slopes
+from ebmkit.modes import twice_differentiable
 from ebmkit.runs.training import new_run, resume_run
 from ebmkit.samplers.langevin import Langevin
 
@@ -75,6 +80,58 @@ def test_a_gradient_penalty_below_zero_is_refused():
 def test_the_gradient_penalty_differentiates_attention_twice():
     training = trainer(Attention().double(), CHAIN, gradient_penalty=1.0)
     assert training.update(data(4)).loss.isfinite()
+
+
+def test_the_penalty_of_a_compiled_energy_is_the_plain_one():
+    norms = []
+    for compiled in (False, True):
+        torch.manual_seed(0)
+        energy = Attention().double()
+        if compiled:
+            energy = torch.compile(energy, backend="aot_eager")
+        norms.append(trainer(energy, CHAIN, gradient_penalty=1.0).update(data(4)).gradient_norm)
+    torch.testing.assert_close(*norms)
+
+
+@pytest.mark.parametrize("make", [BackByNumpy, LastByNumpy])
+def test_a_backward_pass_by_numpy_is_refused(make):
+    with pytest.raises(RuntimeError, match="the backward pass of NumpyBackward leaves autograd"):
+        refuse_detached_gradients(make(SHAPE), torch.rand(4, *SHAPE))
+
+
+class Stepped(Wrapped):
+    """Has steps, whose derivative is zero."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x + (8 * x).round() / 8 + x.sign())
+
+
+@pytest.mark.parametrize("make", [Wrapped, SquaredSlope, PerExample, Transformer, Recurrent, Stepped, scripted])
+def test_whole_second_derivatives_are_not_refused(make):
+    refuse_detached_gradients(make(SHAPE), torch.rand(4, *SHAPE))
+
+
+def test_the_trial_refuses_a_penalty_with_a_wrong_gradient(tmp_path):
+    register("energy", "back", BackByNumpy)
+    settings = {"energy": {"use": "back"}, "data": {"use": "shapes", "size": 16}, "watch": SMALL["watch"]}
+    settings["sampler"] = SMALL["sampler"]
+    with pytest.raises(UsageError, match=r"train without it: -s train.gradient_penalty=0 \(.*leaves autograd") as error:
+        new_run(settings, tmp_path / "run")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+    settings["train"] = {"gradient_penalty": 0, "iterations": 1}
+    list(new_run(settings, tmp_path / "run").train())
+
+
+def test_penalties_in_threads_leave_attention_as_it_was():
+    before = cuda.flash_sdp_enabled(), cuda.mem_efficient_sdp_enabled()
+    first, second = twice_differentiable(), twice_differentiable()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert not cuda.flash_sdp_enabled()  # the second still needs it
+    second.__exit__(None, None, None)
+    assert (cuda.flash_sdp_enabled(), cuda.mem_efficient_sdp_enabled()) == before == (True, True)
 
 
 @pytest.mark.parametrize(

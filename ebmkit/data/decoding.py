@@ -84,10 +84,15 @@ def read_header(image: Encoded) -> Header:
             file.seek(place)  # some decoders go on from where the header ended
             content.load()
         turned = orientation(content) >= 5
-    if mode not in GREY + GREY16 + COLOUR:
+    if mode not in GREY + GREY16 + COLOUR and not is_grey16(content):
         raise UsageError(f"{image.name} is of mode {mode}: expected grey or colour of 8 or 16 bits")
     channels = 3 if mode in COLOUR else 1
     return Header(width, height, channels) if turned else Header(height, width, channels)
+
+
+def is_grey16(content: "Image.Image") -> bool:
+    """Whether an image is grey of 16 bits, which Pillow gives as int32 for .pgm files, scaled to 0..65535."""
+    return content.mode in GREY16 or (content.mode == "I" and content.format == "PPM")
 
 
 def orientation(content: "Image.Image") -> int:
@@ -124,8 +129,8 @@ def decode(image: Encoded) -> NDArray[Any]:
         content.load()
         turn = TURNS.get(orientation(content))
         upright = content if turn is None else content.transpose(Image.Transpose[turn])
-        if upright.mode in GREY16:
-            return np.asarray(upright)[None] / np.float32(32767.5) - 1
+        if is_grey16(content):
+            return np.asarray(upright)[None].astype(np.float32) / np.float32(32767.5) - 1
         target = "RGB" if upright.mode in COLOUR else "L"
         if upright.mode in ALPHA or "transparency" in upright.info:
             pixels = upright.convert("RGBA")

@@ -138,8 +138,8 @@ class ImageRows(EncodedImages):
 
 
 def image_file(path: Path) -> Encoded:
-    """The image in a file."""
-    return Encoded(str(path), lambda: path.open("rb"))
+    """The image in a file, which errors name on one line."""
+    return Encoded(str(path).replace("\n", "\\n"), lambda: path.open("rb"))
 
 
 def image_row(item: Any, number: int) -> Encoded:

@@ -1,21 +1,61 @@
 """Penalties that keep an energy trainable, beside its likelihood."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ebmkit.interfaces import energy_values
+from ebmkit.modes import twice_differentiable
 
 
 def slopes(energy: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     """E(x) and `|dE/dx|²` at examples `x` `(B, *shape)`, both `(B,)` and differentiable by the parameters.
 
-    Attention is computed by torch's plain kernel, the only one with the second derivative that this needs.
+    Attention is computed by its formula, and a compiled energy as it is written: both have no second derivative
+    otherwise. If E of an example depends on the others, as with batch normalisation in training mode, the gradient is
+    that of the sum of all energies.
 
     Source: `mean |dE/dx|² / 2` over real examples is the penalty R1 of Mescheder, Geiger, Nowozin, ICML 2018, eq. 9.
     """
     x = x.detach().requires_grad_()
-    with sdpa_kernel(SDPBackend.MATH):
+    with twice_differentiable():
         values = energy_values(energy, x)
         (gradient,) = torch.autograd.grad(values.sum(), x, create_graph=True)
     return values, gradient.square().flatten(1).sum(1)
+
+
+def refuse_detached_gradients(energy: nn.Module, x: Tensor) -> None:
+    """Refuse an energy whose penalty would have a wrong gradient, because a backward pass leaves autograd.
+
+    A `torch.autograd.Function` may compute its backward pass with numpy or under `no_grad`. The gradient by `x`
+    `(B, *shape)` is right then, but its own gradient lacks terms, and torch does not say so. Every backward pass is
+    linear in what it gets: if that requires a gradient, so must the result, unless it is zero.
+
+    Raises:
+        RuntimeError: naming the function.
+    """
+    detached: list[str] = []
+
+    def watch(node: Any) -> None:
+        def check(results: tuple[Any, ...], given: tuple[Any, ...]) -> None:
+            if any(one is not None and one.requires_grad for one in given):
+                detached.extend(
+                    node.name() for one in results if one is not None and not one.requires_grad and bool(one.any())
+                )
+
+        node.register_hook(check)
+
+    x = x.detach().requires_grad_()
+    with twice_differentiable():
+        values = energy_values(energy, x)
+        nodes: list[Any] = [values.grad_fn]
+        seen = set(nodes)
+        for node in nodes:
+            watch(node)
+            inner = [one for one, _ in node.next_functions if one is not None and one not in seen]
+            nodes.extend(dict.fromkeys(inner))
+            seen.update(inner)
+        torch.autograd.grad(values, x, torch.ones_like(values, requires_grad=True), create_graph=True)
+    if detached:
+        raise RuntimeError(f"the backward pass of {detached[0].removesuffix('Backward')} leaves autograd")

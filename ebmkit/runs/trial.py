@@ -13,9 +13,10 @@ from torch import Generator, Tensor, nn
 from ebmkit.acceleration.precision import arithmetic
 from ebmkit.config.recipe import Recipe
 from ebmkit.data.examples import Examples
-from ebmkit.errors import UsageError, naming_failure
+from ebmkit.errors import UsageError, kind_and_message, naming_failure
 from ebmkit.interfaces import EnergyFn, InitDistribution, Sampler, State, energy_values, eval_mode, value_and_grad
 from ebmkit.methods.maximum_likelihood import Trainer
+from ebmkit.methods.penalties import refuse_detached_gradients
 from ebmkit.modes import random_state_restored, training_mode
 from ebmkit.runs.assembly import build_trainer
 from ebmkit.runs.build import build_parts
@@ -65,14 +66,34 @@ def try_out(recipe: Recipe, examples: Examples, device: torch.device, init: Init
             value_and_grad(trial.energy, x)
         with naming_failure(f"sampler '{sampler}' cannot make a step with energy '{name}'"):
             fake, chain = trial.chains(size)
-        with (
-            naming_failure(f"energy '{name}' cannot be trained with train.batch_size={size}"),
-            training_mode(trial.energy),
-        ):
-            trial.follow_gradient(x, fake, chain)
+        with training_mode(trial.energy):
+            _train_once(name, trial, x, fake, chain)
         restored = _trainer(recipe, examples, device)
         check_read_back(recipe, trial, restored)
         _check_values(name, trial.energy, restored.energy, x)
+
+
+def _train_once(name: str, trial: Trainer, x: Tensor, fake: Tensor, chain: dict[str, Tensor]) -> None:
+    """One update of the weights, and what the gradient penalty needs of the energy.
+
+    Raises:
+        UsageError: if it cannot be made; it says how to train without the penalty if only this is in the way.
+    """
+    weight, size = trial.gradient_penalty, len(x)
+    try:
+        trial.follow_gradient(x, fake, chain)
+        if weight:
+            refuse_detached_gradients(trial.energy, x)
+    except Exception as error:  # energies of third parties raise many kinds
+        trial.gradient_penalty = 0.0
+        with naming_failure(f"energy '{name}' cannot be trained with train.batch_size={size}"):
+            if not weight:
+                raise
+            trial.follow_gradient(x, fake, chain)
+        raise UsageError(
+            f"energy '{name}' cannot be trained with train.gradient_penalty={weight:g}, which differentiates it twice; "
+            f"to train without it: -s train.gradient_penalty=0 ({kind_and_message(error)})"
+        ) from error
 
 
 def _trainer(recipe: Recipe, examples: Examples, device: torch.device) -> Trainer:
