@@ -146,6 +146,22 @@ def twice_differentiable() -> Iterator[None]:
                 _settings.close()
 
 
+@contextmanager
+def usual_defaults() -> Iterator[None]:
+    """Make tensors in float32 on the CPU unless they say otherwise, whatever the program chose as torch's defaults."""
+    dtype = torch.get_default_dtype()
+    with torch.device("cpu"):
+        # The dtype is that of the process, so that it is written only if it differs.
+        if dtype == torch.float32:
+            yield
+            return
+        torch.set_default_dtype(torch.float32)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(dtype)
+
+
 def submodules(energy: Any) -> list[nn.Module]:
     """The submodules of `energy`, itself included; none if it is not a module."""
     # `energy.modules()` gives the same, but takes as long as the layers of a small network, at every step.

@@ -123,6 +123,14 @@ def test_the_trial_refuses_a_penalty_with_a_wrong_gradient(tmp_path):
     list(new_run(settings, tmp_path / "run").train())
 
 
+def test_a_rollback_that_could_not_train_is_refused(tmp_path):
+    register("energy", "back", BackByNumpy)
+    train = {"gradient_penalty": 0, "on_divergence": "rollback"}
+    settings = {"energy": {"use": "back"}, "sampler": SMALL["sampler"], "watch": SMALL["watch"], "train": train}
+    with pytest.raises(UsageError, match=r"as a rollback would: -s train\.on_divergence=stop"):
+        new_run(settings, tmp_path / "run")
+
+
 def test_penalties_in_threads_leave_attention_as_it_was():
     before = cuda.flash_sdp_enabled(), cuda.mem_efficient_sdp_enabled()
     first, second = twice_differentiable(), twice_differentiable()

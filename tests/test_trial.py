@@ -18,6 +18,7 @@ from ebmkit.config.resolution import resolve
 from ebmkit.errors import UsageError
 from ebmkit.runs import training
 from ebmkit.runs.checkpoint import read_checkpoint
+from ebmkit.runs.model import load
 from ebmkit.runs.run import Run
 from ebmkit.runs.training import new_run, resume_run
 from ebmkit.samplers.langevin import Langevin
@@ -222,3 +223,19 @@ def test_a_run_made_without_gradients_trains_the_same(mode):
     Path("run").rename("first")
     with mode():
         assert [update.scalars for update in run_of().train()] == expected
+
+
+def test_the_defaults_of_torch_do_not_change_a_model():
+    list(run_of().train())
+    expected = load("run").sample(3, torch.Generator().manual_seed(0))
+    try:
+        torch.set_default_dtype(torch.float64)
+        found = load("run").sample(3, torch.Generator().manual_seed(0))
+        torch.set_default_device("meta")
+        loaded = load("run")
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device(None)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, expected)
+    assert torch.equal(loaded.sample(3, torch.Generator().manual_seed(0)), expected)

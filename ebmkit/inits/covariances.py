@@ -55,7 +55,7 @@ class Full(Covariance):
 
     def draw(self, fitted: Mapping[str, Tensor], n: int, rng: Generator) -> Tensor:
         """One product with L."""
-        z = torch.randn(n, math.prod(self.shape), generator=rng, device=rng.device)
+        z = torch.randn(n, math.prod(self.shape), generator=rng, dtype=torch.float32, device=rng.device)
         return (z @ fitted["factor"].T).view(n, *self.shape)
 
 
@@ -104,8 +104,8 @@ class LowRank(Covariance):
     def draw(self, fitted: Mapping[str, Tensor], n: int, rng: Generator) -> Tensor:
         """One product with a factor of r columns, and white noise for the rest."""
         factor = fitted["factor"]
-        z = torch.randn(n, factor.shape[1], generator=rng, device=rng.device)
-        white = torch.randn(n, len(factor), generator=rng, device=rng.device)
+        z = torch.randn(n, factor.shape[1], generator=rng, dtype=torch.float32, device=rng.device)
+        white = torch.randn(n, len(factor), generator=rng, dtype=torch.float32, device=rng.device)
         return (z @ factor.T + fitted["rest"] * white).view(n, *self.shape)
 
 
@@ -144,7 +144,7 @@ class Fourier(Covariance):
 
     def draw(self, fitted: Mapping[str, Tensor], n: int, rng: Generator) -> Tensor:
         """A transform of white noise, one product for each frequency, and the transform back."""
-        white = torch.randn(n, *self.shape, generator=rng, device=rng.device)
+        white = torch.randn(n, *self.shape, generator=rng, dtype=torch.float32, device=rng.device)
         root = torch.view_as_complex(fitted["factor"])
         waves = torch.einsum("hwcd, ndhw -> nchw", root, torch.fft.rfft2(white, norm="ortho"))
         draws: Tensor = torch.fft.irfft2(waves, s=self.shape[1:], norm="ortho")

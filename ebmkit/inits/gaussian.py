@@ -39,4 +39,6 @@ class Gaussian(InitDistribution):
 
     def sample(self, n: int, rng: Generator) -> Tensor:
         """`n` draws, `(n, *shape)`."""
-        return self.mean + self.scale * torch.randn(n, *self.shape, generator=rng, device=rng.device)
+        return self.mean + self.scale * torch.randn(
+            n, *self.shape, generator=rng, dtype=torch.float32, device=rng.device
+        )

@@ -104,7 +104,7 @@ class GaussianMixture(FittedInit):
     def draw(self, fitted: Mapping[str, Tensor], n: int, rng: Generator) -> Tensor:
         """One product for each component."""
         chosen = torch.multinomial(fitted["weights"], n, replacement=True, generator=rng)
-        z = torch.randn(n, math.prod(self.shape), generator=rng, device=rng.device)
+        z = torch.randn(n, math.prod(self.shape), generator=rng, dtype=torch.float32, device=rng.device)
         x = fitted["means"][chosen]
         for label in range(self.components):
             own = (chosen == label).nonzero().flatten()

@@ -39,5 +39,5 @@ class Uniform(InitDistribution):
 
     def sample(self, n: int, rng: Generator) -> Tensor:
         """`n` draws, `(n, *shape)`."""
-        x = torch.rand(n, *self.shape, generator=rng, device=rng.device)
+        x = torch.rand(n, *self.shape, generator=rng, dtype=torch.float32, device=rng.device)
         return self.low + (self.high - self.low) * x

@@ -15,7 +15,7 @@ from ebmkit.config.settings import Lazy
 from ebmkit.data.examples import Examples
 from ebmkit.errors import UsageError, kind_and_message, naming_failure, one_line
 from ebmkit.interfaces import InitDistribution, Sampler, energy_values, eval_mode
-from ebmkit.modes import duplicated, random_state_restored
+from ebmkit.modes import duplicated, random_state_restored, usual_defaults
 from ebmkit.runs.device import place_on
 
 # The weights and buffers of the energies that were built, by `id`.
@@ -93,7 +93,12 @@ def build_parts(
     opened = cache(data)
     examples = Lazy(opened)
     # What is made in inference mode has no gradients afterwards either.
-    with random_state_restored(torch.device("cpu")), torch.inference_mode(False), torch.enable_grad():
+    with (
+        random_state_restored(torch.device("cpu")),
+        usual_defaults(),
+        torch.inference_mode(False),
+        torch.enable_grad(),
+    ):
         torch.manual_seed(seeds_of(recipe).weights)
         energy = _own(recipe.build("energy", shape=shape, data=examples), recipe)
         if unsized(energy):

@@ -66,18 +66,21 @@ def try_out(recipe: Recipe, examples: Examples, device: torch.device, init: Init
             value_and_grad(trial.energy, x)
         with naming_failure(f"sampler '{sampler}' cannot make a step with energy '{name}'"):
             fake, chain = trial.chains(size)
+        remedy = "to train without it: -s train.gradient_penalty=0"
+        if recipe.train.on_divergence == "rollback" and not trial.gradient_penalty:
+            trial.gradient_penalty, remedy = 1.0, "as a rollback would: -s train.on_divergence=stop"
         with training_mode(trial.energy):
-            _train_once(name, trial, x, fake, chain)
+            _train_once(name, trial, x, fake, chain, remedy)
         restored = _trainer(recipe, examples, device)
         check_read_back(recipe, trial, restored)
         _check_values(name, trial.energy, restored.energy, x)
 
 
-def _train_once(name: str, trial: Trainer, x: Tensor, fake: Tensor, chain: dict[str, Tensor]) -> None:
+def _train_once(name: str, trial: Trainer, x: Tensor, fake: Tensor, chain: dict[str, Tensor], remedy: str) -> None:
     """One update of the weights, and what the gradient penalty needs of the energy.
 
     Raises:
-        UsageError: if it cannot be made; it says how to train without the penalty if only this is in the way.
+        UsageError: if it cannot be made; with the remedy if only the penalty is in the way.
     """
     weight, size = trial.gradient_penalty, len(x)
     try:
@@ -92,7 +95,7 @@ def _train_once(name: str, trial: Trainer, x: Tensor, fake: Tensor, chain: dict[
             trial.follow_gradient(x, fake, chain)
         raise UsageError(
             f"energy '{name}' cannot be trained with train.gradient_penalty={weight:g}, which differentiates it twice; "
-            f"to train without it: -s train.gradient_penalty=0 ({kind_and_message(error)})"
+            f"{remedy} ({kind_and_message(error)})"
         ) from error
 
 
