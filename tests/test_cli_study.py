@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -12,8 +13,10 @@ import pytest
 from commands import invoked, objects, refused
 from studies import WORDS, without_times
 
+from ebmkit.data import moons
 from ebmkit.registry.lookup import register
 from ebmkit.runs.checkpoint import read_checkpoint
+from ebmkit.study import worker
 from ebmkit.study.folder import Study
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
@@ -173,6 +176,50 @@ def test_jobs_are_processes_of_their_own():
     assert sorted(line["cell"] for line in objects(stdout)[:-1]) == sorted(cell.name for cell in Study("a").cells)
     invoked("study", "b", *WORDS, "-q")
     assert without_times(Study("a")) == without_times(Study("b"))
+
+
+def printing(*, count=80):
+    """Points in the plane, with a line on stdout."""
+    print("loading")
+    return moons(count=count)
+
+
+def test_what_a_part_prints_in_a_job_is_no_result(monkeypatch, capfd):
+    invoked("study", "a", *WORDS, "--list")
+    monkeypatch.setattr("os.read", lambda *_: threading.Event().wait())  # stdin stays open
+    register("data", "moons_that_print", printing)
+    file = Path("a/study.toml")
+    file.write_text(file.read_text().replace('use = "moons"', 'use = "moons_that_print"'))
+    capfd.readouterr()
+    assert worker.main(Path("a")) == 0
+    stdout, stderr = capfd.readouterr()
+    assert [one["cell"] for one in objects(stdout)] == [cell.name for cell in Study("a").cells]
+    assert "loading\n" in stderr
+
+
+def test_jobs_need_no_stderr():
+    invoked("study", "a", *WORDS, "--list")
+    words = [sys.executable, "-m", "ebmkit", "study", "a", "--jobs", "2", "-q"]
+    line = 'ulimit -f 3; exec "$@" 2>&-'  # every checkpoint is larger: each cell fails
+    done = subprocess.run(
+        ["bash", "-c", line, "bash", *words], capture_output=True, text=True, timeout=170, check=False
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    assert len(list(Path("a/results").iterdir())) in (0, 4)
+
+
+@pytest.mark.parametrize("words", [("--table",), ("--table", "--json"), ("--list",)])
+def test_a_study_in_a_read_only_folder_is_shown(monkeypatch, words):
+    invoked("study", "a", *WORDS, "--list")
+    expected, _ = invoked("study", "a", *words)
+
+    def read_only(*_, **__):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("tempfile.mkdtemp", read_only)
+    stdout, stderr = invoked("study", "a", *words, code=0 if words == ("--list",) else 1)
+    assert stdout == expected
+    assert ("error: cannot write a/table.md: Read-only file system\n" in stderr) == (words != ("--list",))
 
 
 def test_a_signal_stops_all_jobs_after_their_updates():

@@ -176,7 +176,10 @@ class Run:
         """Note the divergence that ends the run, and return how to go on."""
         index, place = self.trainer.index, cast(Path, self.folder)
         before = self.earlier.before(index)
-        add_event(self.earlier.folder, {"event": "diverged", "update": index, "reason": str(error)})
+        try:
+            add_event(self.earlier.folder, {"event": "diverged", "update": index, "reason": str(error)})
+        except Unwritten as unwritten:  # the advice matters more
+            warnings.warn(one_line(unwritten), Notice, stacklevel=2)
         written = (self.earlier.folder / NAME).exists()
         last = f"the last good checkpoint is {place / NAME}" if written else "no checkpoint had been written"
         command = way_on(place, self.recipe, self.trainer.optimizer.param_groups[0]["initial_lr"])

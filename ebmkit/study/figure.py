@@ -9,7 +9,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ebmkit.files import replacing
+from ebmkit.files import replacing, writing
 from ebmkit.study.measures import KINDS
 from ebmkit.study.plan import Axis, Plan, labels_of, written
 from ebmkit.study.rows import Row, Score
@@ -40,7 +40,7 @@ def write_figure(plan: Plan, rows: Sequence[Row], path: Path) -> None:
         named = {name: handle for one in found for handle, name in zip(*one, strict=True)}
         across = min(len(named), 2 * columns)
         sheet.legend(named.values(), named.keys(), title=ERRORS, loc="outside upper center", ncols=across)
-        with replacing(path) as new:
+        with replacing(path) as new, writing(path):
             sheet.savefig(new, dpi=150, metadata={"Software": None})
 
 
