@@ -106,7 +106,7 @@ def test_a_run_can_use_all_new_parts_at_once(run, tmp_path):
     run("-m", "ebmkit", "train", *parts, *watch, "--steps", 2, "--iterations", 1, "--out", place)
     assert (place / "my_watcher.csv").read_text(encoding="utf-8").startswith("1,")
     found = run("-m", "ebmkit", "evaluate", place, "--features", "my_features", "-n", 40, "--json")
-    assert json.loads(found)["features"] == "my_features 64"
+    assert json.loads(found)["measures"][0]["features"] == "my_features 64"
 
 
 @pytest.mark.parametrize("name", ["a", LONG])
