@@ -15,7 +15,7 @@ import venv
 from pathlib import Path
 
 TREE = Path(__file__).resolve().parent.parent
-KINDS = ("energy", "sampler", "init", "dataset", "watcher")
+KINDS = ("energy", "sampler", "init", "dataset", "watcher", "features")
 FREE = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "EBMKIT_", "VIRTUAL_ENV"))}
 
 

@@ -12,8 +12,10 @@ import pytest
 from commands import invoked, objects, refused
 from studies import WORDS, without_times
 
+from ebmkit.data import moons
 from ebmkit.registry.lookup import register
 from ebmkit.runs.checkpoint import read_checkpoint
+from ebmkit.study import worker
 from ebmkit.study.folder import Study
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
@@ -173,6 +175,39 @@ def test_jobs_are_processes_of_their_own():
     assert sorted(line["cell"] for line in objects(stdout)[:-1]) == sorted(cell.name for cell in Study("a").cells)
     invoked("study", "b", *WORDS, "-q")
     assert without_times(Study("a")) == without_times(Study("b"))
+
+
+def printing(*, count=80):
+    """Points in the plane, with a line on stdout."""
+    print("loading")
+    return moons(count=count)
+
+
+def test_what_a_part_prints_in_a_job_is_no_result(monkeypatch, capfd):
+    invoked("study", "a", *WORDS, "--list")
+    monkeypatch.setattr(worker, "stop_at_end_of_input", lambda: None)  # that of the tests is closed
+    register("data", "moons_that_print", printing)
+    file = Path("a/study.toml")
+    file.write_text(file.read_text().replace('use = "moons"', 'use = "moons_that_print"'))
+    capfd.readouterr()
+    assert worker.main(Path("a")) == 0
+    stdout, stderr = capfd.readouterr()
+    assert [one["cell"] for one in objects(stdout)] == [cell.name for cell in Study("a").cells]
+    assert "loading\n" in stderr
+
+
+@pytest.mark.parametrize("words", [("--table",), ("--table", "--json"), ("--list",)])
+def test_a_study_in_a_read_only_folder_is_shown(monkeypatch, words):
+    invoked("study", "a", *WORDS, "--list")
+    expected, _ = invoked("study", "a", *words)
+
+    def read_only(*_, **__):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("tempfile.mkdtemp", read_only)
+    stdout, stderr = invoked("study", "a", *words, code=0 if words == ("--list",) else 1)
+    assert stdout == expected
+    assert ("error: cannot write a/table.md: Read-only file system\n" in stderr) == (words != ("--list",))
 
 
 def test_a_signal_stops_all_jobs_after_their_updates():

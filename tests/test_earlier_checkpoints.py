@@ -8,8 +8,9 @@ from commands import result_of, train
 from diverging_runs import PLANTED, TOY, TURN, files, planted, quiet, toy
 from training_runs import state_of
 
-from ebmkit.errors import Diverged
+from ebmkit.errors import Diverged, Notice
 from ebmkit.evaluation.training_curves import read_events
+from ebmkit.files import Unwritten
 from ebmkit.runs.checkpoint import read_checkpoint
 from ebmkit.runs.diverging import SOUND, EarlierCheckpoints, link
 from ebmkit.runs.training import new_run, resume_run
@@ -49,6 +50,36 @@ def test_without_links_a_checkpoint_is_copied(tmp_path, monkeypatch):
     (tmp_path / "a").write_text("x")
     link(tmp_path / "a", tmp_path / "b")
     assert (tmp_path / "b").read_text() == "x"
+
+
+def test_a_copy_that_does_not_fit_leaves_nothing_half(tmp_path, monkeypatch):
+    def half(source: Path, target: Path) -> None:
+        Path(target).write_text("ha")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.link", lambda *paths: half(*paths))
+    monkeypatch.setattr("shutil.copyfile", half)
+    (tmp_path / "a").write_text("half")
+    with pytest.raises(Unwritten, match=r"cannot write .*/b: No space left on device$"):
+        link(tmp_path / "a", tmp_path / "b")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_full_disk_does_not_hide_a_divergence(tmp_path, monkeypatch):
+    real = Path.open
+
+    def full(path: Path, *words, **more):
+        if path.name == "metrics.jsonl" and run.trainer.index > TURN:
+            raise OSError(28, "No space left on device")
+        return real(path, *words, **more)
+
+    run = new_run(planted(), tmp_path / "a")
+    monkeypatch.setattr(Path, "open", full)
+    with (
+        pytest.raises(Diverged, match="to go on from update 20, before the turn: ebmkit train --from"),
+        pytest.warns(Notice, match=r"^cannot write .*metrics\.jsonl: No space left on device$"),
+    ):
+        list(run.train())
 
 
 def test_a_run_begins_with_its_first_state_kept(tmp_path):

@@ -18,6 +18,7 @@ import ebmkit
 from ebmkit.cli.creating import new_plugin
 from ebmkit.config.settings import signature
 from ebmkit.registry import scaffold
+from ebmkit.registry.component import HOOKS
 from ebmkit.registry.scaffold import MADE
 
 TREE = Path(__file__).parent.parent
@@ -78,8 +79,9 @@ def code(text):
 
 def part_of(folder, kind):
     """The part of the package of a kind, without installing it."""
-    path = folder / f"my-{kind}" / f"my_{kind}" / f"{kind}.py"
-    return runpy.run_path(str(path))[scaffold.Package(f"my-{kind}", kind).target]
+    package = scaffold.Package(f"my-{kind}", kind)
+    path = folder / package.name / package.module / f"{package.file}.py"
+    return runpy.run_path(str(path))[package.target]
 
 
 @pytest.mark.parametrize("kind", MADE)
@@ -103,6 +105,8 @@ def test_a_run_can_use_all_new_parts_at_once(run, tmp_path):
     watch = ["--watch", "my_watcher", "-s", "watch.my_watcher.every=1"]
     run("-m", "ebmkit", "train", *parts, *watch, "--steps", 2, "--iterations", 1, "--out", place)
     assert (place / "my_watcher.csv").read_text(encoding="utf-8").startswith("1,")
+    found = run("-m", "ebmkit", "evaluate", place, "--features", "my_features", "-n", 40, "--json")
+    assert json.loads(found)["measures"][0]["features"] == "my_features 64"
 
 
 @pytest.mark.parametrize("name", ["a", LONG])
@@ -147,9 +151,12 @@ def test_the_project_file_is_complete(made, kind):
 def test_the_readme_has_the_commands_for_this_name(made, kind):
     blocks = [block for language, block in code(readme(made, kind)) if not language]
     option = "watch" if kind == "watcher" else kind
+    use = f"ebmkit train --{option} my_{kind} --steps 5 --iterations 10"
+    if kind == "features":
+        use = "ebmkit evaluate runs/a --features my_features"
     assert [block.splitlines() for block in blocks] == [
         ["pip install --editable '.[test]'", "ebmkit plugins"],
-        [f"ebmkit show {kind} my_{kind}", f"ebmkit train --{option} my_{kind} --steps 5 --iterations 10"],
+        [f"ebmkit show {kind} my_{kind}", use],
         ["pytest", f"ebmkit plugins --check my-{kind}"],
     ]
 
@@ -167,7 +174,7 @@ def test_the_readme_imports_the_part_from_where_it_is(made, kind):
     (block,) = [block for language, block in code(readme(made, kind)) if language == "py"]
     first = ast.parse(block).body[0]
     package = scaffold.Package(f"my-{kind}", kind)
-    assert ast.unparse(first) == f"from my_{kind}.{kind} import {package.target}"
+    assert ast.unparse(first) == f"from my_{kind}.{package.file} import {package.target}"
 
 
 @pytest.mark.parametrize(
@@ -187,6 +194,14 @@ def test_all_names_follow_from_the_name_of_the_package(tmp_path, name, kind, nam
     assert sorted(path for path in place.rglob("*") if path.is_file()) == sorted(paths)
     hooks = (place / package.module / "__init__.py").read_text(encoding="utf-8")
     assert f'{{"{package.part}": "{package.module}.{kind}:{package.target}"}}' in hooks
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_no_module_of_a_new_package_replaces_its_hook(kind):
+    # An imported module is an attribute of its package, in place of a function of its name.
+    package = scaffold.Package(f"my-{kind}", kind)
+    assert package.file != HOOKS[kind]
+    assert f"my_{kind}/{package.file}.py" in scaffold.rendered(package)
 
 
 def test_dataset_is_another_word_for_data(tmp_path):

@@ -117,8 +117,18 @@ def test_nothing_remains_if_a_file_cannot_be_written(tmp_path, monkeypatch, good
 
     monkeypatch.setattr(Path, "write_text", full)
     _, error = call("my-rings", "--kind", "data", "--out", str(tmp_path), code=1)
-    assert "No space left on device" in error
+    missing = tmp_path / "my-rings" / list(scaffold.rendered(scaffold.Package("my-rings", "data")))[good]
+    assert error == f"error: cannot write {missing}: No space left on device\n"
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path, monkeypatch):
+    def read_only(*_, **__):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("tempfile.mkdtemp", read_only)
+    _, error = call("my-rings", "--kind", "data", "--out", str(tmp_path), code=1)
+    assert error == f"error: cannot write {tmp_path / 'my-rings'}: Read-only file system\n"
 
 
 def test_a_folder_filled_meanwhile_is_not_overwritten(tmp_path, monkeypatch):

@@ -67,6 +67,15 @@ def test_the_locale_c_prints_in_ascii():
     assert done.stdout.isascii()
 
 
+def test_processes_of_a_command_have_streams_too():
+    code = (
+        "import subprocess, sys; from ebmkit.cli import streams; streams.prepare();"
+        "sys.exit(subprocess.call([sys.executable, '-c', 'import sys; sys.exit(sys.stderr is None)']))"
+    )
+    done = subprocess.run(["bash", "-c", 'exec "$@" 2>&-', "bash", sys.executable, "-c", code], check=False)
+    assert done.returncode == 0
+
+
 @pytest.mark.parametrize("words", [("--help",), ("list",)])
 def test_a_closed_stdout_is_no_error(words):
     done = shell('"$@" >&-', *words)

@@ -1,5 +1,6 @@
 """Claims of cells: one process at a time, and none that a dead process leaves in the way."""
 
+import errno
 import json
 import os
 import platform
@@ -8,6 +9,8 @@ import sys
 
 import pytest
 
+from ebmkit.errors import UsageError
+from ebmkit.files import Unwritten
 from ebmkit.study import claims
 from ebmkit.study.claims import claim
 
@@ -110,6 +113,24 @@ def test_a_file_that_was_replaced_meanwhile_is_no_claim(tmp_path, monkeypatch):
     with claim(tmp_path / "a") as owner:
         assert owner != ""
     assert (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (errno.ENOSPC, "cannot write {}: No space left on device"),
+        (errno.EPERM, "put the study on a disk with hard links"),
+    ],
+)
+def test_a_claim_that_cannot_be_made_says_why(tmp_path, monkeypatch, number, expected):
+    def refuse(*paths):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", refuse)
+    with pytest.raises((Unwritten, UsageError)) as raised, claim(tmp_path / "a"):
+        pass
+    assert str(raised.value).endswith(expected.format(tmp_path / "a"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_of_many_processes_one_has_the_claim(tmp_path):

@@ -54,7 +54,7 @@ def prepare() -> None:
     are ignored: a run must not end because nobody reads its messages.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass
+        os.set_inheritable(descriptor, True)  # the processes that a command starts have streams too
     os.close(descriptor)
     sys.stdout = adapted(sys.stdout)
     sys.stderr = adapted(sys.stderr, lenient=True)
@@ -87,7 +87,10 @@ def silence_stdout() -> None:
 
 
 def end_on_signals() -> None:
-    """End by an exception on SIGTERM and SIGHUP, so that no half-written files are left; ignored ones stay ignored."""
+    """End by an exception on SIGINT, SIGTERM and SIGHUP, so that no half-written files are left.
+
+    Those that are ignored stay ignored.
+    """
 
     def end(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
@@ -96,3 +99,5 @@ def end_on_signals() -> None:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, end)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as it is while the command is being imported
+        signal.signal(signal.SIGINT, signal.default_int_handler)

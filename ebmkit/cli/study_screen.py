@@ -34,19 +34,22 @@ def print_ended(ended: "Result", number: dict[str, int]) -> None:
 
 
 def show(study: "Study", quiet: bool, as_json: bool) -> None:
-    """Write the table and the figure, and print the table."""
+    """Print the table, then write it and the figure: the folder may be full, or read-only."""
     from ebmkit.study.tables import notes, record
 
-    rows = study.write_tables()
+    study.check_begun()
+    rows = study.rows()
     if as_json:
         table = [record(study.plan, row) for row in rows]
         result(json.dumps({"schema": 2, "folder": str(study.folder), "rows": table}))
-    elif quiet:
-        result(str(study.folder / "table.md"))
-    else:
+    elif not quiet:
         out().print(printed(study, rows), soft_wrap=False)
         for note in notes(study.plan, rows):
             say(f"note: {note}")
+    study.write_tables()
+    if quiet and not as_json:
+        result(str(study.folder / "table.md"))
+    elif not as_json:
         say(f"written   {study.folder}: table.md, table.csv, figure.png")
 
 

@@ -18,12 +18,13 @@ from typing import NoReturn
 
 import ebmkit
 from ebmkit.errors import UsageError, nearest
+from ebmkit.files import writing
 from ebmkit.registry.component import HOOKS
 from ebmkit.registry.lookup import get_registry
 
 NAME = re.compile(r"(?!ebmkit-[0-9])[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST = 30  # letters of a name, so that no generated line is too long
-MADE = ("energy", "sampler", "init", "data", "watcher")  # kinds with templates
+MADE = ("energy", "sampler", "init", "data", "watcher", "features")  # kinds with templates
 FUNCTIONS = ("data", "watcher")  # kinds whose part is a function; the other parts are classes
 
 
@@ -33,7 +34,7 @@ class Package:
 
     Attributes:
         name: The name for pip, like `ebmkit-my-sampler`.
-        kind: energy, sampler, init, data or watcher.
+        kind: energy, sampler, init, data, watcher or features.
     """
 
     name: str
@@ -43,6 +44,11 @@ class Package:
     def module(self) -> str:
         """The name of the module: `ebmkit_my_sampler`."""
         return self.name.replace("-", "_")
+
+    @property
+    def file(self) -> str:
+        """The name of the module in the package that has the part; that of a hook would replace the hook."""
+        return "feature" if self.kind == "features" else self.kind
 
     @property
     def part(self) -> str:
@@ -60,8 +66,10 @@ class Package:
         return "".join(word.capitalize() for word in self.part.split("_"))
 
     @property
-    def train(self) -> str:
-        """The command for a short training with the part."""
+    def command(self) -> str:
+        """A command that uses the part: a short training, or an evaluation of a run."""
+        if self.kind == "features":
+            return f"ebmkit evaluate runs/a --features {self.part}"
         option = "watch" if self.kind == "watcher" else self.kind
         return f"ebmkit train --{option} {self.part} --steps 5 --iterations 10"
 
@@ -71,7 +79,7 @@ def create(name: str, kind: str, out: Path) -> list[Path]:
 
     Args:
         name: Lower-case letters, digits and dashes; the name of the part is what follows `ebmkit-`, with underscores.
-        kind: energy, sampler, init, data (also called dataset) or watcher.
+        kind: energy, sampler, init, data (also called dataset), watcher or features.
         out: An existing folder.
 
     Returns:
@@ -79,11 +87,12 @@ def create(name: str, kind: str, out: Path) -> list[Path]:
 
     Raises:
         UsageError: for an invalid or used name, an unknown kind, or a folder that is not empty.
+        Unwritten: if a file cannot be written, as on a full disk; nothing is left then.
     """
     kind = "data" if kind == "dataset" else kind
     if kind not in MADE:
         hint = nearest(kind, [*MADE, "dataset"])
-        raise UsageError(f"kind must be energy, sampler, init, data or watcher, not '{kind}'.{hint}")
+        raise UsageError(f"kind must be energy, sampler, init, data, watcher or features, not '{kind}'.{hint}")
     check_name(name)
     package = Package(name, kind)
     place = out / name
@@ -91,19 +100,23 @@ def create(name: str, kind: str, out: Path) -> list[Path]:
     refuse_taken(package)
     contents = rendered(package)
     # The rename moves all files at once, and fails if a folder with files has appeared meanwhile.
-    with tempfile.TemporaryDirectory(dir=out, prefix=f".{name}-") as folder:
+    with writing(place):
+        beside = tempfile.TemporaryDirectory(dir=out, prefix=f".{name}-", ignore_cleanup_errors=True)
+    with beside as folder:
         made = Path(folder) / name
         for path, text in contents.items():
-            (made / path).parent.mkdir(parents=True, exist_ok=True)
-            (made / path).write_text(text, encoding="utf-8")
-        made.rename(place)
+            with writing(place / path):
+                (made / path).parent.mkdir(parents=True, exist_ok=True)
+                (made / path).write_text(text, encoding="utf-8")
+        with writing(place):
+            made.rename(place)
     return [place, *(place / path for path in contents)]
 
 
 def commands(place: Path, kind: str) -> list[str]:
     """What to type next: install the package that is in `place`, run its tests, and use its part."""
     package = Package(place.name, "data" if kind == "dataset" else kind)
-    return [f"pip install --editable {quote(f'{place}[test]')}", f"pytest {quote(str(place))}", package.train]
+    return [f"pip install --editable {quote(f'{place}[test]')}", f"pytest {quote(str(place))}", package.command]
 
 
 def check_name(name: str) -> None:
@@ -180,8 +193,9 @@ def rendered(package: Package) -> dict[str, str]:
         "name": package.part,
         "target": package.target,
         "kind": package.kind,
+        "file": package.file,
         "hook": HOOKS[package.kind],
-        "train": package.train,
+        "command": package.command,
         "minor": ".".join(ebmkit.__version__.split(".")[:2]),
     }
     templates = files("ebmkit.registry") / "templates"
@@ -195,6 +209,6 @@ def rendered(package: Package) -> dict[str, str]:
         "pyproject.toml": filled("pyproject.toml.txt"),
         "README.md": filled("README.md.txt"),
         f"{package.module}/__init__.py": filled("hooks.py.txt"),
-        f"{package.module}/{package.kind}.py": filled(f"{package.kind}/part.py.txt"),
+        f"{package.module}/{package.file}.py": filled(f"{package.kind}/part.py.txt"),
         f"tests/test_{package.part}.py": filled(f"{package.kind}/test.py.txt"),
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch.optim import Optimizer
 
-from ebmkit.files import writing
+from ebmkit.files import replacing, writing
 from ebmkit.runs.checkpoint import BEFORE, NAME, Checkpoint, read_checkpoint
 
 NEXT = "checkpoint-next.pt"
@@ -77,14 +77,14 @@ def link(source: Path, target: Path) -> None:
     """Make `target` the same file as `source`, or a copy where the file system has no links.
 
     Raises:
-        Unwritten: if a copy cannot be written.
+        Unwritten: if a copy cannot be written; `target` is then as it was.
     """
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        with writing(target):
-            shutil.copyfile(source, target)
+    with replacing(target) as new:
+        try:
+            os.link(source, new)
+        except OSError:
+            with writing(target):
+                shutil.copyfile(source, new)
 
 
 def set_rate(optimizer: Optimizer, rates: Sequence[float]) -> None:

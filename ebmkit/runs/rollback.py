@@ -7,6 +7,7 @@ from typing import cast
 
 from ebmkit.config.recipe import Recipe
 from ebmkit.errors import Diverged, Notice, one_line
+from ebmkit.files import Unwritten
 from ebmkit.runs.build import seeds_of
 from ebmkit.runs.checkpoint import BEFORE, NAME
 from ebmkit.runs.diverging import lower_rate, set_rate, stronger_penalty
@@ -46,7 +47,10 @@ def ended(run: RunState, error: Diverged) -> str:
     """Add the divergence that ends a run to its metrics, and return how to go on."""
     index, place = run.trainer.index, cast(Path, run.folder)
     before = run.earlier.before(index)
-    add_event(run.earlier.folder, {"event": "diverged", "update": index, "reason": str(error)})
+    try:
+        add_event(run.earlier.folder, {"event": "diverged", "update": index, "reason": str(error)})
+    except Unwritten as unwritten:  # the advice matters more
+        warnings.warn(one_line(unwritten), Notice, stacklevel=2)
     written = (run.earlier.folder / NAME).exists()
     last = f"the last good checkpoint is {place / NAME}" if written else "no checkpoint had been written"
     command = way_on(place, run.recipe, run.trainer.optimizer.param_groups[0]["initial_lr"])

@@ -5,6 +5,7 @@ system releases the lock when the process dies, however it dies; the next one th
 process of another host is alive cannot be seen, so its claim is respected until it is removed.
 """
 
+import errno
 import json
 import os
 import platform
@@ -15,7 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ebmkit.errors import UsageError, one_line
+from ebmkit.files import writing
 
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)  # what a disk without hard links answers
 WIDTH = 400  # bytes: a claim is replaced by one write of the same length, so nobody reads half of it
 
 
@@ -31,6 +34,7 @@ def claim(path: Path) -> Iterator[str]:
 
     Raises:
         UsageError: where files cannot be locked.
+        Unwritten: if the file cannot be made, as on a full disk.
     """
     handle, owner = acquire(path)
     try:
@@ -66,7 +70,10 @@ def acquire(path: Path) -> tuple[int | None, str]:
 
 def offer(path: Path) -> None:
     """Make the file of a claim, with this process as its owner, if there is none; no reader sees it half written."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".new-", ignore_cleanup_errors=True) as beside:
+    with (
+        writing(path),
+        tempfile.TemporaryDirectory(dir=path.parent, prefix=".new-", ignore_cleanup_errors=True) as beside,
+    ):
         new = Path(beside) / "claim"
         new.write_bytes(own_text())
         try:
@@ -74,6 +81,8 @@ def offer(path: Path) -> None:
         except FileExistsError:
             pass
         except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
             raise UsageError(
                 f"cannot claim cells in {path.parent} ({one_line(error)}); put the study on a disk with hard links"
             ) from None

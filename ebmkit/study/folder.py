@@ -106,6 +106,15 @@ class Study:
         """The results so far, a row for each point of the grid, over its seeds."""
         return rows_of(self.plan, [(cell, self.result(cell)) for cell in self.cells])
 
+    def check_begun(self) -> None:
+        """Refuse a study that has not begun.
+
+        Raises:
+            UsageError: in this case.
+        """
+        if not (self.folder / NAME).is_file():
+            raise UsageError(f"{self.folder} has no {NAME}: the study has not begun, so there is no table")
+
     def write_tables(self) -> list[Row]:
         """Write `table.md`, `table.csv` and `figure.png` of the results so far, and return their rows.
 
@@ -114,8 +123,7 @@ class Study:
         """
         from ebmkit.study.figure import write_figure
 
-        if not (self.folder / NAME).is_file():
-            raise UsageError(f"{self.folder} has no {NAME}: the study has not begun, so there is no table")
+        self.check_begun()
         rows = self.rows()
         write_text(self.folder / "table.md", markdown(self.plan, rows))
         write_text(self.folder / "table.csv", csv_text(self.plan, rows))
@@ -123,17 +131,20 @@ class Study:
         return rows
 
     def save(self) -> None:
-        """Make the folder, and write `study.toml`.
+        """Make the folder, and write `study.toml` if it is another than that of the folder, which may be read-only.
 
         Raises:
             UsageError: if the folder cannot be made.
+            Unwritten: if the file cannot be written.
         """
         try:
             for name in ("cells", "claims", "results"):
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"cannot make the folder {self.folder} of the study: {error.strerror}") from None
-        write_text(self.folder / NAME, study_text(self.plan))
+        text, path = study_text(self.plan), self.folder / NAME
+        if not path.is_file() or path.read_bytes() != text.encode():
+            write_text(path, text)
 
     def run(
         self,

@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import warnings
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 
@@ -25,9 +26,12 @@ def main(folder: Path) -> int:
     """Work on a study until there is nothing left for this process; print a line of JSON for every result."""
     warnings.formatwarning = lambda message, *_: f"warning: {message}\n"  # as the command prints them
     threading.Thread(target=stop_at_end_of_input, daemon=True).start()
+    results = sys.stdout
     try:
-        for result in Study(folder).run():
-            print(json.dumps(asdict(result)), flush=True)
+        # What a part prints is not a result.
+        with redirect_stdout(sys.stderr):
+            for result in Study(folder).run():
+                print(json.dumps(asdict(result)), file=results, flush=True)
     except Interrupted:
         return 0
     except (UsageError, OSError) as error:
