@@ -61,7 +61,7 @@ def main(
     minutes: Annotated[float, typer.Option(help="How long each contender trains.", min=0.01)] = 30,
     seeds: Annotated[int, typer.Option(help="How many seeds, one after the other.", min=1)] = 3,
     only: Annotated[list[str] | None, typer.Option(help=f"Only these: {', '.join(LEARNERS)}.")] = None,
-    preset: Annotated[str | None, typer.Option(help="The preset of `default`; without it, default settings.")] = None,
+    preset: Annotated[str, typer.Option(help="The preset of `default`.")] = "images",
     samples: Annotated[int, typer.Option(help="Samples at each look; at most half of the images.", min=20)] = 1000,
     looks: Annotated[int, typer.Option(help="How often samples are measured.", min=1)] = 11,
     threads: Annotated[int, typer.Option(help="Threads of the CPU.", min=1)] = 1,
