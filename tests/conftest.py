@@ -3,6 +3,7 @@
 import importlib
 import os
 import shutil
+import signal
 import sys
 
 import hypothesis
@@ -14,6 +15,11 @@ from ebmkit.registry.lookup import get_registry
 # Torch's threads spin while they wait for each other; beside other test processes that costs ten times the work.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(1)
+
+# A job in the background of a shell is started with these ignored, and so would be the processes of the tests.
+for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, usual)
 
 # The same examples in every run, however slow the machine is.
 hypothesis.settings.register_profile("ebmkit", deadline=None, derandomize=True)
