@@ -213,6 +213,9 @@ def energy_values(energy: EnergyFn, x: Tensor) -> Tensor:
     )
 
 
+NO_GRAPH = "does not require grad"  # what autograd says of a graph that was not recorded
+
+
 def _values(energy: EnergyFn, x: Tensor) -> Tensor:
     """What the energy returns; a second time with autograd enabled if it needs that and the caller does not."""
     if torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
@@ -223,11 +226,10 @@ def _values(energy: EnergyFn, x: Tensor) -> Tensor:
         try:
             return energy(x)
         except RuntimeError as error:
-            try:
-                with torch.enable_grad():
-                    return energy(x.detach()).detach()
-            except RuntimeError:
-                raise error from None
+            if NO_GRAPH not in str(error):
+                raise
+            with torch.enable_grad():
+                return energy(x.detach()).detach()
 
 
 def value_and_grad(energy: EnergyFn, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ebmkit import interfaces
 from ebmkit.inits.uniform import Uniform
-from ebmkit.interfaces import eval_mode, noise_like, per_example, value_and_grad
+from ebmkit.interfaces import energy_values, eval_mode, noise_like, per_example, value_and_grad
 
 
 @pytest.mark.parametrize("energy", [square, lambda x: square(x).unsqueeze(1)], ids=["(B,)", "(B, 1)"])
@@ -153,3 +153,15 @@ def test_a_plain_init_has_no_state_and_refuses_one():
     init.load_state_dict({})
     with pytest.raises(ValueError, match="has no state"):
         init.load_state_dict({"bank": torch.zeros(1)})
+
+
+def test_an_error_of_the_energy_is_not_tried_again_with_a_graph():
+    calls = []
+
+    def failing(x: Tensor) -> Tensor:
+        calls.append(torch.is_grad_enabled())
+        raise RuntimeError("out of memory")
+
+    with torch.no_grad(), pytest.raises(RuntimeError, match="out of memory"):
+        energy_values(failing, torch.ones(2, 3))
+    assert calls == [False]
