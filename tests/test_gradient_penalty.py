@@ -17,6 +17,7 @@ from ebmkit.inits.uniform import Uniform
 from ebmkit.methods.maximum_likelihood import Trainer
 from ebmkit.methods.penalties import refuse_detached_gradients, slopes
 from ebmkit.modes import twice_differentiable
+from ebmkit.runs.cost import estimate
 from ebmkit.runs.training import new_run, resume_run
 from ebmkit.samplers.langevin import Langevin
 
@@ -158,6 +159,13 @@ def test_a_run_records_the_penalty_that_auto_chose(tmp_path):
     assert "gradient_penalty = 1.0" in (tmp_path / "run/config.toml").read_text()
     resumed = resume_run(tmp_path / "run", {"train": {"iterations": 2}})
     assert resumed.trainer.gradient_penalty == 1.0
+
+
+def test_the_passes_of_the_penalty_are_counted():
+    settings = {**SMALL, "data": {"use": "shapes", "size": 16}, "train": {"batch_size": 4}}
+    assert estimate(new_run(settings))["network_passes_per_update"] == 2 + 3
+    settings["train"]["gradient_penalty"] = 0.0
+    assert estimate(new_run(settings))["network_passes_per_update"] == 2 + 2
 
 
 def test_the_penalty_lowers_the_slope_at_the_data():

@@ -110,7 +110,7 @@ def test_a_model_file_suffices(done, tmp_path):
     [
         ({"energy": {"width": 9}}, r"has another energy: energy\.width is 8 there and 9 here"),
         ({"data": {"use": "digits"}}, r"is a model of examples \(2,\), but the data have shape \(1, 8, 8\)"),
-        ({"init": {"size": 30}}, "the replay buffer in .* does not fit"),
+        ({"init": {"size": 30}}, "the replay start in .* does not fit"),
     ],
 )
 def test_what_cannot_fit_is_refused_in_one_line(done, changes, message):

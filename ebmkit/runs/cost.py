@@ -8,11 +8,15 @@ from torch import Tensor, nn
 
 from ebmkit.data.examples import batches
 from ebmkit.interfaces import EnergyFn
+from ebmkit.methods.maximum_likelihood import Trainer
 from ebmkit.passes import CountedEnergy
 from ebmkit.runs.device import occupy
 from ebmkit.runs.run import Run
 
-OUTSIDE = 2  # passes of an update besides those of its chains: on the batch, and on the samples
+
+def passes_outside(trainer: Trainer) -> int:
+    """Passes of an update besides those of its chains: on the batch, on the samples, and for the gradient penalty."""
+    return 3 if trainer.gradient_penalty else 2
 
 
 def estimate(run: Run) -> dict[str, Any]:
@@ -49,7 +53,7 @@ def estimate(run: Run) -> dict[str, Any]:
         work -= sum(1 - grown(index) / grown(train.full_steps_from) for index in growth)
     return {
         "parameters": sum(parameter.numel() for parameter in trainer.energy.parameters()),
-        "network_passes_per_update": passes + OUTSIDE,
+        "network_passes_per_update": passes + passes_outside(trainer),
         "network_passes_in_the_chain": passes,
         "seconds_per_update": round(seconds, 3),
         "updates": left,

@@ -1,4 +1,4 @@
-"""A new run that starts from another: with its settings, weights, moving average and replay buffer."""
+"""A new run that starts from another: with its settings, weights, moving average and the state of its init."""
 
 import hashlib
 from collections.abc import Mapping
@@ -25,10 +25,10 @@ def read_origin(place: str | Path) -> SavedModel:
 
 
 def start_from(saved: SavedModel, trainer: Trainer, recipe: Recipe, shape: tuple[int, ...]) -> dict[str, Any]:
-    """Give a trainer that has made no update the weights, moving average and replay buffer of another run.
+    """Give a trainer that has made no update the weights, moving average and init of another run.
 
     The moving average starts from that of the other run, or from its weights if it kept none. The optimiser starts
-    from nothing. The replay buffer is loaded if both runs have the same init.
+    from nothing. The state of the init, a replay buffer or a fitted start, is loaded if both runs have the same init.
 
     Returns:
         The origin as in `env.json`: `source`, `update` and `fingerprint`, the first 16 digits of the SHA-256 hash of
@@ -58,7 +58,9 @@ def start_from(saved: SavedModel, trainer: Trainer, recipe: Recipe, shape: tuple
         try:
             trainer.init.load_state_dict(saved.init)
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-            raise UsageError(f"the replay buffer in {saved.source} does not fit: {one_line(error)[:200]}") from error
+            raise UsageError(
+                f"the {use.value} start in {saved.source} does not fit: {one_line(error)[:200]}"
+            ) from error
     return {"source": str(saved.source.absolute()), "update": saved.updates, "fingerprint": fingerprint(weights)}
 
 

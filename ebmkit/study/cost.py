@@ -11,7 +11,7 @@ from ebmkit.files import json_line, write_text
 from ebmkit.interfaces import EnergyFn
 from ebmkit.methods.maximum_likelihood import Update
 from ebmkit.passes import CountedEnergy
-from ebmkit.runs.cost import OUTSIDE
+from ebmkit.runs.cost import passes_outside
 from ebmkit.runs.run import Run
 
 NAME = "cost.jsonl"
@@ -20,6 +20,8 @@ NAME = "cost.jsonl"
 class Cost:
     """Counts the passes and the seconds of the updates of a run; a resumed run goes on from those of its checkpoint.
 
+    `passes` are those of all updates so far, also of one that diverged.
+
     Args:
         run: The run, which is about to begin.
         folder: The folder of the run, where `cost.jsonl` gets a line for every update.
@@ -27,7 +29,7 @@ class Cost:
 
     def __init__(self, run: Run, folder: Path) -> None:
         self.path, self.trainer = folder / NAME, run.trainer
-        self.in_chains, self.seconds = self.restored(run.trainer.index)
+        self.passes, self.seconds = self.restored(run.trainer.index)
         self.last = time.perf_counter()
         accelerate, update = run.trainer.accelerate, run.trainer.update
 
@@ -43,25 +45,21 @@ class Cost:
         # Within the update, so that no watcher has saved it before: a checkpoint never lacks its line.
         run.trainer.update = recorded  # type: ignore[method-assign]
 
-    @property
-    def passes(self) -> int:
-        """Passes of all updates so far, also of one that diverged."""
-        return self.in_chains + OUTSIDE * self.trainer.index
-
     def on_pass(self) -> None:
         """Count one pass of a chain."""
-        self.in_chains += 1
+        self.passes += 1
 
     def record(self) -> None:
         """Write what the updates up to this one cost."""
         now = time.perf_counter()
+        self.passes += passes_outside(self.trainer)
         self.seconds, self.last = self.seconds + now - self.last, now
         line = {"update": self.trainer.index, "passes": self.passes, "seconds": round(self.seconds, 4)}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json_line(line) + "\n")
 
     def restored(self, index: int) -> tuple[int, float]:
-        """Passes in chains and seconds up to an update, as the file has them; lines after it are removed."""
+        """Passes and seconds up to an update, as the file has them; lines after it are removed."""
         if not self.path.exists():
             return 0, 0.0
         kept, found = [], (0, 0.0)
@@ -70,6 +68,6 @@ class Cost:
                 values = json.loads(line)
                 if values["update"] <= index:
                     kept.append(line)
-                    found = int(values["passes"]) - OUTSIDE * int(values["update"]), float(values["seconds"])
+                    found = int(values["passes"]), float(values["seconds"])
         write_text(self.path, "".join(f"{line}\n" for line in kept))
         return found
