@@ -14,7 +14,8 @@ from ebmkit.config.recipe import Recipe
 from ebmkit.config.resolution import resolve
 from ebmkit.data.examples import Examples
 from ebmkit.energies.convnet import ConvNet
-from ebmkit.runs.build import build_parts
+from ebmkit.runs.build import build_method
+from ebmkit.runs.parts import RecipeParts
 
 PAPER = "nijkamp2019-cifar10"  # the preset of the paper's recipe
 DRAWN = 100  # chains that run at once when samples are drawn
@@ -70,7 +71,8 @@ class Task:
 
     def network(self, seed: int) -> ConvNet:
         """The network with the initial weights of this seed, which are those of ebmkit's runs."""
-        initial = build_parts(self.paper(seed), self.shape, lambda: self.examples, torch.device("cpu")).energy
+        parts = RecipeParts(self.paper(seed), self.shape, lambda: self.examples, torch.device("cpu"))
+        initial = build_method(parts, torch.Generator()).networks["energy"]
         energy = ConvNet(self.shape, width=self.width)
         energy.load_state_dict(initial.state_dict())
         return energy

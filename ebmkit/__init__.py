@@ -23,7 +23,10 @@ if TYPE_CHECKING:
         per_example,
         value_and_grad,
     )
-    from ebmkit.methods.maximum_likelihood import Trainer, Update
+    from ebmkit.methods.maximum_likelihood import Trainer
+    from ebmkit.methods.method import Method
+    from ebmkit.methods.roles import Parts, Role, role
+    from ebmkit.methods.update import Update
     from ebmkit.registry.hooks import hookimpl
     from ebmkit.registry.lookup import register
     from ebmkit.runs.model import load
@@ -38,7 +41,10 @@ __all__ = [
     "EnergyFn",
     "InitDistribution",
     "Interrupted",
+    "Method",
+    "Parts",
     "Promises",
+    "Role",
     "Sampler",
     "ShortRun",
     "State",
@@ -54,6 +60,7 @@ __all__ = [
     "noise_like",
     "per_example",
     "register",
+    "role",
     "value_and_grad",
 ]
 
@@ -65,12 +72,15 @@ _PUBLIC = {
     "EnergyFn": "interfaces",
     "InitDistribution": "interfaces",
     "Interrupted": "errors",
+    "Method": "methods.method",
+    "Parts": "methods.roles",
     "Promises": "interfaces",
+    "Role": "methods.roles",
     "Sampler": "interfaces",
     "ShortRun": "shortrun",
     "State": "interfaces",
     "Trainer": "methods.maximum_likelihood",
-    "Update": "methods.maximum_likelihood",
+    "Update": "methods.update",
     "UsageError": "errors",
     "check": "errors",
     "energy_values": "interfaces",
@@ -80,6 +90,7 @@ _PUBLIC = {
     "noise_like": "interfaces",
     "per_example": "interfaces",
     "register": "registry.lookup",
+    "role": "methods.roles",
     "value_and_grad": "interfaces",
 }
 

@@ -11,7 +11,8 @@ from ebmkit import register
 from ebmkit.config.layers import typed
 from ebmkit.config.recipe import Recipe
 from ebmkit.config.resolution import resolve
-from ebmkit.methods.maximum_likelihood import Trainer, Update
+from ebmkit.methods.maximum_likelihood import Trainer
+from ebmkit.methods.update import Update
 from ebmkit.runs.run import Run
 
 TOY = {

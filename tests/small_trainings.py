@@ -12,7 +12,8 @@ from ebmkit.data.examples import Examples
 from ebmkit.energies.mlp import MLP
 from ebmkit.files import replacing
 from ebmkit.inits.replay import ReplayBuffer
-from ebmkit.methods.maximum_likelihood import Trainer, Update
+from ebmkit.methods.maximum_likelihood import Trainer
+from ebmkit.methods.update import Update
 from ebmkit.samplers.langevin import Langevin
 from ebmkit.watchers import write_checkpoints
 

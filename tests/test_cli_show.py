@@ -25,7 +25,7 @@ def test_show_names_the_settings_of_every_part():
         component = get_registry().find(kind, name)
         stdout, _ = invoked("show", kind, name)
         assert stdout.startswith(f"{kind} {name} · ebmkit {ebmkit.__version__} · {component.where}\n")
-        for setting in settings_of(component, kind).settings.values():
+        for setting in settings_of(component).settings.values():
             assert f"{'watch.' + name if kind == 'watcher' else kind}.{setting.name}" in stdout
             assert setting.help
             assert setting.help.split()[0] in stdout
@@ -34,7 +34,7 @@ def test_show_names_the_settings_of_every_part():
 def test_show_names_the_settings_of_optimisers():
     for name in ("adam", "sgd", "adamw", "rmsprop", "adagrad"):
         stdout, _ = invoked("show", "optimizer", name)
-        for setting in settings_of(find_optimizer(name), "optimizer").settings:
+        for setting in settings_of(find_optimizer(name)).settings:
             assert f"optimizer.{setting} " in stdout
 
 

@@ -21,6 +21,8 @@ FACTS = {
     "data": set(),
     "watcher": {"updates", "trainer", "folder", "examples", "iterations", "config", "save", "keep", "memory"},
     "features": {"data"},
+    "method": {"parts", "shape", "data", "rng", "train"},
+    "network": {"inputs", "outputs"},
 }
 
 
@@ -40,7 +42,7 @@ def test_every_component_loads_and_is_documented(one):
     assert callable(target)
     assert one.summary == inspect.getdoc(getattr(target, "func", target)).partition("\n")[0]
     assert one.summary.endswith(".")
-    asked = settings_of(one, one.kind)
+    asked = settings_of(one)
     assert set(asked.facts) <= FACTS[one.kind]
     for setting in asked.settings.values():
         assert setting.type, f"{setting.name} has no type that can be typed"
@@ -58,7 +60,7 @@ def test_parts_implement_the_interface_of_their_kind():
 def test_a_partial_is_a_variant_with_other_defaults(fresh_registry):
     register("sampler", "long", functools.partial(Langevin, steps=7))
     found = get_registry().find("sampler", "long")
-    assert settings_of(found, "sampler").settings["steps"].default == 7
+    assert settings_of(found).settings["steps"].default == 7
     assert found.load()().steps == 7
     assert found.where == "ebmkit.samplers.langevin:Langevin"
     assert found.summary == get_registry().find("sampler", "langevin").summary
@@ -74,7 +76,7 @@ def test_a_callable_object_has_a_place_and_a_summary():
     made = component(Factory())
     assert made.where.endswith("Factory")
     assert made.summary == "Makes samplers."
-    assert list(settings_of(made, "sampler").settings) == ["steps"]
+    assert list(settings_of(made).settings) == ["steps"]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +94,7 @@ def test_a_failing_import_string_is_reported_in_one_line(site, target, reason):
     (site / "fails.py").write_text("raise RuntimeError('two\\n  lines')\n", encoding="utf-8")
     message = rf"^sampler 'mine' of some-plugin 1\.0 does not import: {reason}.* \({target}\)$"
     refused(message, component(target).load)
-    refused(message, settings_of, component(target), "sampler")
+    refused(message, settings_of, component(target))
 
 
 def test_a_nested_name_is_imported():

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ebmkit.config import layers as config
-from ebmkit.config.layers import PARTS, loads, preset, presets, read, typed
+from ebmkit.config.layers import loads, preset, presets, read, typed
 from ebmkit.config.resolution import asked_by, resolve
 from ebmkit.config.settings import REQUIRED
 from ebmkit.config.tables import dumps, toml
@@ -19,7 +19,7 @@ from ebmkit.errors import UsageError
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 SCALARS = st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT
 VALUES = st.recursive(SCALARS, lambda values: st.lists(values, max_size=3), max_leaves=5)
-SECTION = st.sampled_from([*PARTS, "train"]) | TEXT.filter(bool).map("watch.{}".format)
+SECTION = st.sampled_from(["method", "energy", "posterior", "data", "train"]) | TEXT.filter(bool).map("watch.{}".format)
 TABLES = st.dictionaries(SECTION, st.dictionaries(TEXT, VALUES, max_size=4), max_size=4)
 
 
@@ -134,10 +134,6 @@ def test_invalid_toml_is_refused_with_the_line(tmp_path, text, place):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (
-            "[energy]\n\n[sampelr]\nsteps = 1\n",
-            r"^a:3: unknown section 'sampelr'\. Did you mean 'sampler'\? Sections: ",
-        ),
         ("\nsteps = 1\n", r"^a:2: 'steps' stands outside a section; write it under one, like \[sampler\]"),
         ("\nsampler = 1\n", r"^a:2: 'sampler' stands outside a section"),
         ("[train]\nseed = 1\n[[sampler]]\n", r"^a:\d: 'sampler' stands outside a section"),
@@ -184,8 +180,7 @@ def test_a_typed_pair_of_another_form_is_refused(pair):
 @pytest.mark.parametrize(
     ("pairs", "message"),
     [
-        (["samplr.steps=1"], r"^-s samplr\.steps=1: unknown section 'samplr'\. Did you mean 'sampler'\?"),
-        ([".steps=1"], r"unknown section ''"),
+        ([".steps=1"], r"^-s takes section\.key=value"),
         (["watch.every=1"], r"settings of a watcher are written watch\.NAME\.key"),
         (["sampler.steps.k=1"], r"settings are written section\.key, like sampler\.steps"),
         (["train.seed=1", "train.seed = 1"], r"^train\.seed is given twice on the command line"),

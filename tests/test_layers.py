@@ -18,8 +18,10 @@ LAYERS = (
     ("study", "testing", "watchers"),
     ("report", "runs"),
     ("evaluation", "config"),
-    ("registry", "shortrun"),
-    ("methods", "acceleration", "reconstruction", "trajectories", "passes", "pictures"),
+    ("registry", "methods"),
+    ("shortrun",),
+    ("acceleration", "reconstruction", "trajectories", "passes", "pictures"),
+    ("networks",),
     ("energies", "samplers", "inits", "features"),
     ("data",),
     ("interfaces",),
@@ -111,7 +113,9 @@ def components():
 
 
 def test_every_component_is_in_a_folder_of_parts():
-    assert {room(name) for name in components()} == {"energies", "samplers", "inits", "data", "watchers", "features"}
+    assert {room(name) for name in components()} == {
+        *("energies", "networks", "samplers", "inits", "data", "watchers", "features", "methods")
+    }
 
 
 @pytest.mark.parametrize("name", sorted(components()))

@@ -184,7 +184,7 @@ def test_files_of_other_formats_are_refused(tmp_path):
         ("config", "[energy]\nuse = 'mpl'"): "unknown energy 'mpl'. Did you mean 'mlp'",
         ("config", ""): "does not fit its parts",
     }.items():
-        tensors = {f"energy.{name}": value.contiguous() for name, value in saved.weights["last"].items()}
+        tensors = {f"energy.{name}": value.contiguous() for name, value in saved.states["last"]["energy"].items()}
         save_file(tensors, tmp_path / "x.safetensors", metadata={**facts, change[0]: change[1]})
         with pytest.raises(UsageError, match=message) as error:
             ebmkit.load(tmp_path / "x.safetensors")
@@ -215,9 +215,10 @@ def test_a_model_file_can_be_exported_again(tmp_path):
     first = exported(trained(tmp_path / "run", THREE).folder, tmp_path / "first.safetensors")
     invoked("export", first, tmp_path / "second.safetensors")
     one, other = read_model(first), read_model(tmp_path / "second.safetensors")
-    assert {**vars(one), "source": None, "weights": None} == {**vars(other), "source": None, "weights": None}
-    assert one.weights.keys() == other.weights.keys() == {"last"}
-    assert all(torch.equal(value, other.weights["last"][name]) for name, value in one.weights["last"].items())
+    assert {**vars(one), "source": None, "states": None} == {**vars(other), "source": None, "states": None}
+    assert one.states.keys() == other.states.keys() == {"last"}
+    weights = other.states["last"]["energy"]
+    assert all(torch.equal(value, weights[name]) for name, value in one.states["last"]["energy"].items())
 
 
 def test_chains_that_start_from_moved_data_can_be_drawn(photographs, tmp_path):

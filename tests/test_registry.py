@@ -48,7 +48,8 @@ def test_an_unknown_name_is_refused_with_the_nearest():
 
 def test_an_unknown_kind_is_refused_with_the_nearest():
     message = (
-        r"^unknown kind 'samplers'\. Did you mean 'sampler'\? Kinds: energy, sampler, init, data, watcher, features\.$"
+        r"^unknown kind 'samplers'\. Did you mean 'sampler'\? "
+        r"Kinds: energy, sampler, init, data, watcher, features, method, network\.$"
     )
     refused(message, get_registry().find, "samplers", "langevin")
     refused(message, register, "samplers", "mine", Langevin)

@@ -10,7 +10,7 @@ from faulty.settings import BEHIND, FAULTS, NAN, TYPES, listed, only_for_python,
 from torch import Tensor
 
 from ebmkit.errors import UsageError, check
-from ebmkit.methods.maximum_likelihood import Update
+from ebmkit.methods.update import Update
 from ebmkit.registry.component import KINDS
 from ebmkit.registry.lookup import get_registry
 from ebmkit.testing import kit

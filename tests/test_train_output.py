@@ -13,7 +13,7 @@ from commands import SMALL, metrics, objects, process, result_of, same_run, trai
 from rich.console import Console
 
 from ebmkit.cli import progress
-from ebmkit.methods.maximum_likelihood import Update
+from ebmkit.methods.update import Update
 from ebmkit.registry.component import Plugin
 from ebmkit.registry.lookup import get_registry
 

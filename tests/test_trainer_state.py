@@ -7,8 +7,8 @@ import pytest
 import torch
 from trainers import real, same, small
 
-from ebmkit.methods.maximum_likelihood import Update
 from ebmkit.methods.schedules import linear
+from ebmkit.methods.update import Update
 
 
 def copied(state: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from small_trainings import checkpointed, examples, saved, store, trainer, updat
 from torch import nn
 
 from ebmkit.errors import Diverged
-from ebmkit.methods.maximum_likelihood import Update
+from ebmkit.methods.update import Update
 
 
 def test_the_first_every_nth_and_the_last_are_saved(tmp_path):

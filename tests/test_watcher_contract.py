@@ -7,7 +7,8 @@ import pytest
 from small_trainings import checkpointed, examples, trainer, updates_of
 
 from ebmkit.errors import UsageError
-from ebmkit.methods.maximum_likelihood import Trainer, Update
+from ebmkit.methods.maximum_likelihood import Trainer
+from ebmkit.methods.update import Update
 from ebmkit.runs.isolation import isolated
 from ebmkit.watchers import draw_pictures, stop_if_diverged, write_metrics
 

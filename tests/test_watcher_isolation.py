@@ -8,7 +8,7 @@ import pytest
 from small_trainings import made_up
 
 from ebmkit.errors import Diverged
-from ebmkit.methods.maximum_likelihood import Update
+from ebmkit.methods.update import Update
 from ebmkit.runs.isolation import isolated
 
 

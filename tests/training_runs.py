@@ -11,7 +11,7 @@ import torch
 from ebmkit.config.layers import typed
 from ebmkit.config.recipe import Recipe
 from ebmkit.config.resolution import resolve
-from ebmkit.methods.maximum_likelihood import Update
+from ebmkit.methods.update import Update
 from ebmkit.runs.checkpoint import read_checkpoint
 from ebmkit.runs.run import Run
 from ebmkit.runs.training import new_run, resume_run

@@ -59,10 +59,11 @@ def show(
     with errors():
         from ebmkit.config.layers import Value
         from ebmkit.config.optimizers import settings_of
-        from ebmkit.config.resolution import find, shown
+        from ebmkit.config.resolution import shown
+        from ebmkit.config.sections import find
 
         component = find(kind, name, Value(name, "", ""))
-        asked = settings_of(component, kind)
+        asked = settings_of(component)
         target = component.load()
         console = out()
         head = f"{component.kind} {component.name} · {component.plugin} · {component.where}"

@@ -9,8 +9,10 @@ from contextlib import closing
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ebmkit.cli.console import err, say
+from ebmkit.config.sections import METHOD
 from ebmkit.files import json_line
-from ebmkit.methods.maximum_likelihood import Update
+from ebmkit.interfaces import Sampler
+from ebmkit.methods.update import Update
 from ebmkit.pictures import drawable
 from ebmkit.runs.run import Run
 from ebmkit.runs.stability import unstable
@@ -22,11 +24,12 @@ SILENCE = 10.0  # seconds after which the next plain line is printed
 
 def header(run: Run) -> None:
     """Print every part with its settings and its package, and how much work the run is."""
-    recipe, train, sampler = run.recipe, run.recipe.train, run.trainer.sampler
-    for section in ("energy", "sampler", "init", "data", "optimizer"):
-        part = recipe.parts[section]
+    recipe, train = run.recipe, run.recipe.train
+    for section, part in recipe.parts.items():
+        if section.startswith("watch.") or part.name == METHOD.use:
+            continue
         settings = ", ".join(f"{key}={value}" for key, value in recipe.settings(section).items() if value is not None)
-        if section == "optimizer":
+        if part.kind == "optimizer":
             settings = f"lr={recipe.sections[section].get('lr')}"
         say(f"{section:9} {part.name}({settings}) · {part.plugin}")
     say(f"examples  {len(run.examples)} of shape {run.examples.shape}, {train.batch_size} in a batch")
@@ -39,17 +42,22 @@ def header(run: Run) -> None:
     if run.origin is not None:
         origin = run.origin
         say(f"from      {origin['source']} after update {origin['update']}, weights {origin['fingerprint']}")
+    samplers = {name: one for name, one in vars(run.trainer).items() if isinstance(one, Sampler)}
     growth = f" (from {train.first_steps} until update {train.full_steps_from})" if train.first_steps else ""
-    work = f"K={sampler.steps} chain steps{growth} x " if sampler.steps is not None else ""
+    lengths = [f"{one.steps} ({name})" for name, one in samplers.items() if one.steps is not None]
+    length = lengths[0].partition(" ")[0] if len(samplers) == 1 and lengths else " and ".join(lengths)
+    work = f"K={length} chain steps{growth} x " if lengths else ""
     start = f", from update {run.trainer.index}" if run.trainer.index else ""
     say(f"work      {work}{train.iterations} updates{start}")
     for reason in unstable(recipe, run.examples.shape):
         say(f"unstable  {reason}", "yellow")
-    temperature = sampler.implied_temperature
-    if temperature is not None:
-        pair = (sampler.step_size, sampler.noise)
-        implied = "" if None in pair else f"step_size={pair[0]} and noise={pair[1]} imply "
-        say(f"target    {implied}exp(-E/T) at temperature T={temperature:.3g}")
+    for name, sampler in samplers.items():
+        temperature = sampler.implied_temperature
+        if temperature is not None:
+            pair = (sampler.step_size, sampler.noise)
+            implied = "" if None in pair else f"step_size={pair[0]} and noise={pair[1]} imply "
+            of = "" if len(samplers) == 1 else f" ({name})"
+            say(f"target    {implied}exp(-E/T) at temperature T={temperature:.3g}{of}")
     if not drawable(run.examples.shape):
         say("pictures  none: examples are neither images of 1 or 3 channels nor points in the plane")
 
@@ -107,6 +115,8 @@ def lines(updates: Iterator[Update], run: Run) -> Iterator[Update]:
 
 def summary(values: dict[str, float]) -> str:
     """The values that are shown while a run trains."""
+    if "gap" not in values:
+        return " ".join(f"{name}={value:.4g}" for name, value in values.items())
     text = f"gap={values['gap']:+.4f} E_data={values['real_energy']:+.3f} E_samples={values['fake_energy']:+.3f}"
     if "end_gradient" in values:
         text += f" gradient={values['end_gradient']:.3f}"

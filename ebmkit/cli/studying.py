@@ -15,7 +15,7 @@ from ebmkit.cli.study_screen import line_of, print_commands, print_ended, show
 from ebmkit.errors import UsageError
 
 if TYPE_CHECKING:
-    from ebmkit.methods.maximum_likelihood import Update
+    from ebmkit.methods.update import Update
     from ebmkit.runs.run import Run
     from ebmkit.study.folder import Study
     from ebmkit.study.plan import Cell

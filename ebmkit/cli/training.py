@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Text = str | None
 # Options that are short for `-s section.key=value`.
 SHORT = {
+    "method": "method.use",
     "energy": "energy.use",
     "sampler": "sampler.use",
     "init": "init.use",
@@ -35,6 +36,9 @@ SHORT = {
 
 
 def train(
+    method: Annotated[
+        Text, typer.Option(help="How to train: a method, by name.", autocompletion=names_of("method"))
+    ] = None,
     energy: Annotated[Text, typer.Option(help="Energy, by name.", autocompletion=names_of("energy"))] = None,
     sampler: Annotated[Text, typer.Option(help="Sampler, by name.", autocompletion=names_of("sampler"))] = None,
     init: Annotated[Text, typer.Option(help="Where chains start, by name.", autocompletion=names_of("init"))] = None,
@@ -118,6 +122,7 @@ def typed_layer(given: dict[str, str], pairs: list[str], watch: list[str]) -> "L
             raise UsageError(f"{SHORT[option]} is given twice: by {flag} and by -s")
         value = typed([f"{section}.{key}={text}"]).sections[section][key]
         layer.put(section, key, Value(value.value, flag, text))
+        layer.places.setdefault(section, f"{flag} {text}")
     for name in watch:
         layer.sections.setdefault(f"watch.{name}", {})
     return layer

@@ -14,8 +14,7 @@ from ebmkit.config.conversion import parse
 from ebmkit.config.toml_text import line_of, table_of, text_of
 from ebmkit.errors import UsageError, nearest
 
-PARTS = ("energy", "sampler", "init", "data", "optimizer")
-SECTIONS = (*PARTS, "train", "watch")
+FIXED = ("method", "data", "train", "watch", "features", "study")  # sections that are no roles of a method
 
 
 @dataclass(frozen=True)
@@ -29,48 +28,52 @@ class Value:
 
 @dataclass
 class Layer:
-    """Values from one place: `sections[section][key]`."""
+    """Values from one place: `sections[section][key]`; `places` says where each section was given."""
 
     name: str
     sections: dict[str, dict[str, Value]] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
 
     def put(self, section: str, key: str, value: Value) -> None:
         """Set one value."""
         self.sections.setdefault(section, {})[key] = value
 
 
-def typed(pairs: Iterable[str], sections: tuple[str, ...] = SECTIONS) -> Layer:
+def typed(pairs: Iterable[str], sections: tuple[str, ...] | None = None) -> Layer:
     """The layer of texts `section.key=value`, as after `-s`, in any of `sections`.
 
+    None is any section: which sections a run has depends on its method, and is checked with all layers.
+
     Raises:
-        UsageError: for a text of another form, an unknown section, or a key given twice.
+        UsageError: for a text of another form, a section that is not one of `sections`, or a key given twice.
     """
     layer = Layer("command line")
     for pair in pairs:
         path, equals, text = (part.strip() for part in pair.partition("="))
         section, dot, key = path.rpartition(".")
-        if not (equals and dot and key):
+        if not (equals and dot and key and section):
             raise UsageError(f"-s takes section.key=value, like -s sampler.step_size=0.1, not {pair!r}")
         check_section(section, f"-s {pair}", sections)
         if key in layer.sections.get(section, {}):
             raise UsageError(f"{path} is given twice on the command line")
         layer.put(section, key, Value(parse(text), f"-s {path}", text))
+        layer.places.setdefault(section, f"-s {pair}")
     return layer
 
 
-def check_section(section: str, where: str, sections: tuple[str, ...] = SECTIONS) -> None:
-    """Refuse a section that does not exist.
+def check_section(section: str, where: str, sections: tuple[str, ...] | None = None) -> None:
+    """Refuse a section that does not exist, or a name that cannot be one.
 
     Args:
         section: Its name.
         where: Where it was given, for the beginning of the error.
-        sections: The sections that exist.
+        sections: The sections that exist; None if that is not known yet.
 
     Raises:
         UsageError: with the nearest name.
     """
     head, dot, name = section.partition(".")
-    if head not in sections:
+    if sections is not None and head not in sections:
         raise UsageError(f"{where}: unknown section '{head}'.{nearest(head, sections)} Sections: {', '.join(sections)}")
     if head == "watch" and not name:
         raise UsageError(f"{where}: settings of a watcher are written watch.NAME.key, like watch.pictures.every=100")
@@ -105,7 +108,7 @@ def layer_of(table: Mapping[str, Any], name: str, place: Callable[[str, str], st
         place: The origin of a section's key; by default the name of the table.
 
     Raises:
-        UsageError: if it is not a table of sections, or a section is unknown.
+        UsageError: if it is not a table of sections.
     """
     where = place or (lambda section, key: name)
     watchers = table.get("watch", {})
@@ -121,6 +124,7 @@ def layer_of(table: Mapping[str, Any], name: str, place: Callable[[str, str], st
             )
         check_section(section, where(section, ""))
         layer.sections[section] = {}
+        layer.places[section] = where(section, "")
         for key, value in values.items():
             layer.put(section, key, Value(value, where(section, key)))
     return layer

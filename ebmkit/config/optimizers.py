@@ -28,7 +28,7 @@ def find_optimizer(name: str) -> Component:
     return Component("optimizer", name.lower(), kinds[name.lower()], BUILT_IN)
 
 
-def settings_of(component: Component, section: str) -> Signature:
+def settings_of(component: Component) -> Signature:
     """The signature of a component. For an optimiser of torch every parameter except `params` is a setting.
 
     The learning rate of `adam` defaults to 1e-3.
@@ -38,16 +38,16 @@ def settings_of(component: Component, section: str) -> Signature:
     """
     target = component.load()
     try:
-        found = signature(target, facts=("params",) if section == "optimizer" else None)
+        found = signature(target, facts=("params",) if component.kind == "optimizer" else None)
         if "use" in found.settings:
             raise ValueError("a setting cannot be called 'use', which names the component")
     except (TypeError, ValueError) as error:
         raise UsageError(
             f"{component.kind} '{component.name}' of {component.plugin} cannot be used: {error}"
         ) from error
-    if section == "optimizer":
+    if component.kind == "optimizer":
         for internal in INTERNAL:
             found.settings.pop(internal, None)
-    if component.name == "adam" and section == "optimizer":
+    if component.kind == "optimizer" and component.name == "adam" and "lr" not in getattr(target, "keywords", {}):
         found.settings["lr"] = Setting("lr", float, 1e-3, "Learning rate; the paper has 1e-4 and 200,000 updates.")
     return found

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import Any, Literal, overload
 
 from torch import nn
 
@@ -14,13 +14,13 @@ from ebmkit.config.tables import dumps
 from ebmkit.config.train_settings import TrainSettings
 from ebmkit.errors import UsageError, check, one_line
 from ebmkit.interfaces import InitDistribution, Sampler
+from ebmkit.methods.method import Method
 from ebmkit.registry.component import BUILT_IN, Component
-
-if TYPE_CHECKING:
-    from torch.optim import Optimizer
 
 KINDS_OF: dict[str, tuple[type, str]] = {
     "energy": (nn.Module, "a torch.nn.Module"),
+    "network": (nn.Module, "a torch.nn.Module"),
+    "method": (Method, "an ebmkit.Method"),
     "sampler": (Sampler, "an ebmkit.Sampler"),
     "init": (InitDistribution, "an ebmkit.InitDistribution"),
 }
@@ -42,6 +42,10 @@ class Recipe:
     origins: Mapping[tuple[str, str], str]
     notes: tuple[str, ...] = ()
 
+    def of_kind(self, kind: str) -> list[str]:
+        """The sections whose parts are of a kind."""
+        return [section for section, part in self.parts.items() if part.kind == kind]
+
     def settings(self, section: str) -> dict[str, Any]:
         """The settings of a section, without the name of its component."""
         return {key: value for key, value in self.sections[section].items() if key != "use"}
@@ -58,13 +62,7 @@ class Recipe:
             return TrainSettings(**settings)
 
     @overload
-    def build(self, section: Literal["energy"], **facts: Any) -> nn.Module: ...
-    @overload
-    def build(self, section: Literal["sampler"], **facts: Any) -> Sampler: ...
-    @overload
-    def build(self, section: Literal["init"], **facts: Any) -> InitDistribution: ...
-    @overload
-    def build(self, section: Literal["optimizer"], **facts: Any) -> "Optimizer": ...
+    def build(self, section: Literal["method"], **facts: Any) -> Method: ...
     @overload
     def build(self, section: str, **facts: Any) -> Any: ...
 
@@ -74,7 +72,8 @@ class Recipe:
         Raises:
             UsageError: for a setting out of range, or a part that is not of its kind; it says whose part that is.
         """
-        return build_part(self.parts[section], section, self.settings(section), facts)
+        others = {"train": self.settings("train")} if section == "method" else {}
+        return build_part(self.parts[section], section, self.settings(section), facts, others)
 
     @property
     def plain(self) -> dict[str, dict[str, Any]]:
@@ -94,20 +93,33 @@ class Recipe:
         return dumps(self.sections, self.origins if with_origins else None)
 
 
-def build_part(component: Component, section: str, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> Any:
+def build_part(
+    component: Component,
+    section: str,
+    settings: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    others: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Any:
     """Call a component with its settings and with those of `facts` that it asks for.
+
+    Args:
+        component: What to call.
+        section: Its section, which errors name.
+        settings: Its settings.
+        facts: What it may ask for.
+        others: Settings of other sections that it is given as facts, by section; an error about one names it.
 
     Raises:
         UsageError: for a setting out of range, or a part that is not of its kind. Every error in the code of a third
             party names the package.
     """
     origin = f"in {component.kind} '{component.name}' from {component.plugin}"
-    if section == "optimizer":  # torch's own do not check for NaN and infinities
+    if component.kind == "optimizer":  # torch's own do not check for NaN and infinities
         check_finite(section, settings)
     target = component.load()
     facts = {**facts, **asked_facts(target, facts)}  # data that cannot be opened are not this part's error
     try:
-        with naming(section, settings):
+        with naming(section, settings, others):
             part = bind(target, facts, settings)
     except UsageError as error:
         raise error if component.plugin is BUILT_IN else UsageError(f"{error} ({origin})") from error
@@ -115,23 +127,49 @@ def build_part(component: Component, section: str, settings: Mapping[str, Any], 
         if component.plugin is not BUILT_IN:
             error.add_note(origin)
         raise
-    kind, expected = KINDS_OF.get(section, (object, ""))
+    kind, expected = KINDS_OF.get(component.kind, (object, ""))
     if not isinstance(part, kind):
         raise UsageError(f"{section} '{component.name}' returned a {type(part).__name__}, not {expected} ({origin})")
     return part
 
 
+class NamedError(UsageError):
+    """An error that names its section or its part already."""
+
+
 @contextmanager
-def naming(section: str, settings: Mapping[str, Any]) -> Iterator[None]:
-    """Turn a ValueError or OSError into a UsageError that names the section, and the setting if it begins with one."""
+def complete() -> Iterator[None]:
+    """Mark the errors of a block as complete: nothing is put in front of them."""
     try:
         yield
+    except NamedError:
+        raise
+    except UsageError as error:
+        raise NamedError(str(error)) from error
+
+
+@contextmanager
+def naming(
+    section: str, settings: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]] | None = None
+) -> Iterator[None]:
+    """Turn a ValueError or OSError into a UsageError that names the section, and the setting if it begins with one.
+
+    Args:
+        section: The section.
+        settings: Its settings.
+        others: Further settings by section, which an error may begin with.
+    """
+    try:
+        yield
+    except NamedError:
+        raise
     except (ValueError, OSError) as error:
         message = one_line(error)
         if not message.startswith(f"{section}."):
-            names_setting = message.partition(" ")[0] in settings
-            message = f"{section}.{message}" if names_setting else f"{section}: {message}"
-        raise UsageError(message) from error
+            word = message.partition(" ")[0]
+            owner = next((name for name, known in {section: settings, **(others or {})}.items() if word in known), "")
+            message = f"{owner}.{message}" if owner else f"{section}: {message}"
+        raise NamedError(message) from error
 
 
 def check_finite(section: str, settings: Mapping[str, Any]) -> None:

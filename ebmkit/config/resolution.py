@@ -1,35 +1,45 @@
 """Layers of settings, checked against the signatures of the chosen components: the recipe of a run."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
 from ebmkit.config.conversion import convert
-from ebmkit.config.layers import PARTS, Layer, Value
-from ebmkit.config.optimizers import find_optimizer, settings_of
+from ebmkit.config.layers import Layer, Value
+from ebmkit.config.optimizers import settings_of
 from ebmkit.config.recipe import Recipe
-from ebmkit.config.settings import REQUIRED, Setting, Signature, signature
+from ebmkit.config.sections import (
+    DATA,
+    METHOD,
+    find,
+    in_role,
+    prefix,
+    refuse_unknown,
+    roles_of,
+    train_signature,
+    unused,
+)
+from ebmkit.config.settings import REQUIRED, Setting, Signature
 from ebmkit.config.tables import toml
-from ebmkit.config.train_settings import TrainSettings
 from ebmkit.errors import UsageError, nearest
+from ebmkit.methods.roles import Role
 from ebmkit.registry.component import Component
 from ebmkit.registry.lookup import get_registry
 
-DEFAULTS = {"energy": "convnet", "sampler": "langevin", "init": "uniform", "data": "digits", "optimizer": "adam"}
 WATCHERS = ("divergence", "metrics", "pictures", "checkpoints")  # those of every run, in this order
 
 # The values of one section, and the origin of each.
 Filled = tuple[dict[str, Any], dict[str, str]]
 
 
-def resolve(layers: list[Layer], needed: tuple[str, ...] = PARTS) -> Recipe:
+def resolve(layers: list[Layer], needed: Literal["run", "model", "data"] = "run") -> Recipe:
     """Merge layers and add the defaults of the components; later layers win.
 
     Args:
         layers: Preset, file and command line, in this order.
-        needed: The parts to resolve; watchers are resolved only with all of them. A model needs no data set, optimiser
-            or watcher, and the packages that these came with may be missing.
+        needed: What to resolve. A model needs no data set and no watcher, and the packages that these came with may be
+            missing; to open the data, only their section is needed.
 
     Raises:
         UsageError: for an unknown name, or a value of another type, with the nearest match and, for files, the line.
@@ -39,25 +49,59 @@ def resolve(layers: list[Layer], needed: tuple[str, ...] = PARTS) -> Recipe:
     origins: dict[tuple[str, str], str] = {}
     notes: list[str] = []
 
-    def fill(section: str, asked: Signature, component: Component | None) -> None:
-        values, found = filled(section, merged(layers, section, notes), asked, component)
+    def fill(section: str, given: Mapping[str, Value], asked: Signature, component: Component | None) -> None:
+        values, found = filled(section, given, asked, component)
         sections.setdefault(section, {}).update(values)
         origins.update({(section, key): origin for key, origin in found.items()})
         if component is not None:
             parts[section] = component
 
-    for section in needed:
-        name = chosen(layers, section)
-        component = find(section, name.value, name)
+    name = chosen(layers, "method", METHOD)
+    method = find("method", name.value, name)
+    roles = {"data": DATA} if needed == "data" else roles_of(method)
+    if needed != "data":
+        layers = [*fitted(layers, roles, method, notes)]
+        refuse_unknown(layers, roles, method)
+    for section, one in roles.items():
+        if section == "data" and needed == "model":
+            continue
+        name = chosen(layers, section, one)
+        component = in_role(find(one.kind, name.value, name), one)
         sections[section] = {"use": name.value}
         origins[section, "use"] = name.origin
-        fill(section, settings_of(component, section), component)
-    fill("train", signature(TrainSettings), None)
-    for watcher in watchers(layers) if needed == PARTS else ():
+        fill(section, merged(layers, section, notes, one), settings_of(component), component)
+    fill("train", merged(layers, "train", notes), train_signature(method), None)
+    for watcher in watchers(layers) if needed == "run" else ():
         section = f"watch.{watcher}"
         component = find("watcher", watcher, first(layers, section))
-        fill(section, settings_of(component, section), component)
+        fill(section, merged(layers, section, notes), settings_of(component), component)
     return Recipe(parts, sections, origins, tuple(notes))
+
+
+def fitted(layers: list[Layer], roles: Mapping[str, Role], method: Component, notes: list[str]) -> Iterator[Layer]:
+    """The layers without what those below the choice of the method say of others; each gets a line in `notes`.
+
+    A preset may set a section that another method does not have. The layer that chooses the method, and those above
+    it, are taken as they are.
+    """
+    choosing = [index for index, layer in enumerate(layers) if "use" in layer.sections.get("method", {})]
+    for index, layer in enumerate(layers):
+        if not choosing or index >= choosing[-1]:
+            yield layer
+            continue
+        kept = {
+            section: values
+            for section, values in layer.sections.items()
+            if section in (*roles, "train") or section.startswith("watch.")
+        }
+        train = kept.get("train", {})
+        dropped = [section for section in layer.sections if section not in kept]
+        dropped += [f"train.{key}" for key in unused(train, method)]
+        if dropped:
+            notes.append(f"the method is now '{method.name}', which does not use: {', '.join(dropped)} of {layer.name}")
+            known = {key: value for key, value in train.items() if f"train.{key}" not in dropped}
+            kept |= {"train": known} if train else {}
+        yield Layer(layer.name, kept, layer.places)
 
 
 def resolve_part(kind: str, name: str, layer: Layer) -> tuple[Component, dict[str, Any]]:
@@ -67,17 +111,17 @@ def resolve_part(kind: str, name: str, layer: Layer) -> tuple[Component, dict[st
         UsageError: for an unknown name, an unknown setting, or one without a default that is not given.
     """
     component = get_registry().find(kind, name)
-    settings, _ = filled(kind, layer.sections.get(kind, {}), settings_of(component, kind), component)
+    settings, _ = filled(kind, layer.sections.get(kind, {}), settings_of(component), component)
     return component, settings
 
 
-def chosen(layers: list[Layer], section: str) -> Value:
-    """The name of the section's component, with its origin."""
+def chosen(layers: list[Layer], section: str, one: Role) -> Value:
+    """The name of the section's component, with its origin; that of the role if no layer chooses."""
     for layer in reversed(layers):
         if "use" in layer.sections.get(section, {}):
             value = layer.sections[section]["use"]
             return Value(named(section, value), value.origin, value.text)
-    return Value(DEFAULTS[section], "default", "")
+    return Value(one.use, "default", "")
 
 
 def named(section: str, value: Value) -> str:
@@ -89,20 +133,16 @@ def named(section: str, value: Value) -> str:
         raise UsageError(f"{value.origin}: {message}") from None
 
 
-def find(kind: str, name: str, asked: Value) -> Component:
-    """The component of that name; the error names the line of the file that asked for it."""
-    try:
-        return find_optimizer(name) if kind == "optimizer" else get_registry().find(kind, name)
-    except UsageError as error:
-        raise UsageError(f"{prefix(asked)}{error}") from error
-
-
 def asked_by(layers: list[Layer]) -> dict[str, Setting]:
     """Every setting of the components that these layers choose, by its path, `section.key`."""
-    asked = {"train": signature(TrainSettings)}
-    asked |= {part: settings_of(find(part, chosen(layers, part).value, Value("", "", "")), part) for part in PARTS}
+    unnamed = Value("", "", "")
+    method = find("method", chosen(layers, "method", METHOD).value, unnamed)
+    asked = {"train": train_signature(method)}
+    for section, one in roles_of(method).items():
+        component = find(one.kind, chosen(layers, section, one).value, unnamed)
+        asked[section] = settings_of(in_role(component, one))
     for name in watchers(layers):
-        asked[f"watch.{name}"] = settings_of(get_registry().find("watcher", name), "watch")
+        asked[f"watch.{name}"] = settings_of(get_registry().find("watcher", name))
     return {f"{section}.{key}": setting for section, one in asked.items() for key, setting in one.settings.items()}
 
 
@@ -120,17 +160,17 @@ def first(layers: list[Layer], section: str) -> Value:
     return values[0] if values else Value("", section, "")
 
 
-def merged(layers: list[Layer], section: str, notes: list[str]) -> dict[str, Value]:
-    """The section's values; later layers win.
+def merged(layers: list[Layer], section: str, notes: list[str], one: Role | None = None) -> dict[str, Value]:
+    """The section's values; later layers win. `one` is its role, where its component can be chosen.
 
     When a layer chooses another component, the values that earlier layers set for the former one are dropped, and a
     line is added to `notes`.
     """
     values: dict[str, Value] = {}
-    current = DEFAULTS.get(section)
+    current = None if one is None else one.use
     for layer in layers:
         own = dict(layer.sections.get(section, {}))
-        name = own.pop("use", None) if section in PARTS else None
+        name = own.pop("use", None) if one is not None else None
         if name is not None and (use := named(section, name)) != current:
             if values:
                 notes.append(f"{section} is now '{use}': dropped what was set for '{current}' ({', '.join(values)})")
@@ -177,27 +217,22 @@ def written(setting: Setting) -> Any:
     return setting.convert(tomllib.loads(f"value = {toml(setting.default)}")["value"])
 
 
-def prefix(value: Value) -> str:
-    """The file and line of a value, for the beginning of an error; empty for a typed one."""
-    return f"{value.origin}: " if value.text is None else ""
-
-
 def unknown(section: str, key: str, asked: Signature, component: Component | None) -> str:
     """The message about an unknown setting: which component has it, or the nearest name."""
     has = ", ".join(f"{setting.name}={shown(setting.default)}" for setting in asked.settings.values()) or "no settings"
     if component is None:
         return f"{section} has no setting '{key}'.{nearest(key, asked.settings)} It has: {has}"
     message = f"{section} has no setting '{key}' (selected: {component.name})."
-    parts = get_registry().of_kind(section) if section in PARTS else []
-    owners = [repr(one.name) for one in parts if key in readable(one, section)]
+    parts = get_registry().of_kind(component.kind) if component.kind not in ("optimizer", "watcher") else []
+    owners = [repr(one.name) for one in parts if key in readable(one)]
     hint = f" '{key}' belongs to {section} {' and '.join(owners)}." if owners else nearest(key, asked.settings)
     return f"{message}{hint} It has: {has}"
 
 
-def readable(component: Component, section: str) -> dict[str, Setting]:
+def readable(component: Component) -> dict[str, Setting]:
     """A component's settings, for a hint; empty if its signature cannot be read."""
     try:
-        return settings_of(component, section).settings
+        return settings_of(component).settings
     except UsageError:
         return {}
 

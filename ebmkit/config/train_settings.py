@@ -6,10 +6,11 @@ from typing import Literal
 
 from ebmkit.acceleration.choice import Asked, Compile
 from ebmkit.errors import UsageError, check
-from ebmkit.methods.maximum_likelihood import Clip
+from ebmkit.methods.method import Clip
 from ebmkit.methods.schedules import Schedule, constant, cosine, growing, linear
 
 Penalty = float | Literal["auto"]
+SPECIAL = ("first_steps", "full_steps_from", "energy_l2", "gradient_penalty")  # settings that only some methods have
 
 
 @dataclass(frozen=True, kw_only=True)

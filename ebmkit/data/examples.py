@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from ebmkit.data.items import is_uniform, values_of
+from ebmkit.data.labels import as_classes
 from ebmkit.errors import UsageError, check
 from ebmkit.interfaces import noise_like, per_example
 
@@ -95,6 +96,24 @@ class Examples:
             digest.update(self.fetch(index[None]).numpy().tobytes())
         return f"{len(self)} of shape {self.shape}, {digest.hexdigest()[:16]}"
 
+    @cached_property
+    def labels(self) -> Tensor:
+        """The classes of the examples `(N,)`, whole numbers from 0 in the order of the names of the classes.
+
+        They are those of the attribute `labels` of the source, `(N,)`.
+
+        Raises:
+            UsageError: if the source has none.
+        """
+        labels = getattr(self.source, "labels", None)
+        if labels is None:
+            raise UsageError(
+                "the data have no labels, which this method needs: digits has them; for files of arrays write "
+                "-s data.labels=..., and a data set of your own needs an attribute `labels`, one class for each example"
+            )
+        found = as_classes(np.asarray(labels), len(self))
+        return torch.from_numpy(np.unique(found, return_inverse=True)[1].reshape(-1).astype(np.int64))
+
     def _read(self, indices: Tensor) -> Tensor | list[Tensor]:
         """The examples at `indices`, unchecked: one tensor, or one for each."""
         if isinstance(self.source, Tensor):
@@ -158,6 +177,24 @@ def batches(
 ) -> Iterator[Tensor]:
     """Endless batches `(batch_size, *shape)`: examples drawn uniformly with replacement, as in the paper's code.
 
+    The arguments and errors are those of `indexed_batches`, which also gives where the examples are in the data.
+    """
+    drawn = indexed_batches(examples, batch_size, rng, noise=noise, flip=flip, device=device, start=start)
+    return (batch for batch, _ in drawn)
+
+
+def indexed_batches(
+    examples: Examples,
+    batch_size: int,
+    rng: Generator,
+    *,
+    noise: float | Callable[[int], float] = 0.0,
+    flip: bool = False,
+    device: torch.device | str = "cpu",
+    start: int = 0,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Endless batches `(batch_size, *shape)`, each with the indices of its examples `(batch_size,)` on the CPU.
+
     Args:
         examples: What to draw from.
         batch_size: How many examples one batch has.
@@ -181,19 +218,20 @@ def batches(
     if flip:
         check_flip(examples.shape)
 
-    def draw() -> Iterator[Tensor]:
+    def draw() -> Iterator[tuple[Tensor, Tensor]]:
         index = start
         while True:
             index += 1
             scale = noise(index) if callable(noise) else noise
             check(f"data noise of update {index}", scale, at_least=0)
-            batch = examples.fetch(torch.randint(len(examples), (batch_size,), generator=rng))
+            indices = torch.randint(len(examples), (batch_size,), generator=rng)
+            batch = examples.fetch(indices)
             if flip:
                 mirrored = torch.rand(batch_size, generator=rng) < 0.5
                 batch = torch.where(per_example(batch, mirrored), batch.flip(-1), batch)
             if scale:
                 batch = torch.add(batch, noise_like(batch, rng), alpha=scale)
-            yield _sent(batch, torch.device(device))
+            yield _sent(batch, torch.device(device)), indices
 
     return draw()
 

@@ -1,9 +1,7 @@
 """Maximum likelihood with short-run chains: `Trainer.update` is algorithm 1 of the paper."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
@@ -13,52 +11,13 @@ from ebmkit.interfaces import EnergyFn, InitDistribution, Sampler, energy_values
 from ebmkit.methods.averaging import Average
 from ebmkit.methods.chains import follow
 from ebmkit.methods.clipping import RunningBound
+from ebmkit.methods.method import Clip, Method
 from ebmkit.methods.penalties import slopes
-from ebmkit.modes import training_mode
-
-Clip = float | Literal["auto"]
-
-
-@dataclass(frozen=True, eq=False)
-class Update:
-    """The values of one update of the weights; tensors stay on their device, so that training need not wait for them.
-
-    Attributes:
-        index: The number of this update, from 1.
-        loss: The loss that was minimised, a scalar; its value does not measure progress.
-        real_energy: E of the batch before the update, `(B,)`.
-        fake_energy: E of the ends of the chains before the update, `(B,)`.
-        fake: Where the chains ended, `(B, *shape)`.
-        gradient_norm: Norm of the gradient of the loss by all parameters, before clipping.
-        chain: The scalars that `follow` measured along the chains.
-        gradient_scale: The factor that clipping scaled the gradient by; only where the bound is not a setting.
-    """
-
-    index: int
-    loss: Tensor
-    real_energy: Tensor
-    fake_energy: Tensor
-    fake: Tensor
-    gradient_norm: Tensor
-    chain: dict[str, Tensor]
-    gradient_scale: Tensor | None = None
-
-    @cached_property
-    def scalars(self) -> dict[str, float]:
-        """The scalars of this update by name, read from the device once, at the first access.
-
-        `gap` is mean E(batch) - mean E(fake); all others are named as in this class and in `follow`.
-        """
-        real, fake = self.real_energy.mean(), self.fake_energy.mean()
-        scalars = {"loss": self.loss, "gap": real - fake, "real_energy": real, "fake_energy": fake}
-        scalars |= {"gradient_norm": self.gradient_norm, **self.chain}
-        if self.gradient_scale is not None:
-            scalars["gradient_scale"] = self.gradient_scale
-        values = torch.stack([value.float() for value in scalars.values()]).tolist()
-        return dict(zip(scalars, values, strict=True))
+from ebmkit.methods.update import Update
+from ebmkit.shortrun import ShortRun
 
 
-class Trainer:
+class Trainer(Method):
     """Follows the maximum-likelihood gradient, with the ends of short chains in place of exact samples.
 
     One update is `θ' = θ - optimizer(d/dθ [mean E(batch) - mean E(fake)])`, where `fake` are the ends of K-step chains
@@ -106,33 +65,38 @@ class Trainer:
     ) -> None:
         check("energy_l2", energy_l2, at_least=0)
         check("gradient_penalty", gradient_penalty, at_least=0)
-        self.running_bound: RunningBound | None = None
-        if gradient_clip == "auto":
-            self.running_bound = RunningBound(clip_factor, rng.device)
-        elif gradient_clip is not None:
-            check("gradient_clip", gradient_clip, above=0)
         check_optimizer(optimizer, energy)
         if steps is not None:
             sampler.with_steps(steps(1))  # a sampler that cannot do this is refused here
-        self.energy, self.sampler, self.init, self.optimizer, self.rng = energy, sampler, init, optimizer, rng
+        self.energy, self.sampler, self.init, self.optimizer = energy, sampler, init, optimizer
         self.energy_l2, self.gradient_penalty = energy_l2, gradient_penalty
-        self.gradient_clip, self.steps = gradient_clip, steps
-        self.schedule, self.accelerate = schedule, accelerate
-        self.averaged = Average(energy, average) if average is not None else None
-        self.index = 0
-        for group in optimizer.param_groups:
-            group.setdefault("initial_lr", group["lr"])
+        self.steps, self.accelerate = steps, accelerate
+        self.begin(rng, gradient_clip=gradient_clip, clip_factor=clip_factor, average=average, schedule=schedule)
+
+    @property
+    def averaged(self) -> Average | None:
+        """The moving average of the energy, if there is one."""
+        return self.averages.get("energy")
+
+    @property
+    def running_bound(self) -> RunningBound | None:
+        """The bound on the parameter gradient that follows the run, if there is one."""
+        return self.bounds.get("optimizer")
 
     @property
     def model(self) -> nn.Module:
         """The energy to evaluate and to keep: the averaged one if there is one."""
-        return self.averaged.module if self.averaged is not None else self.energy
+        return self.kept["energy"]
+
+    @property
+    def passes_outside(self) -> int:
+        """Passes of an update besides those of its chains: on the batch, on the samples, and for the penalty."""
+        return 3 if self.gradient_penalty else 2
 
     def update(self, batch: Tensor) -> Update:
         """One update of the weights on real examples `(B, *shape)`: algorithm 1."""
         fake, chain = self.chains(len(batch))
-        # Other threads may draw from the energy meanwhile.
-        with training_mode(self.energy):
+        with self.training():
             return self.follow_gradient(batch, fake, chain)
 
     def follow_gradient(self, batch: Tensor, fake: Tensor, chain: dict[str, Tensor]) -> Update:
@@ -142,24 +106,8 @@ class Trainer:
         loss = real_energy.mean() - fake_energy.mean() + penalty
         if self.energy_l2:
             loss = loss + self.energy_l2 * (real_energy.square() + fake_energy.square()).mean()
-        self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        gradient_norm, gradient_scale = self.clip()
-        self.index += 1
-        self.set_learning_rate()
-        self.optimizer.step()
-        if self.averaged is not None:
-            self.averaged.update_parameters(self.energy)
-        return Update(
-            index=self.index,
-            loss=loss.detach(),
-            real_energy=real_energy.detach(),
-            fake_energy=fake_energy.detach(),
-            fake=fake,
-            gradient_norm=gradient_norm.detach(),
-            chain=chain,
-            gradient_scale=gradient_scale,
-        )
+        descent = self.descend(loss, self.optimizer)
+        return self.finish(loss, descent, real_energy=real_energy, fake_energy=fake_energy, fake=fake, chain=chain)
 
     def real_energy(self, batch: Tensor) -> tuple[Tensor, Tensor | float]:
         """E of the batch `(B,)`, and the penalty on its slope there."""
@@ -167,23 +115,6 @@ class Trainer:
             return energy_values(self.energy, batch), 0.0
         values, squares = slopes(self.energy, batch)
         return values, self.gradient_penalty / 2 * squares.mean()
-
-    def set_learning_rate(self) -> None:
-        """Scale the learning rate by the factor of this update."""
-        if self.schedule is not None:
-            for group in self.optimizer.param_groups:
-                group["lr"] = group["initial_lr"] * self.schedule(self.index)
-
-    def clip(self) -> tuple[Tensor, Tensor | None]:
-        """Clip the parameter gradient: its norm before, and the factor of a bound that follows the run."""
-        parameters = [parameter for parameter in self.energy.parameters() if parameter.grad is not None]
-        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        norm = nn.utils.get_total_norm(gradients)
-        if self.running_bound is not None:
-            return norm, self.running_bound.scale(gradients, norm)
-        if isinstance(self.gradient_clip, int | float):
-            nn.utils.clip_grads_with_norm_(parameters, self.gradient_clip, norm)
-        return norm, None
 
     def chain_energy(self, model: nn.Module) -> EnergyFn:
         """The energy for the chains of `model`: the model itself, or what `accelerate` returns for it."""
@@ -198,6 +129,10 @@ class Trainer:
             fake, chain = follow(start, sampler.chain(energy, start, self.rng))
         self.init.remember(fake)
         return fake, chain
+
+    def short_run_of(self, networks: Mapping[str, nn.Module]) -> ShortRun:
+        """The K-step chain on the energy."""
+        return ShortRun(self.chain_energy(networks["energy"]), self.sampler, self.init)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next update depends on, except the batches: tensors and plain types."""

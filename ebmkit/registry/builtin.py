@@ -72,3 +72,15 @@ def features() -> dict[str, Component]:
         "inception": "ebmkit.features.inception:Inception",
         "torchscript": "ebmkit.features.torchscript:TorchScript",
     }
+
+
+@hookimpl
+def methods() -> dict[str, Component]:
+    """The methods of training."""
+    return {"maximum-likelihood": "ebmkit.methods.by_settings:MaximumLikelihood"}
+
+
+@hookimpl
+def networks() -> dict[str, Component]:
+    """The networks from one shape to another."""
+    return {"dense": "ebmkit.networks.dense:Dense"}

@@ -19,6 +19,8 @@ HOOKS = {
     "data": "datasets",
     "watcher": "watchers",
     "features": "features",
+    "method": "methods",
+    "network": "networks",
 }
 KINDS = tuple(HOOKS)
 

@@ -50,3 +50,17 @@ def watchers() -> dict[str, Component]:  # type: ignore[empty-body]
 @hookspec
 def features() -> dict[str, Component]:  # type: ignore[empty-body]
     """Features by name; called as `f(data, **settings)`: a map `(n, *shape) -> (n, d)` that samples are judged by."""
+
+
+@hookspec
+def methods() -> dict[str, Component]:  # type: ignore[empty-body]
+    """Methods of training by name; called as `f(parts, shape, **settings)`, also with `data`, `rng` or `train` where
+    asked for; each is an `ebmkit.Method`, whose `roles` are the sections of its settings.
+    """
+
+
+@hookspec
+def networks() -> dict[str, Component]:  # type: ignore[empty-body]
+    """Networks by name; called as `f(inputs, outputs, **settings)` with two shapes: a module between them, like a
+    generator, a flow, an encoder or a classifier.
+    """

@@ -10,7 +10,7 @@ from pkgutil import resolve_name
 
 # The line of a module holds for all of its names, except for those that have a line of their own.
 MOVED = {
-    "ebmkit.Step": "ebmkit.methods.maximum_likelihood.Update",
+    "ebmkit.Step": "ebmkit.methods.update.Update",
     "ebmkit.analysis": "ebmkit.evaluation",
     "ebmkit.analysis.Along": "ebmkit.evaluation.energy.EnergyAlong",
     "ebmkit.analysis.Convergence": "ebmkit.evaluation.diagnostics.Convergence",
@@ -106,7 +106,7 @@ MOVED = {
     "ebmkit.settings.parse": "ebmkit.config.conversion.parse",
     "ebmkit.training": "ebmkit.methods.maximum_likelihood",
     "ebmkit.training.Schedule": "ebmkit.methods.schedules.Schedule",
-    "ebmkit.training.Step": "ebmkit.methods.maximum_likelihood.Update",
+    "ebmkit.training.Step": "ebmkit.methods.update.Update",
     "ebmkit.training.constant": "ebmkit.methods.schedules.constant",
     "ebmkit.training.follow": "ebmkit.methods.chains.follow",
     "ebmkit.training.linear": "ebmkit.methods.schedules.linear",

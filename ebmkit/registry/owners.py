@@ -57,5 +57,5 @@ def plugins_of(name: str | None) -> list[Plugin]:
 
 
 def section_of(part: Component) -> str:
-    """The section of a part's settings."""
+    """The section of a part's settings; that of a network is named by the role that it has in a method."""
     return f"watch.{part.name}" if part.kind == "watcher" else part.kind

@@ -2,7 +2,7 @@
 
 import io
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,10 @@ from ebmkit.errors import UsageError, one_line
 from ebmkit.files import replacing, writing
 
 FORMAT, NAME, BEFORE = 2, "checkpoint.pt", "checkpoint-before.pt"
-# The types of the fields, and of those of the trainer's state that a model is read from.
+# The types of the fields, and of those of the trainer's state that every model is read with.
 KINDS = {"config": str, "shape": list, "device": str, "data": str, "batch_rng": Tensor, "trainer": dict}
-TRAINER = {"index": int, "energy": dict, "average": dict, "init": dict}
+TRAINER = {"index": int, "average": dict}
+MODEL = ("energy", "init")  # what a model is read from, where the state of the trainer does not say: maximum likelihood
 ADDED = {"memory": dict, "events": list}  # absent in files of earlier versions
 
 
@@ -30,7 +31,7 @@ class Checkpoint:
         device: The type of the device that the random state of the chains belongs to.
         data: What identifies the data set; see `ebmkit.data.examples.Examples.fingerprint`.
         batch_rng: The random state of the batches.
-        trainer: The state of the trainer; see `ebmkit.methods.Trainer.state_dict`.
+        trainer: The state of the method; see `ebmkit.Method.state_dict`.
         memory: What each watcher keeps, by its section: plain values.
         events: Each time that the run was rolled back, as in `metrics.jsonl`.
     """
@@ -72,14 +73,22 @@ class Checkpoint:
         return int(self.trainer["index"])
 
     @property
-    def weights(self) -> dict[str, Mapping[str, Tensor]]:
-        """The weights of the energy by name: `last`, and `average` if the run keeps one."""
-        average = {
-            name.removeprefix("module."): value
-            for name, value in self.trainer["average"].items()
-            if name.startswith("module.")
+    def states(self) -> dict[str, dict[str, Mapping[str, Tensor]]]:
+        """The states of the parts of the model by name, for each of its weights: `last`, and `average` if kept."""
+        last = {name: self.trainer[name] for name in model_in(self.trainer)}
+        kept = self.trainer["average"]
+        kept = {"energy": kept} if "n_averaged" in kept else kept
+        averages = {
+            part: {name.removeprefix("module."): value for name, value in state.items() if name.startswith("module.")}
+            for part, state in kept.items()
         }
-        return {"last": self.trainer["energy"], **({"average": average} if average else {})}
+        return {"last": last, **({"average": {**last, **averages}} if averages else {})}
+
+
+def model_in(trainer: Mapping[str, Any]) -> Sequence[str]:
+    """The names of what a model is read from, in the state of a trainer."""
+    names: Sequence[str] = trainer.get("model", MODEL)
+    return names
 
 
 def save(state: Mapping[str, Any], path: Path) -> None:
@@ -126,9 +135,8 @@ def read_checkpoint(folder: Path, name: str = NAME) -> Checkpoint:
     wrong = [name for name, kind in KINDS.items() if not isinstance(state.get(name), kind)]
     wrong += [name for name, kind in ADDED.items() if not isinstance(state.get(name, kind()), kind)]
     if "trainer" not in wrong:
-        wrong += [
-            f"trainer.{name}" for name, kind in TRAINER.items() if not isinstance(state["trainer"].get(name), kind)
-        ]
+        kinds = {**TRAINER, **dict.fromkeys(model_in(state["trainer"]), dict)}
+        wrong += [f"trainer.{name}" for name, kind in kinds.items() if not isinstance(state["trainer"].get(name), kind)]
     if wrong:
         raise UsageError(f"{path} is incomplete: it has no usable {', '.join(wrong)}")
     fields = {name: state[name] for name in (*KINDS, *(name for name in ADDED if name in state))}

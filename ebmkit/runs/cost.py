@@ -4,19 +4,11 @@ import time
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
-from ebmkit.data.examples import batches
-from ebmkit.interfaces import EnergyFn
-from ebmkit.methods.maximum_likelihood import Trainer
-from ebmkit.passes import CountedEnergy
+from ebmkit.data.examples import indexed_batches
 from ebmkit.runs.device import occupy
+from ebmkit.runs.facts import asked, facts_of
 from ebmkit.runs.run import Run
-
-
-def passes_outside(trainer: Trainer) -> int:
-    """Passes of an update besides those of its chains: on the batch, on the samples, and for the gradient penalty."""
-    return 3 if trainer.gradient_penalty else 2
 
 
 def estimate(run: Run) -> dict[str, Any]:
@@ -28,32 +20,29 @@ def estimate(run: Run) -> dict[str, Any]:
     """
     occupy(run.threads)
     trainer, passes = run.trainer, 0
-    inner = trainer.accelerate
 
     def count() -> None:
         nonlocal passes
         passes += 1
 
-    def counted(energy: nn.Module) -> EnergyFn:
-        return CountedEnergy(inner(energy) if inner is not None else energy, count)
-
     train, grown = run.recipe.train, trainer.steps
     left = train.iterations - trainer.index
-    batch: Tensor = next(batches(run.examples, train.batch_size, run.batch_rng, device=run.device))
-    trainer.accelerate, trainer.steps = counted, None
+    batch, indices = next(indexed_batches(run.examples, train.batch_size, run.batch_rng, device=run.device))
+    facts = facts_of(asked(trainer), run.examples, indices, run.device)
+    trainer.steps, run.parts.on_pass = None, count
     began = time.perf_counter()
-    run.update(batch)
+    run.update(batch, **facts)
     if run.device.type == "cuda":
         torch.cuda.synchronize()
     seconds = time.perf_counter() - began
-    trainer.accelerate, trainer.steps = inner, grown
+    trainer.steps, run.parts.on_pass = grown, None
     work = float(left)
     if grown is not None:  # while chains grow, an update takes less
         growth = range(trainer.index + 1, min(train.iterations, train.full_steps_from) + 1)
         work -= sum(1 - grown(index) / grown(train.full_steps_from) for index in growth)
     return {
-        "parameters": sum(parameter.numel() for parameter in trainer.energy.parameters()),
-        "network_passes_per_update": passes + passes_outside(trainer),
+        "parameters": sum(one.numel() for network in trainer.networks.values() for one in network.parameters()),
+        "network_passes_per_update": passes + trainer.passes_outside,
         "network_passes_in_the_chain": passes,
         "seconds_per_update": round(seconds, 3),
         "updates": left,

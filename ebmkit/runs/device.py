@@ -2,6 +2,7 @@
 
 import ctypes
 import platform
+from collections.abc import Iterable
 
 import torch
 from torch import nn
@@ -61,7 +62,7 @@ def measured(recipe: Recipe, choice: Choice) -> Recipe:
     return recipe
 
 
-def threads_for(energy: nn.Module, train: TrainSettings) -> int:
-    """How many CPU threads to use: the setting, or one for energies of up to SMALL parameters, else torch's number."""
-    parameters = sum(parameter.numel() for parameter in energy.parameters())
+def threads_for(networks: Iterable[nn.Module], train: TrainSettings) -> int:
+    """How many CPU threads to use: the setting, or one for networks of up to SMALL parameters, else torch's number."""
+    parameters = sum(parameter.numel() for network in networks for parameter in network.parameters())
     return train.threads or (1 if parameters <= SMALL else torch.get_num_threads())

@@ -49,7 +49,10 @@ def has_diverged(folder: Path) -> bool:
 
 def rolled_back(event: Mapping[str, Any]) -> str:
     """What a rollback did, in words."""
-    return (
-        f"rolled back to update {event['to_update']}, with a new seed of the chains, learning rate {event['lr']:g} and "
-        f"gradient penalty {event['gradient_penalty']:g}"
-    )
+    penalty = event["gradient_penalty"]  # None for a method without one
+    changes = [
+        "a new seed of the chains",
+        f"learning rate {event['lr']:g}",
+        *([] if penalty is None else [f"gradient penalty {penalty:g}"]),
+    ]
+    return f"rolled back to update {event['to_update']}, with {', '.join(changes[:-1])} and {changes[-1]}"

@@ -11,6 +11,7 @@ import torch
 from ebmkit.config.conversion import NONE
 from ebmkit.config.layers import Layer, read
 from ebmkit.config.recipe import Recipe
+from ebmkit.config.sections import METHOD
 from ebmkit.errors import UsageError
 from ebmkit.files import indented_json, write_text
 from ebmkit.runs.events import rewrite_metrics
@@ -24,7 +25,6 @@ FREE = (
     *("train.iterations", "train.device", "train.threads", "train.precision", "train.compile"),
     *("train.on_divergence", "train.rollbacks", "train.rollback_factor", "data"),
 )
-RATE = "optimizer.lr"  # may also change where the run diverged
 
 
 @contextmanager
@@ -37,8 +37,8 @@ def new_folder(
     and was empty, only what was put there is removed.
 
     Args:
-        folder: The folder; None makes the first free `runs/<energy>-<sampler>-<init>-NNN`, also where several runs
-            start at once.
+        folder: The folder; None makes the first free `runs/<energy>-<sampler>-<init>-NNN`, or
+            `runs/<method>-<data>-NNN` for other methods than maximum likelihood, also where several runs start at once.
         recipe: The settings of the run.
         device: Where it computes.
         origin: What the run started from, for `env.json`; None if from nothing.
@@ -53,7 +53,9 @@ def new_folder(
     missing = [place for place in (wanted, *wanted.parents) if not place.exists()]
     made = None
     try:
-        name = "-".join(recipe.parts[part].name for part in NAMED)
+        usual = recipe.parts["method"].name == METHOD.use
+        named = NAMED if usual else ("method", "data")
+        name = "-".join(recipe.parts[part].name for part in named)
         made = first_free(name) if folder is None else create(folder, CONFIG)
         yield made
         write_text(made / CONFIG, config)

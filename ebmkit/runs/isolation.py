@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 
 from ebmkit.errors import one_line
-from ebmkit.methods.maximum_likelihood import Update
+from ebmkit.methods.update import Update
 
 Updates = Iterator[Update]
 

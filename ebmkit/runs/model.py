@@ -1,4 +1,4 @@
-"""A trained model, opened from the folder of a run or from a model file: without data, optimiser or trainer."""
+"""A trained model, opened from the folder of a run or from a model file, without its data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,23 +6,24 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import Generator
 
-from ebmkit.acceleration.choice import choose
 from ebmkit.config.layers import Layer, layer_of
 from ebmkit.config.recipe import Recipe
 from ebmkit.config.resolution import resolve
 from ebmkit.data.examples import Examples
 from ebmkit.errors import UsageError, nearest, one_line
-from ebmkit.runs.build import build_parts, open_data
+from ebmkit.methods.method import Method
+from ebmkit.runs.build import build_method, open_data
 from ebmkit.runs.checkpoint import NAME, read_checkpoint
 from ebmkit.runs.device import pick_device, threads_for
 from ebmkit.runs.folder import is_model_file, settings_in
 from ebmkit.runs.model_file import read_model_file
+from ebmkit.runs.parts import RecipeParts
 from ebmkit.runs.saved import WEIGHTS, SavedModel
 from ebmkit.shortrun import ShortRun
 
 Weights = Literal["auto", "average", "last"]
-MODEL_PARTS = ("energy", "sampler", "init")
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,9 @@ class Model:
 
     Attributes:
         short: The chain as a generator.
+        method: The method that it was trained with, with its networks.
         shape: The shape of one example.
-        recipe: The settings of energy, sampler, init and training.
+        recipe: The settings of the method, its parts and the training.
         saved: What it was read from.
         weights: Which weights it has: `average` or `last`.
         device: Where it computes.
@@ -40,6 +42,7 @@ class Model:
     """
 
     short: ShortRun
+    method: Method
     shape: tuple[int, ...]
     recipe: Recipe
     saved: SavedModel
@@ -79,30 +82,31 @@ def open_model(
     """The model of a run or a file, with its settings and where it computes; see `load`."""
     saved = read_model(Path(place))
     kept = pick_weights(saved, weights)
-    recipe = resolve([saved.layer], MODEL_PARTS)
+    recipe = resolve([saved.layer], "model")
     where = pick_device(recipe.train.device if device is None else device)
-    energy, sampler, init = build_parts(
-        recipe, saved.shape, lambda: data_of(saved, data), where, restored=bool(saved.init)
-    )
+    states = saved.states[kept]
+    # What is opened has the weights that were picked, and needs no average beside them.
+    alone = recipe.with_value("train", "average", None, "model")
+    parts = RecipeParts(alone, saved.shape, lambda: data_of(saved, data), where, saved=states, training=False)
+    method = build_method(parts, Generator(where))
     try:
-        energy.load_state_dict(dict(saved.weights[kept]))
-        init.load_state_dict(saved.init)
+        if others := set(states) - set(method.drawn_from):
+            raise KeyError(", ".join(sorted(others)))
+        for name in method.drawn_from:
+            method.stateful[name].load_state_dict(dict(states.get(name, {})))
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise UsageError(
             f"{saved.source} does not fit its parts: {type(error).__name__}: {one_line(error)[:200]}"
         ) from error
-    if not all(bool(parameter.isfinite().all()) for parameter in energy.parameters()):
+    parameters = [parameter for network in method.networks.values() for parameter in network.parameters()]
+    if not all(bool(parameter.isfinite().all()) for parameter in parameters):
         raise UsageError(f"the weights in {saved.source} are not finite: nothing can be drawn from them")
-    for parameter in energy.parameters():  # scripted modules have no requires_grad_
+    for parameter in parameters:  # scripted modules have no requires_grad_
         parameter.requires_grad_(False)
-    energy.eval()
-    threads = threads_for(energy, recipe.train)
-    start = torch.zeros(recipe.train.batch_size, *saved.shape, device=where)
-    choice = choose(
-        energy, start, precision=recipe.train.precision, compile=recipe.train.compile, passes=None, threads=threads
-    )
-    short = ShortRun(choice.accelerated(energy), sampler, init)
-    return Model(short, saved.shape, recipe, saved, kept, where, threads)
+    for network in method.networks.values():
+        network.eval()
+    threads = threads_for(method.networks.values(), recipe.train)
+    return Model(method.short_run(), method, saved.shape, recipe, saved, kept, where, threads)
 
 
 def read_model(place: Path) -> SavedModel:
@@ -118,7 +122,7 @@ def read_model(place: Path) -> SavedModel:
     else:
         settings_in(place)  # a folder without settings is not the folder of a run
         found = read_checkpoint(place)
-    return SavedModel(place, found.config, found.shape, found.updates, found.weights, found.trainer["init"])
+    return SavedModel(place, found.config, found.shape, found.updates, found.states)
 
 
 def data_of(saved: SavedModel, changes: Layer | None = None) -> Examples:
@@ -132,7 +136,7 @@ def data_of(saved: SavedModel, changes: Layer | None = None) -> Examples:
         UsageError: if they cannot be read, or have another shape than the samples of the model.
     """
     changed = changes is not None and bool(changes.sections.get("data"))
-    recipe = resolve([saved.layer, *([changes] if changes is not None else [])], ("data",))
+    recipe = resolve([saved.layer, *([changes] if changes is not None else [])], "data")
     try:
         examples = open_data(recipe)
     except UsageError as error:
@@ -154,9 +158,9 @@ def pick_weights(saved: SavedModel, weights: str) -> Literal["average", "last"]:
     if weights not in words:
         raise UsageError(f"weights must be {' or '.join(words)}, not '{weights}'.{nearest(weights, words)}")
     if weights == "auto":
-        return "average" if "average" in saved.weights else "last"
-    if weights not in saved.weights:
+        return "average" if "average" in saved.states else "last"
+    if weights not in saved.states:
         raise UsageError(
-            f"{saved.source} has no '{weights}' weights, only {', '.join(saved.weights)}; use auto, or train.average"
+            f"{saved.source} has no '{weights}' weights, only {', '.join(saved.states)}; use auto, or train.average"
         )
     return weights  # type: ignore[return-value]

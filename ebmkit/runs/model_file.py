@@ -1,4 +1,4 @@
-"""A model as one .safetensors file: its weights, the state of its init, and its settings as metadata."""
+"""A model as one .safetensors file: the states of its parts, and its settings as metadata."""
 
 import json
 import os
@@ -40,8 +40,7 @@ def write_model_file(saved: SavedModel, weights: str, path: Path) -> None:
         Unwritten: if the disk is full, or there is another error of the system.
     """
     format_of = safetensors()
-    parts = {"energy": saved.weights[weights], "init": saved.init}
-    named = {f"{part}.{name}": value for part, state in parts.items() for name, value in state.items()}
+    named = {f"{part}.{name}": value for part, state in saved.states[weights].items() for name, value in state.items()}
     for name, value in named.items():
         if not isinstance(value, Tensor):
             raise UsageError(f"cannot export {name}: a model file holds tensors, not {type(value).__name__}")
@@ -84,11 +83,11 @@ def read_model_file(path: Path) -> SavedModel:
             raise ValueError(f"weights are {' or '.join(WEIGHTS)}, not '{weights}'")
     except (KeyError, ValueError, TypeError) as error:
         raise UsageError(f"the metadata of {path} is damaged: {type(error).__name__}: {one_line(error)}") from None
-    energy, init = (
-        {name.partition(".")[2]: value for name, value in tensors.items() if name.startswith(f"{part}.")}
-        for part in ("energy", "init")
-    )
-    return SavedModel(path, facts["config"], shape, updates, {weights: energy}, init)
+    states: dict[str, dict[str, Tensor]] = {}
+    for place, value in tensors.items():
+        part, _, name = place.partition(".")
+        states.setdefault(part, {})[name] = value
+    return SavedModel(path, facts["config"], shape, updates, {weights: states})
 
 
 def shape_in(text: str) -> tuple[int, ...]:

@@ -5,9 +5,12 @@ import warnings
 from pathlib import Path
 from typing import cast
 
+from torch.optim import Optimizer
+
 from ebmkit.config.recipe import Recipe
 from ebmkit.errors import Diverged, Notice, one_line
 from ebmkit.files import Unwritten
+from ebmkit.methods.method import Method
 from ebmkit.runs.build import seeds_of
 from ebmkit.runs.checkpoint import BEFORE, NAME
 from ebmkit.runs.diverging import lower_rate, set_rate, stronger_penalty
@@ -28,15 +31,17 @@ def roll_back(run: RunState, error: Diverged) -> bool:
         return False
     diverged = trainer.index
     # The rate is that of now: a file from before several divergences has the rate from before all of them.
-    rates = [train.rollback_factor * group["initial_lr"] for group in trainer.optimizer.param_groups]
-    penalty = stronger_penalty(trainer.gradient_penalty)
+    rates = {name: lowered(optimizer, train.rollback_factor) for name, optimizer in trainer.optimizers.items()}
+    penalty = None if trainer.gradient_penalty is None else stronger_penalty(trainer.gradient_penalty)
     saved = run.earlier.before(diverged)
     run.restore(saved)
     trainer.gradient_penalty = penalty
-    set_rate(trainer.optimizer, rates)
+    for name, optimizer in trainer.optimizers.items():
+        set_rate(optimizer, rates[name])
     trainer.rng.manual_seed(seeds_of(run.recipe, 1 + len(events)).chains)
     event = {"event": "rollback", "update": diverged, "to_update": saved.updates, "reason": str(error)}
-    run.events = [*events, {**event, "lr": rates[0], "gradient_penalty": penalty}]
+    lr = next(iter(rates.values()))[0]
+    run.events = [*events, {**event, "lr": lr, "gradient_penalty": penalty}]
     run.checkpoint().write(run.earlier.folder)
     rewrite_metrics(run.earlier.folder, saved.updates, run.events)
     warnings.warn(f"{one_line(error)}; {rolled_back(run.events[-1])}", Notice, stacklevel=2)
@@ -53,13 +58,21 @@ def ended(run: RunState, error: Diverged) -> str:
         warnings.warn(one_line(unwritten), Notice, stacklevel=2)
     written = (run.earlier.folder / NAME).exists()
     last = f"the last good checkpoint is {place / NAME}" if written else "no checkpoint had been written"
-    command = way_on(place, run.recipe, run.trainer.optimizer.param_groups[0]["initial_lr"])
+    command = way_on(place, run.recipe, run.trainer)
     return f"{last}; to go on from update {before.updates}, before the turn: {command}"
 
 
-def way_on(folder: Path, recipe: Recipe, rate: float) -> str:
-    """The command that goes on from before the turn, with a stronger gradient penalty and a rate lower than `rate`."""
-    settings = f" -s train.gradient_penalty={stronger_penalty(recipe.train.gradient_penalty):g}"
-    if isinstance(recipe.sections["optimizer"].get("lr"), float):
-        settings += f" -s optimizer.lr={lower_rate(rate):g}"
+def lowered(optimizer: Optimizer, factor: float) -> list[float]:
+    """The learning rates of the groups of an optimiser, without their schedule, times a factor."""
+    return [factor * group["initial_lr"] for group in optimizer.param_groups]
+
+
+def way_on(folder: Path, recipe: Recipe, trainer: Method) -> str:
+    """The command that goes on from before the turn, with a stronger gradient penalty and lower rates than now."""
+    settings = ""
+    if trainer.gradient_penalty is not None:
+        settings += f" -s train.gradient_penalty={stronger_penalty(recipe.train.gradient_penalty):g}"
+    for section, optimizer in trainer.optimizers.items():
+        if isinstance(recipe.sections.get(section, {}).get("lr"), float):
+            settings += f" -s {section}.lr={lower_rate(optimizer.param_groups[0]['initial_lr']):g}"
     return f"ebmkit train --from {shlex.quote(str(folder / BEFORE))}{settings}"

@@ -9,7 +9,7 @@ from typing import cast
 
 from ebmkit.errors import Diverged, Interrupted
 from ebmkit.files import Unwritten
-from ebmkit.methods.maximum_likelihood import Update
+from ebmkit.methods.update import Update
 from ebmkit.registry.lookup import blame
 from ebmkit.runs.checkpoint import NAME
 from ebmkit.runs.device import occupy

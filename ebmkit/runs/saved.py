@@ -21,16 +21,15 @@ class SavedModel:
         config: Every setting of the run, as TOML.
         shape: The shape of one example.
         updates: How many updates the run had made.
-        weights: The weights of the energy: `last`, `average`, or both.
-        init: The state of the init distribution: the chains of a replay buffer, or what was fitted to data.
+        states: The state of each part of the model by name, of networks and inits, for each of its weights: `last`,
+            `average`, or both.
     """
 
     source: Path
     config: str
     shape: tuple[int, ...]
     updates: int
-    weights: Mapping[str, Mapping[str, Tensor]]
-    init: Mapping[str, Tensor]
+    states: Mapping[str, Mapping[str, Mapping[str, Tensor]]]
 
     @cached_property
     def layer(self) -> Layer:

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from ebmkit.config.recipe import Recipe
+from ebmkit.config.sections import METHOD
 
 
 class Unstable(NamedTuple):
@@ -19,7 +20,7 @@ class Unstable(NamedTuple):
     source: str
 
 
-# Runs of a convnet by Adam whose gradient penalty was below ENOUGH; the lowest rate first.
+# Runs of a convnet by maximum likelihood and Adam whose gradient penalty was below ENOUGH; the lowest rate first.
 KNOWN = (
     Unstable(32, 5e-4, "Fashion-MNIST at 32x32, width 16, K=30 and 50: diverged within 330 updates"),
     Unstable(28, 1e-3, "shapes at 28x28, width 4, K=10: diverged within 180 updates"),
@@ -36,6 +37,8 @@ def unstable(recipe: Recipe, shape: tuple[int, ...]) -> list[str]:
         recipe: The settings.
         shape: The shape of one example.
     """
+    if recipe.parts["method"].name != METHOD.use:
+        return []
     train, rate = recipe.train, recipe.sections["optimizer"].get("lr")
     if len(shape) != 3 or train.penalty(shape) >= ENOUGH or not isinstance(rate, float):
         return []

@@ -13,12 +13,15 @@ from torch import Tensor
 from ebmkit.acceleration.choice import Choice
 from ebmkit.acceleration.precision import arithmetic
 from ebmkit.config.recipe import Recipe
-from ebmkit.data.examples import Examples, batches
+from ebmkit.data.examples import Examples, indexed_batches
 from ebmkit.errors import UsageError
-from ebmkit.methods.maximum_likelihood import Trainer, Update
+from ebmkit.methods.method import Method
+from ebmkit.methods.update import Update
 from ebmkit.runs.checkpoint import Checkpoint
 from ebmkit.runs.device import threads_for
 from ebmkit.runs.diverging import EarlierCheckpoints
+from ebmkit.runs.facts import asked, facts_of
+from ebmkit.runs.parts import RecipeParts
 
 Status = Literal["ready", "running", "done", "interrupted", "diverged", "failed"]
 
@@ -29,7 +32,8 @@ class RunState:
 
     Attributes:
         recipe: What it was built from.
-        trainer: The energy, its sampler, init and optimiser.
+        trainer: The method, with its networks, samplers, inits and optimisers.
+        parts: What built the parts of the method; it can count the passes of chains.
         examples: The data.
         batch_rng: Randomness of the batches, on the CPU whatever the device.
         choice: The precision of the passes of chains, and whether they are compiled, with the reason.
@@ -43,7 +47,8 @@ class RunState:
     """
 
     recipe: Recipe
-    trainer: Trainer
+    trainer: Method
+    parts: RecipeParts = field(repr=False)
     examples: Examples
     batch_rng: torch.Generator
     choice: Choice
@@ -63,13 +68,13 @@ class RunState:
     @property
     def threads(self) -> int:
         """How many CPU threads torch is given."""
-        return threads_for(self.trainer.energy, self.recipe.train)
+        return threads_for(self.trainer.networks.values(), self.recipe.train)
 
     def updates(self) -> Iterator[Update]:
         """The remaining updates, without watchers and without a folder."""
         train = self.recipe.train
         factor = train.schedule(train.noise_schedule)
-        real = batches(
+        real = indexed_batches(
             self.examples,
             train.batch_size,
             self.batch_rng,
@@ -78,13 +83,20 @@ class RunState:
             device=self.device,
             start=self.trainer.index,
         )
-        yield from islice(map(self.update, real), train.iterations - self.trainer.index)
+        names = asked(self.trainer)
+        for batch, indices in islice(real, train.iterations - self.trainer.index):
+            yield self.update(batch, **facts_of(names, self.examples, indices, self.device))
 
-    def update(self, batch: Tensor) -> Update:
-        """One update on a batch `(B, *shape)`; the gradient of the weights is computed in fp32 at any precision."""
+    def update(self, batch: Tensor, **facts: Tensor) -> Update:
+        """One update on a batch `(B, *shape)`; the gradient of the weights is computed in fp32 at any precision.
+
+        Args:
+            batch: The examples.
+            **facts: The facts about them that the method asks for.
+        """
         # Whatever mode the caller is in.
         with torch.inference_mode(False), torch.enable_grad(), arithmetic("fp32", batch.device):
-            return self.trainer.update(batch.clone() if batch.is_inference() else batch)
+            return self.trainer.update(batch.clone() if batch.is_inference() else batch, **facts)
 
     def checkpoint(self) -> Checkpoint:
         """The state after the last update."""
@@ -112,8 +124,8 @@ class RunState:
         self.batch_rng.set_state(saved.batch_rng)
         trainer = dict(saved.trainer)
         if saved.device != self.device.type:
-            trainer["rng"] = self.trainer.rng.get_state()
+            trainer |= self.trainer.random_states()
         self.trainer.load_state_dict(trainer)
         self.memory, self.events = deepcopy(saved.memory), list(saved.events)
-        if self.events:
+        if self.events and self.trainer.gradient_penalty is not None:
             self.trainer.gradient_penalty = self.events[-1]["gradient_penalty"]

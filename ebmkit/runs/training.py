@@ -6,22 +6,22 @@ from typing import Any
 
 from torch import Generator
 
-from ebmkit.acceleration.choice import choose
+from ebmkit.acceleration.choice import Choice
 from ebmkit.config.layers import Layer, layer_of, loads
 from ebmkit.config.recipe import Recipe, asks_for, check_finite, naming
 from ebmkit.config.resolution import resolve
 from ebmkit.data.examples import check_flip
 from ebmkit.errors import UsageError, kind_and_message
-from ebmkit.methods.maximum_likelihood import Update
-from ebmkit.runs.assembly import build_trainer
-from ebmkit.runs.build import build_parts, check_energy, first_starts, open_data, seeds_of
+from ebmkit.methods.update import Update
+from ebmkit.runs.build import build_method, check_energies, check_starts, open_data, seeds_of
 from ebmkit.runs.checkpoint import BEFORE, NAME, read_checkpoint
-from ebmkit.runs.device import measured, pick_device, threads_for
+from ebmkit.runs.device import measured, pick_device
 from ebmkit.runs.diverging import set_rate
 from ebmkit.runs.events import has_diverged
-from ebmkit.runs.folder import FREE, RATE, check_same, settings_in
+from ebmkit.runs.folder import FREE, check_same, settings_in
 from ebmkit.runs.new_folders import refuse_existing
 from ebmkit.runs.origin import read_origin, start_from
+from ebmkit.runs.parts import RecipeParts
 from ebmkit.runs.run import Run
 from ebmkit.runs.trial import try_out
 
@@ -105,24 +105,16 @@ def _built(recipe: Recipe, folder: Path | None, *, tried: bool) -> Run:
     if recipe.train.flip:
         with naming("train", recipe.settings("train")):
             check_flip(examples.shape)
-    parts = build_parts(recipe, examples.shape, lambda: examples, device)
-    check_energy(parts.energy, recipe, examples)
-    starts = first_starts(recipe, parts.init, examples, device)
+    parts = RecipeParts(recipe, examples.shape, lambda: examples, device, saved=None if tried else {})
+    seeds = seeds_of(recipe)
+    method = build_method(parts, Generator(device).manual_seed(seeds.chains))
+    check_energies(parts, examples)
+    check_starts(parts, examples)
     if tried:
-        try_out(recipe, examples, device, parts.init)
-    gradients = parts.sampler.promises.gradients
-    choice = choose(
-        parts.energy,
-        starts,
-        precision=recipe.train.precision,
-        compile=recipe.train.compile,
-        passes=None if gradients is None else gradients * recipe.train.iterations,
-        threads=threads_for(parts.energy, recipe.train),
-    )
-    recipe, seeds = settled(measured(recipe, choice), examples.shape), seeds_of(recipe)
-    rng = Generator(device).manual_seed(seeds.chains)
-    trainer = build_trainer(recipe, parts, examples.shape, rng, choice.accelerated(parts.energy).refreshed)
-    return Run(recipe, trainer, examples, Generator().manual_seed(seeds.batches), choice, folder)
+        try_out(recipe, examples, device, method)
+    choice = parts.choice or Choice("fp32", False)
+    recipe = settled(measured(recipe, choice), examples.shape)
+    return Run(recipe, method, parts, examples, Generator().manual_seed(seeds.batches), choice, folder)
 
 
 def resume_run(folder: str | Path, changes: Settings | None = None) -> Run:
@@ -147,7 +139,8 @@ def resume_run(folder: str | Path, changes: Settings | None = None) -> Run:
         raise UsageError("changes of a resumed run are sections of settings, not a recipe")
     before = resolve([loads(saved.config, str(folder / name))])
     recipe = resolve([base, as_layer(changes or {})])
-    check_same(before, recipe, (*FREE, RATE) if diverged else FREE)
+    rates = [f"{section}.lr" for section in recipe.of_kind("optimizer")] if diverged else []
+    check_same(before, recipe, (*FREE, *rates))
     run = _built(recipe, None, tried=False)
     if before.sections["data"] != recipe.sections["data"] and run.examples.fingerprint != saved.data:
         raise UsageError(f"these are not the data of the run: it had {saved.data}, not {run.examples.fingerprint}")
@@ -155,16 +148,17 @@ def resume_run(folder: str | Path, changes: Settings | None = None) -> Run:
         run.restore(saved)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise UsageError(f"{folder / name} does not fit the parts of the run: {kind_and_message(error)}") from error
-    rate = recipe.sections["optimizer"].get("lr")
-    if rate is not None and rate != before.sections["optimizer"].get("lr"):
-        set_rate(run.trainer.optimizer, [rate] * len(run.trainer.optimizer.param_groups))
+    for section, optimizer in run.trainer.optimizers.items():
+        rate = recipe.sections.get(section, {}).get("lr")
+        if rate is not None and rate != before.sections[section].get("lr"):
+            set_rate(optimizer, [rate] * len(optimizer.param_groups))
     run.folder, run.resumed = folder, True
     return run
 
 
 def settled(recipe: Recipe, shape: tuple[int, ...]) -> Recipe:
     """The recipe with the weight of the gradient penalty in place of `auto`, so that the run can be repeated."""
-    if recipe.train.gradient_penalty != "auto":
+    if recipe.sections["train"].get("gradient_penalty") != "auto":
         return recipe
     return recipe.with_value("train", "gradient_penalty", recipe.train.penalty(shape), f"auto, for examples {shape}")
 
@@ -175,12 +169,14 @@ def as_layer(settings: Layer | Mapping[str, Mapping[str, Any]]) -> Layer:
 
 
 def check_settings(recipe: Recipe) -> None:
-    """Check what can be checked of a recipe without its data: the settings of loop, sampler and optimiser.
+    """Check what can be checked of a recipe without its data: the settings of loop, samplers and optimisers.
 
     Raises:
         UsageError: for a setting out of range.
     """
     _ = recipe.train
-    if not asks_for(recipe.parts["sampler"], "shape") and not asks_for(recipe.parts["sampler"], "data"):
-        recipe.build("sampler")
-    check_finite("optimizer", recipe.settings("optimizer"))
+    for section in recipe.of_kind("sampler"):
+        if not asks_for(recipe.parts[section], "shape") and not asks_for(recipe.parts[section], "data"):
+            recipe.build(section)
+    for section in recipe.of_kind("optimizer"):
+        check_finite(section, recipe.settings(section))

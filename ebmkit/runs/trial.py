@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -16,10 +16,12 @@ from ebmkit.data.examples import Examples
 from ebmkit.errors import UsageError, kind_and_message, naming_failure
 from ebmkit.interfaces import EnergyFn, InitDistribution, Sampler, State, energy_values, eval_mode, value_and_grad
 from ebmkit.methods.maximum_likelihood import Trainer
+from ebmkit.methods.method import Method
 from ebmkit.methods.penalties import refuse_detached_gradients
 from ebmkit.modes import random_state_restored, training_mode
-from ebmkit.runs.assembly import build_trainer
-from ebmkit.runs.build import build_parts
+from ebmkit.runs.build import build_method
+from ebmkit.runs.facts import asked, facts_of
+from ebmkit.runs.parts import RecipeParts, named
 from ebmkit.runs.reading_back import check_read_back
 
 DISTINCT = 8  # examples that are read for the trial; a batch repeats them
@@ -35,12 +37,16 @@ class FirstStep(Sampler):
         """The first step of a longer or shorter chain."""
         return type(self)(self.sampler.with_steps(steps))
 
+    def __getattr__(self, name: str) -> Any:
+        """An attribute of the sampler, like its state."""
+        return getattr(object.__getattribute__(self, "sampler"), name)
+
     def chain(self, energy: EnergyFn, x: Tensor, rng: Generator) -> Iterator[State]:
         """Yield the state after the first step."""
         return islice(self.sampler.chain(energy, x, rng), 1)
 
 
-def try_out(recipe: Recipe, examples: Examples, device: torch.device, init: InitDistribution) -> None:
+def try_out(recipe: Recipe, examples: Examples, device: torch.device, method: Method) -> None:
     """Make one update with chains of one step, save it and read it back; the run's own parts are not used.
 
     The global random states are restored.
@@ -49,31 +55,50 @@ def try_out(recipe: Recipe, examples: Examples, device: torch.device, init: Init
         recipe: The settings of the run.
         examples: The data.
         device: Where to compute.
-        init: That of the run; what it fitted to the data is not fitted again.
+        method: That of the run; what its inits fitted to the data is not fitted again.
 
     Raises:
         UsageError: for the first of these that cannot be done; it names the part.
     """
     with random_states_restored(device), torch.inference_mode(False), torch.enable_grad(), arithmetic("fp32", device):
-        trial = _trainer(recipe, examples, device)
-        if fitted := init.state_dict():
-            with naming_failure(f"the state of init '{recipe.parts['init'].name}' cannot be restored"):
-                trial.init.load_state_dict(fitted)
+        trial, parts = _method(recipe, examples, device)
+        for name, init in _inits(method).items():
+            if fitted := init.state_dict():
+                with naming_failure(f"the state of {named(recipe, name)} cannot be restored"):
+                    _inits(trial)[name].load_state_dict(fitted)
         size = recipe.train.batch_size
-        x = examples.fetch(torch.arange(min(size, DISTINCT)))[torch.arange(size) % DISTINCT].to(device)
-        name, sampler = (recipe.parts[section].name for section in ("energy", "sampler"))
-        with naming_failure(f"energy '{name}' gives no value and gradient in evaluation mode, which chains need"):
-            value_and_grad(trial.energy, x)
-        with naming_failure(f"sampler '{sampler}' cannot make a step with energy '{name}'"):
-            fake, chain = trial.chains(size)
-        remedy = "to train without it: -s train.gradient_penalty=0"
-        if recipe.train.on_divergence == "rollback" and not trial.gradient_penalty:
-            trial.gradient_penalty, remedy = 1.0, "as a rollback would: -s train.on_divergence=stop"
-        with training_mode(trial.energy):
-            _train_once(name, trial, x, fake, chain, remedy)
-        restored = _trainer(recipe, examples, device)
+        indices = torch.arange(size) % DISTINCT
+        x = examples.fetch(torch.arange(min(size, DISTINCT)))[indices].to(device)
+        if isinstance(trial, Trainer) and type(trial).update is Trainer.update:
+            _try_trainer(recipe, trial, x)
+        else:
+            facts = facts_of(asked(trial), examples, indices, device)
+            with naming_failure(f"method '{recipe.parts['method'].name}' cannot make an update with these parts"):
+                trial.update(x, **facts)
+        restored, others = _method(recipe, examples, device)
         check_read_back(recipe, trial, restored)
-        _check_values(name, trial.energy, restored.energy, x)
+        for (section, one, given), (_, other, _) in zip(parts.built, others.built, strict=True):
+            if recipe.parts[section].kind == "energy" and given["shape"] == examples.shape:
+                _check_values(named(recipe, section), one, other, x)
+
+
+def _inits(method: Method) -> dict[str, InitDistribution]:
+    """The init distributions of a method, by the names of their attributes."""
+    return {name: one for name, one in method.stateful.items() if isinstance(one, InitDistribution)}
+
+
+def _try_trainer(recipe: Recipe, trial: Trainer, x: Tensor) -> None:
+    """One update of a `Trainer`, part by part, so that an error names the part."""
+    name, sampler = (recipe.parts[section].name for section in ("energy", "sampler"))
+    with naming_failure(f"energy '{name}' gives no value and gradient in evaluation mode, which chains need"):
+        value_and_grad(trial.energy, x)
+    with naming_failure(f"sampler '{sampler}' cannot make a step with energy '{name}'"):
+        fake, chain = trial.chains(len(x))
+    remedy = "to train without it: -s train.gradient_penalty=0"
+    if recipe.train.on_divergence == "rollback" and not trial.gradient_penalty:
+        trial.gradient_penalty, remedy = 1.0, "as a rollback would: -s train.on_divergence=stop"
+    with training_mode(trial.energy):
+        _train_once(name, trial, x, fake, chain, remedy)
 
 
 def _train_once(name: str, trial: Trainer, x: Tensor, fake: Tensor, chain: dict[str, Tensor], remedy: str) -> None:
@@ -99,17 +124,10 @@ def _train_once(name: str, trial: Trainer, x: Tensor, fake: Tensor, chain: dict[
         ) from error
 
 
-def _trainer(recipe: Recipe, examples: Examples, device: torch.device) -> Trainer:
-    """A trainer of new parts, as a resumed run builds them, with chains of one step.
-
-    Raises:
-        UsageError: if an average of the weights was asked for, and the energy cannot be copied.
-    """
-    parts = build_parts(recipe, examples.shape, lambda: examples, device)
-    parts = parts._replace(sampler=FirstStep(parts.sampler))
-    copying = f"train.average needs a copy of energy '{recipe.parts['energy'].name}', which cannot be copied"
-    with naming_failure(copying):
-        return build_trainer(recipe, parts, examples.shape, Generator(device).manual_seed(0))
+def _method(recipe: Recipe, examples: Examples, device: torch.device) -> tuple[Method, RecipeParts]:
+    """A method of new parts, as a resumed run builds them, with chains of one step; and the parts."""
+    parts = RecipeParts(recipe, examples.shape, lambda: examples, device, wrap=FirstStep)
+    return build_method(parts, Generator(device).manual_seed(0)), parts
 
 
 def _check_values(name: str, energy: nn.Module, restored: nn.Module, x: Tensor) -> None:
@@ -126,7 +144,7 @@ def _check_values(name: str, energy: nn.Module, restored: nn.Module, x: Tensor) 
     scale = torch.finfo(torch.float32).eps ** 0.5 * float(found[0].abs().max().nan_to_num())
     if bool(((found[0] - found[1]).abs() > scale).any()):
         raise UsageError(
-            f"energy '{name}' has other values after its state was saved and restored; register what they depend on "
+            f"{name} has other values after its state was saved and restored; register what they depend on "
             "as parameters or buffers, or return it from get_extra_state"
         )
 

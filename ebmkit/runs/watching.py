@@ -7,7 +7,7 @@ from typing import Any
 
 from ebmkit.config.recipe import Recipe
 from ebmkit.errors import Notice
-from ebmkit.methods.maximum_likelihood import Update
+from ebmkit.methods.update import Update
 from ebmkit.registry.component import BUILT_IN
 from ebmkit.runs.isolation import isolated
 

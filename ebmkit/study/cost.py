@@ -3,15 +3,13 @@
 import json
 import time
 from contextlib import suppress
+from functools import wraps
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ebmkit.files import json_line, write_text
-from ebmkit.interfaces import EnergyFn
-from ebmkit.methods.maximum_likelihood import Update
-from ebmkit.passes import CountedEnergy
-from ebmkit.runs.cost import passes_outside
+from ebmkit.methods.update import Update
 from ebmkit.runs.run import Run
 
 NAME = "cost.jsonl"
@@ -31,17 +29,15 @@ class Cost:
         self.path, self.trainer = folder / NAME, run.trainer
         self.passes, self.seconds = self.restored(run.trainer.index)
         self.last = time.perf_counter()
-        accelerate, update = run.trainer.accelerate, run.trainer.update
+        update = run.trainer.update
 
-        def counted(energy: nn.Module) -> EnergyFn:
-            return CountedEnergy(accelerate(energy) if accelerate is not None else energy, self.on_pass)
-
-        def recorded(batch: Tensor) -> Update:
-            found = update(batch)
+        @wraps(update)
+        def recorded(batch: Tensor, **facts: Tensor) -> Update:
+            found = update(batch, **facts)
             self.record()
             return found
 
-        run.trainer.accelerate = counted
+        run.parts.on_pass = self.on_pass
         # Within the update, so that no watcher has saved it before: a checkpoint never lacks its line.
         run.trainer.update = recorded  # type: ignore[method-assign]
 
@@ -52,7 +48,7 @@ class Cost:
     def record(self) -> None:
         """Write what the updates up to this one cost."""
         now = time.perf_counter()
-        self.passes += passes_outside(self.trainer)
+        self.passes += self.trainer.passes_outside
         self.seconds, self.last = self.seconds + now - self.last, now
         line = {"update": self.trainer.index, "passes": self.passes, "seconds": round(self.seconds, 4)}
         with self.path.open("a", encoding="utf-8") as file:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ebmkit.config.conversion import parse
-from ebmkit.config.layers import SECTIONS, Layer, Value, check_section, typed
+from ebmkit.config.layers import Layer, Value, check_section, typed
 from ebmkit.errors import UsageError
 
 Lists = dict[str, list[Value]]
@@ -48,7 +48,7 @@ def typed_lists(pairs: Sequence[str], option: str, least: int) -> tuple[Lists, l
             continue
         if not equals or "." not in path:
             raise UsageError(f"{option} takes section.key=value,value, like {option} sampler.steps=5,10, not {pair!r}")
-        check_section(path.rpartition(".")[0], f"{option} {pair}", SECTIONS)
+        check_section(path.rpartition(".")[0], f"{option} {pair}")
         if "" in texts:
             raise UsageError(f"{option} {pair} has an empty value; write one value after each comma")
         if path in lists:
@@ -71,7 +71,7 @@ def typed_grid(settings: Sequence[str], zipped: Sequence[str]) -> tuple[Layer, l
             not exactly one list of -s.
     """
     lists, single = typed_lists(settings, "-s", 2)
-    layer = typed(single, (*SECTIONS, "features"))
+    layer = typed(single)
     axes = [{path: values} for path, values in lists.items()]
     along, _ = typed_lists(zipped, "--zip", 1)
     for path, values in along.items():

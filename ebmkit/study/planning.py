@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ebmkit.config.layers import PARTS, Layer, Value, layer_of
+from ebmkit.config.layers import Layer, Value, layer_of
 from ebmkit.config.recipe import Recipe
 from ebmkit.config.resolution import chosen, merged, resolve, resolve_part
+from ebmkit.config.sections import roles_of
 from ebmkit.errors import UsageError, check
 from ebmkit.runs.training import check_settings
 from ebmkit.study.measures import DEFAULT, chosen_measures
@@ -65,12 +66,14 @@ def planned(
     recipes = [(point, resolve([*layers, layer_at(point)])) for point in points(axes)]
     for _, recipe in recipes:
         check_settings(recipe)
+    roles = {name: one for _, recipe in recipes for name, one in roles_of(recipe.parts["method"]).items()}
     varied = {path for axis in axes for path in axis}
     base: dict[str, dict[str, Any]] = {}
     for section in dict.fromkeys(section for layer in layers for section in layer.sections):
-        given = merged(list(layers), section, [])
-        if section in PARTS and any("use" in layer.sections.get(section, {}) for layer in layers):
-            given = {"use": chosen(list(layers), section), **given}
+        one = roles.get(section)
+        given = merged(list(layers), section, [], one)
+        if one is not None and any("use" in layer.sections.get(section, {}) for layer in layers):
+            given = {"use": chosen(list(layers), section, one), **given}
         base[section] = {
             key: converted([recipe for _, recipe in recipes], section, key, value)
             for key, value in given.items()

@@ -17,7 +17,7 @@ from ebmkit.data.examples import Examples
 from ebmkit.errors import Diverged, Interrupted, UsageError, kind_and_message, one_line
 from ebmkit.evaluation.measures import as_rows, check_count, evaluate_model
 from ebmkit.features.protocols import Features
-from ebmkit.methods.maximum_likelihood import Update
+from ebmkit.methods.update import Update
 from ebmkit.runs.checkpoint import NAME as CHECKPOINT
 from ebmkit.runs.device import occupy
 from ebmkit.runs.evaluations import count_for, evaluation_of, write_evaluation

@@ -11,7 +11,8 @@ from torch import Generator, Tensor, nn
 from ebmkit.data.examples import Examples
 from ebmkit.files import replacing
 from ebmkit.interfaces import Energy, EnergyFn, InitDistribution, Sampler, State, noise_like, value_and_grad
-from ebmkit.methods.maximum_likelihood import Trainer, Update
+from ebmkit.methods.maximum_likelihood import Trainer
+from ebmkit.methods.update import Update
 from ebmkit.testing.kit import Subject
 
 UPDATES = 5

@@ -8,7 +8,7 @@ from functools import wraps
 from pathlib import Path
 
 from ebmkit.errors import UsageError
-from ebmkit.methods.maximum_likelihood import Update
+from ebmkit.methods.update import Update
 from ebmkit.testing.globals import changed_by
 from ebmkit.testing.kit import SHAPES, Subject, require
 from ebmkit.testing.training import UPDATES, Training, same

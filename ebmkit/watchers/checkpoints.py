@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 from ebmkit.errors import REMEDIES, Diverged, UsageError, check
 from ebmkit.files import Unwritten
-from ebmkit.methods.maximum_likelihood import Trainer
+from ebmkit.methods.method import Method
 from ebmkit.watchers.scalars import Updates
 
 
 def write_checkpoints(
     updates: Updates,
-    trainer: Trainer,
+    trainer: Method,
     save: Callable[[], None],
     keep: Callable[[], None] | None = None,
     *,
@@ -33,7 +33,8 @@ def write_checkpoints(
 
     def save_if_new() -> None:
         nonlocal saved
-        if not all(bool(parameter.isfinite().all()) for parameter in trainer.energy.parameters()):
+        weights = (parameter for network in trainer.networks.values() for parameter in network.parameters())
+        if not all(bool(parameter.isfinite().all()) for parameter in weights):
             raise Diverged(f"diverged at update {trainer.index}: the weights are not finite; {REMEDIES}")
         if saved != trainer.index:
             save()

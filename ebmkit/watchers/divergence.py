@@ -9,6 +9,7 @@ import torch
 from ebmkit.data.examples import Examples
 from ebmkit.errors import REMEDIES, Diverged, check
 from ebmkit.methods.maximum_likelihood import Trainer
+from ebmkit.methods.method import Method
 from ebmkit.watchers.alarms import AlarmDetector, Scale
 from ebmkit.watchers.causes import explained
 from ebmkit.watchers.scalars import Updates, scalars_of
@@ -16,7 +17,7 @@ from ebmkit.watchers.scalars import Updates, scalars_of
 
 def stop_if_diverged(
     updates: Updates,
-    trainer: Trainer | None = None,
+    trainer: Method | None = None,
     examples: Examples | None = None,
     config: Mapping[str, Mapping[str, Any]] | None = None,
     memory: dict[str, list[float]] | None = None,
@@ -54,7 +55,7 @@ def stop_if_diverged(
                         raise Diverged(f"diverged at update {update.index}: {reason}")
                 found = detector.alarm(scalars, scale) if alarm else None
                 if found is not None:
-                    rate = None if trainer is None else trainer.optimizer.param_groups[0]["initial_lr"]
+                    rate = None if trainer is None else rate_of(trainer)
                     reason = explained(found, config or {}, scale.noise, rate)
                     raise Diverged(f"diverged at update {update.index}: {reason}")
             yield update
@@ -65,12 +66,17 @@ def stop_if_diverged(
 def remedy(scalars: Mapping[str, float]) -> str:
     """What to try when a value is not finite or too large."""
     # Chains with finite energies show that the energy is in order, and the batch is not.
-    if math.isfinite(scalars["fake_energy"]) and not math.isfinite(scalars["real_energy"]):
+    if math.isfinite(scalars.get("fake_energy", math.nan)) and not math.isfinite(scalars["real_energy"]):
         return f"the batch may have values that are not finite: check the data; else {REMEDIES}"
     return REMEDIES
 
 
-def scale_of(trainer: Trainer | None, examples: Examples | None) -> Scale:
+def rate_of(trainer: Method) -> float:
+    """The learning rate of the first optimiser, without its schedule."""
+    return float(next(iter(trainer.optimizers.values())).param_groups[0]["initial_lr"])
+
+
+def scale_of(trainer: Method | None, examples: Examples | None) -> Scale:
     """What the steps of the chain are compared with.
 
     The data's range is [-1, 1], or wider if the first examples are; its diagonal is `2 sqrt(d) max(1, max |x|)`. The
@@ -81,7 +87,8 @@ def scale_of(trainer: Trainer | None, examples: Examples | None) -> Scale:
     some = examples.fetch(torch.arange(min(len(examples), 256)))
     root = math.sqrt(some[0].numel())
     diagonal = 2 * root * max(1.0, float(some.abs().max()))
-    sampler = None if trainer is None else trainer.sampler
+    # Other methods may run chains elsewhere than where the examples are.
+    sampler = trainer.sampler if isinstance(trainer, Trainer) else None
     if sampler is None or sampler.implied_temperature is None or sampler.noise is None:
         return Scale(diagonal)
     return Scale(diagonal, sampler.noise * root, sampler.step_size)

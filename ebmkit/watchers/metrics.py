@@ -10,10 +10,11 @@ from ebmkit.errors import check
 from ebmkit.evaluation.training_curves import METRICS
 from ebmkit.files import json_line, writing
 from ebmkit.methods.maximum_likelihood import Trainer
+from ebmkit.methods.method import Method
 from ebmkit.watchers.scalars import Updates, scalars_of
 
 
-def write_metrics(updates: Updates, trainer: Trainer, folder: Path, *, every: int = 1) -> Updates:
+def write_metrics(updates: Updates, trainer: Method, folder: Path, *, every: int = 1) -> Updates:
     """Append a line to `metrics.jsonl` for every N-th update, and flush it.
 
     A line has the number of the `update`, its scalars, `seconds_per_update` since the line before, and, for samplers
@@ -27,9 +28,9 @@ def write_metrics(updates: Updates, trainer: Trainer, folder: Path, *, every: in
         Unwritten: if a line cannot be written.
     """
     check("every", every, at_least=0)
-    sampler = trainer.sampler
+    sampler = trainer.sampler if isinstance(trainer, Trainer) else None  # others may run chains in another space
     # Only a sampler that implies a temperature adds noise of the same size in every step.
-    noise = sampler.noise if sampler.implied_temperature is not None else None
+    noise = sampler.noise if sampler is not None and sampler.implied_temperature is not None else None
 
     def watched() -> Updates:
         since, counted = time.perf_counter(), 0
@@ -41,7 +42,7 @@ def write_metrics(updates: Updates, trainer: Trainer, folder: Path, *, every: in
                 counted += 1
                 if every and update.index % every == 0:
                     line: dict[str, Any] = {"update": update.index, **scalars_of(update)}
-                    if noise is not None:
+                    if noise is not None and update.fake is not None:
                         line["noise_size"] = noise * math.sqrt(update.fake[0].numel())
                     now = time.perf_counter()
                     line["seconds_per_update"] = round((now - since) / counted, 6)

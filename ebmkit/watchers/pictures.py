@@ -9,16 +9,16 @@ from torch import Generator
 from ebmkit.data.examples import Examples
 from ebmkit.errors import check
 from ebmkit.files import replacing, writing
-from ebmkit.methods.maximum_likelihood import Trainer, Update
+from ebmkit.methods.method import Method
+from ebmkit.methods.update import Update
 from ebmkit.pictures import beside, drawable, drawn_count, grid, strip
-from ebmkit.shortrun import ShortRun
 from ebmkit.watchers.periods import due_updates
-from ebmkit.watchers.scalars import Updates
+from ebmkit.watchers.scalars import Updates, chains_at_once
 
 
 def draw_pictures(
     updates: Updates,
-    trainer: Trainer,
+    trainer: Method,
     folder: Path,
     examples: Examples,
     iterations: int,
@@ -51,7 +51,7 @@ def draw_pictures(
     return watched()
 
 
-def draw(trainer: Trainer, folder: Path, examples: Examples, update: Update, count: int, chains: int) -> None:
+def draw(trainer: Method, folder: Path, examples: Examples, update: Update, count: int, chains: int) -> None:
     """Write `samples/<index>.png` and `chains/<index>.png`.
 
     The generator is seeded here and the same each time: drawing does not change the run, and pictures can be compared.
@@ -59,8 +59,7 @@ def draw(trainer: Trainer, folder: Path, examples: Examples, update: Update, cou
     count = drawn_count(examples.shape, count)
     rows = count if examples.shape == (2,) else chains
     rng = Generator(trainer.rng.device).manual_seed(0)
-    short = ShortRun(trainer.chain_energy(trainer.model), trainer.sampler, trainer.init)
-    samples, trajectory = short.trace(count, rng, rows=rows, looks=5, batch=len(update.fake))
+    samples, trajectory = trainer.short_run().trace(count, rng, rows=rows, looks=5, batch=chains_at_once(update))
     real = examples.fetch(torch.randint(len(examples), (count,), generator=Generator().manual_seed(0)))
     columns = math.ceil(math.sqrt(count))
     for name, picture in {

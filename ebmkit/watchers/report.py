@@ -5,16 +5,15 @@ from typing import Literal
 
 from ebmkit.data.examples import Examples
 from ebmkit.errors import check
-from ebmkit.methods.maximum_likelihood import Trainer
+from ebmkit.methods.method import Method
 from ebmkit.report.page import write_page
-from ebmkit.shortrun import ShortRun
 from ebmkit.watchers.periods import due_updates
-from ebmkit.watchers.scalars import Updates
+from ebmkit.watchers.scalars import Updates, chains_at_once
 
 
 def write_report(
     updates: Updates,
-    trainer: Trainer,
+    trainer: Method,
     folder: Path,
     examples: Examples,
     iterations: int,
@@ -44,7 +43,7 @@ def write_report(
 
     def page(batch: int, complete: bool) -> None:
         write_page(
-            ShortRun(trainer.chain_energy(trainer.model), trainer.sampler, trainer.init),
+            trainer.short_run(),
             examples,
             folder,
             device=trainer.rng.device,
@@ -52,14 +51,14 @@ def write_report(
             count=count,
             chains=min(chains, batch),
             updates=reconstruction_updates,
-            batch=batch,  # as many chains at once as in an update, which fit in memory
+            batch=batch,
         )
 
     def watched() -> Updates:
         for update in updates:
             if due(update.index):
                 last = update.index == iterations
-                page(len(update.fake), full == "always" or (full == "end" and last))
+                page(chains_at_once(update), full == "always" or (full == "end" and last))
             yield update
 
     return watched()

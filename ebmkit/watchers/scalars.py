@@ -2,9 +2,14 @@
 
 from collections.abc import Iterator
 
-from ebmkit.methods.maximum_likelihood import Update
+from ebmkit.methods.update import Update
 
 Updates = Iterator[Update]
+
+
+def chains_at_once(update: Update) -> int:
+    """How many chains run at once in drawing: as many as in this update, which fit in memory, or 64 if it ran none."""
+    return 64 if update.fake is None else len(update.fake)
 
 
 def scalars_of(update: Update) -> dict[str, float]:

@@ -1,0 +1,269 @@
+"""The interface of a method of training: what it works with, its update, its state, and what can be drawn from it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any, ClassVar, Literal, NamedTuple
+
+from torch import Generator, Tensor, nn
+from torch.optim import Optimizer
+
+from ebmkit.errors import UsageError, check, naming_failure
+from ebmkit.methods.averaging import Average
+from ebmkit.methods.clipping import RunningBound
+from ebmkit.methods.roles import Role
+from ebmkit.methods.update import Update
+from ebmkit.modes import training_mode
+from ebmkit.shortrun import ShortRun
+
+Clip = float | Literal["auto"]
+
+
+class Descent(NamedTuple):
+    """One step of an optimiser.
+
+    Attributes:
+        norm: Norm of the gradient of the loss, before clipping.
+        scale: The factor that the gradient was scaled by, where the bound follows the run; else None.
+    """
+
+    norm: Tensor
+    scale: Tensor | None
+
+
+class Method(ABC):
+    """A method of training; built as `Method(parts, shape, *, settings...)`, with the facts that it asks for.
+
+    The constructor makes the parts, each as an attribute with the name of its role: `self.energy = parts.energy()`.
+    Every attribute that has a state is saved in checkpoints and restored from them: networks, optimisers, inits,
+    generators of random numbers, and whatever else has `state_dict` and `load_state_dict`. A model that is opened to
+    draw from is built by the same constructor.
+
+    Attributes:
+        roles: The parts that it works with, by section. The data of a run are the section `data` of every method.
+        defaults: Default settings of the section `train`, where they are not the usual ones.
+        uses: Those settings of `train` that only some methods have, and that this one uses: first_steps,
+            full_steps_from, energy_l2, gradient_penalty.
+        index: How many updates were made.
+        rng: The only source of randomness of updates, on the device of the run.
+        averages: Moving averages of the networks by name; none if the run keeps no average.
+        gradient_penalty: The weight of the gradient penalty, which a rollback raises; None for a method without one.
+        steps: The number of steps of a chain as a function of the index of the update; None if it does not change.
+    """
+
+    roles: ClassVar[Mapping[str, Role]] = {}
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    uses: ClassVar[tuple[str, ...]] = ()
+    rng: Generator
+    averages: dict[str, Average]
+    bounds: dict[str, RunningBound]
+    index = 0
+    gradient_clip: Clip | None = None
+    clip_factor = 1.5
+    schedule: Callable[[int], float] | None = None
+    gradient_penalty: float | None = None
+    steps: Callable[[int], int] | None = None
+
+    @abstractmethod
+    def update(self, batch: Tensor, *args: Any, **kwargs: Any) -> Update:
+        """One update of the weights, for examples `(B, *shape)`; it ends with `return self.finish(...)`.
+
+        A method may ask for further facts about the batch by the names of further parameters: `labels`, the classes
+        `(B,)`, and `indices`, where the examples are in the data, `(B,)`; both are on the device of the batch.
+        """
+
+    @abstractmethod
+    def short_run_of(self, networks: Mapping[str, nn.Module]) -> ShortRun:
+        """What can be drawn, as a chain from starts to examples.
+
+        Args:
+            networks: The networks to draw with, by the names of their attributes: the last ones, or their averages.
+        """
+
+    def short_run(self) -> ShortRun:
+        """What can be drawn now: with the averages of the networks if the run keeps them."""
+        return self.short_run_of(self.kept)
+
+    def begin(
+        self,
+        rng: Generator,
+        *,
+        gradient_clip: Clip | None = None,
+        clip_factor: float = 1.5,
+        average: float | None = None,
+        schedule: Callable[[int], float] | None = None,
+    ) -> None:
+        """Make ready for the first update; whoever builds a method calls this once, after its constructor.
+
+        Args:
+            rng: Randomness of the updates, on the device of the networks.
+            gradient_clip: Upper bound on the norm of each gradient of parameters; "auto" is `RunningBound`; None does
+                not clip.
+            clip_factor: The bound of "auto", in medians of the last norms.
+            average: Decay in (0, 1) of an exponential moving average of each network; None keeps none.
+            schedule: Factor of the learning rates as a function of the index of the update, from 1.
+
+        Raises:
+            UsageError: if a setting is out of range.
+        """
+        if gradient_clip == "auto":
+            self.bounds = {name: RunningBound(clip_factor, rng.device) for name in self.optimizers}
+        else:
+            self.bounds = {}
+            if gradient_clip is not None:
+                check("gradient_clip", gradient_clip, above=0)
+        self.rng, self.gradient_clip, self.clip_factor, self.schedule = rng, gradient_clip, clip_factor, schedule
+        self.averages = {} if average is None else averages(self.networks, average)
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group.setdefault("initial_lr", group["lr"])
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """A block in which the networks are in training mode, also if other threads draw from them meanwhile."""
+        with ExitStack() as stack:
+            for network in self.networks.values():
+                stack.enter_context(training_mode(network))
+            yield
+
+    def descend(self, loss: Tensor, optimizer: Optimizer) -> Descent:
+        """One step of an optimiser along the gradient of a loss by its parameters, clipped and scheduled.
+
+        Args:
+            loss: The loss, a scalar.
+            optimizer: One of the attributes of this method.
+        """
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        optimizer.zero_grad()
+        loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]
+        descent = self.clip(optimizer, [parameter for parameter in parameters if parameter.grad is not None])
+        factor = self.rate_factor(optimizer)
+        if factor is not None:
+            for group in optimizer.param_groups:
+                group["lr"] = group["initial_lr"] * factor
+        optimizer.step()
+        return descent
+
+    def rate_factor(self, optimizer: Optimizer) -> float | None:
+        """The factor of the learning rate of an optimiser in the next update; None leaves the rate as it is.
+
+        It is that of the setting `train.lr_schedule`; a method with a schedule of its own overrides it.
+        """
+        return None if self.schedule is None else self.schedule(self.index + 1)
+
+    def clip(self, optimizer: Optimizer, parameters: list[nn.Parameter]) -> Descent:
+        """Clip the gradient of the parameters of an optimiser."""
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        norm = nn.utils.get_total_norm(gradients)
+        scale = None
+        if self.bounds:
+            name = next(name for name, one in self.optimizers.items() if one is optimizer)
+            scale = self.bounds[name].scale(gradients, norm)
+        elif isinstance(self.gradient_clip, int | float):
+            nn.utils.clip_grads_with_norm_(parameters, self.gradient_clip, norm)
+        return Descent(norm.detach(), scale)
+
+    def finish(self, loss: Tensor, descent: Descent | None = None, **values: Any) -> Update:
+        """Count the update and bring the averages up to date.
+
+        Args:
+            loss: The loss that was minimised, a scalar.
+            descent: What `descend` returned for it.
+            **values: Further attributes of `Update`; tensors are detached.
+        """
+        self.index += 1
+        for name, average in self.averages.items():
+            average.update_parameters(self.networks[name])
+        values = {name: one.detach() if graphed(one) else one for name, one in values.items()}
+        if descent is not None:
+            values |= {"gradient_norm": descent.norm, "gradient_scale": descent.scale}
+        return Update(self.index, loss.detach(), **values)
+
+    @property
+    def passes_outside(self) -> int:
+        """Passes of an update through its networks, besides those of its chains; 0 if the method does not say."""
+        return 0
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """The networks, by the names of their attributes."""
+        return {name: one for name, one in vars(self).items() if isinstance(one, nn.Module)}
+
+    @property
+    def optimizers(self) -> dict[str, Optimizer]:
+        """The optimisers, by the names of their attributes."""
+        return {name: one for name, one in vars(self).items() if isinstance(one, Optimizer)}
+
+    @property
+    def kept(self) -> dict[str, nn.Module]:
+        """The networks to evaluate and to draw with, by name: their averages if there are any."""
+        return {name: self.averages[name].module if self.averages else one for name, one in self.networks.items()}
+
+    @property
+    def stateful(self) -> dict[str, Any]:
+        """Every attribute that has a state, by name; a generator of random numbers is one."""
+        return {
+            name: one
+            for name, one in vars(self).items()
+            if isinstance(one, Generator) or (hasattr(one, "state_dict") and hasattr(one, "load_state_dict"))
+        }
+
+    @property
+    def drawn_from(self) -> list[str]:
+        """The names of those attributes with a state that a model needs: all except optimisers and generators."""
+        return [name for name, one in self.stateful.items() if not isinstance(one, Generator | Optimizer)]
+
+    def random_states(self) -> dict[str, Tensor]:
+        """The state of each generator of random numbers, by name."""
+        return {name: one.get_state() for name, one in self.stateful.items() if isinstance(one, Generator)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next update depends on, except the batches: tensors and plain types."""
+        plain = {name: one.state_dict() for name, one in self.stateful.items() if not isinstance(one, Generator)}
+        return {
+            "index": self.index,
+            **plain,
+            **self.random_states(),
+            "average": {name: average.state_dict() for name, average in self.averages.items()},
+            "gradient_norms": {name: bound.norms for name, bound in self.bounds.items()},
+            "model": self.drawn_from,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` returned, bit for bit.
+
+        Raises:
+            UsageError: if it is the state of a method with other attributes.
+        """
+        known = {*self.state_dict()}
+        if known != set(state):
+            others = ", ".join(sorted(known ^ set(state)))
+            raise UsageError(f"the state is not that of {type(self).__name__}: {others} is in one of them only")
+        self.index = state["index"]
+        for name, one in self.stateful.items():
+            if isinstance(one, Generator):
+                one.set_state(state[name].cpu())
+            else:
+                one.load_state_dict(state[name])
+        for name, average in self.averages.items():
+            average.load_state_dict(state["average"][name])
+        for name, bound in self.bounds.items():
+            bound.norms = state["gradient_norms"][name].to(bound.norms)
+
+
+def graphed(value: Any) -> bool:
+    """Whether a value is a tensor with a graph."""
+    return isinstance(value, Tensor) and value.requires_grad
+
+
+def averages(networks: Mapping[str, nn.Module], decay: float) -> dict[str, Average]:
+    """A moving average of each network, by name.
+
+    Raises:
+        UsageError: unless 0 < decay < 1, or for a network that cannot be copied.
+    """
+    found = {}
+    for name, network in networks.items():
+        with naming_failure(f"average needs a copy of {name} {type(network).__name__}, which cannot be copied"):
+            found[name] = Average(network, decay)
+    return found

@@ -1,0 +1,1 @@
+"""Networks from examples of one shape to those of another: generators, flows, encoders, classifiers."""
