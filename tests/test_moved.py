@@ -27,7 +27,7 @@ SMALL = {
     "train": {"iterations": 2, "batch_size": 8},
     "watch.pictures": {"every": 0},
 }
-STEP = "ebmkit.Step is now ebmkit.methods.maximum_likelihood.Update: write from ebmkit import Update"
+STEP = "ebmkit.Step is now ebmkit.methods.update.Update: write from ebmkit import Update"
 MEASURES = (
     "ebmkit.watch.measures is now ebmkit.watchers.scalars.scalars_of: write from ebmkit.watchers import scalars_of"
 )
