@@ -38,5 +38,6 @@ class MaximumLikelihood(Trainer):
             steps=train.steps(sampler.steps),
             average=train.average,
             schedule=train.schedule(train.lr_schedule),
+            processes=parts.processes,
             accelerate=parts.chains(energy, gradients=sampler.promises.gradients),
         )

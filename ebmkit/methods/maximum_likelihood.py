@@ -14,6 +14,7 @@ from ebmkit.methods.clipping import RunningBound
 from ebmkit.methods.method import Clip, Method
 from ebmkit.methods.penalties import slopes
 from ebmkit.methods.update import Update
+from ebmkit.processes import Processes
 from ebmkit.shortrun import ShortRun
 
 
@@ -41,6 +42,7 @@ class Trainer(Method):
         average: Decay in (0, 1) of an exponential moving average of the weights; None keeps no average.
         schedule: Factor of the learning rate as a function of the index of the update, from 1.
         accelerate: Returns the energy for the chains of one update; by default the energy itself.
+        processes: Those that make each update together, each with a part of the batch; None is only this one.
 
     Raises:
         UsageError: if a setting is out of range, or the optimiser has other parameters than the energy.
@@ -62,6 +64,7 @@ class Trainer(Method):
         average: float | None = None,
         schedule: Callable[[int], float] | None = None,
         accelerate: Callable[[nn.Module], EnergyFn] | None = None,
+        processes: Processes | None = None,
     ) -> None:
         check("energy_l2", energy_l2, at_least=0)
         check("gradient_penalty", gradient_penalty, at_least=0)
@@ -71,7 +74,14 @@ class Trainer(Method):
         self.energy, self.sampler, self.init, self.optimizer = energy, sampler, init, optimizer
         self.energy_l2, self.gradient_penalty = energy_l2, gradient_penalty
         self.steps, self.accelerate = steps, accelerate
-        self.begin(rng, gradient_clip=gradient_clip, clip_factor=clip_factor, average=average, schedule=schedule)
+        self.begin(
+            rng,
+            gradient_clip=gradient_clip,
+            clip_factor=clip_factor,
+            average=average,
+            schedule=schedule,
+            processes=processes,
+        )
 
     @property
     def averaged(self) -> Average | None:
@@ -106,8 +116,9 @@ class Trainer(Method):
         loss = real_energy.mean() - fake_energy.mean() + penalty
         if self.energy_l2:
             loss = loss + self.energy_l2 * (real_energy.square() + fake_energy.square()).mean()
-        descent = self.descend(loss, self.optimizer)
-        return self.finish(loss, descent, real_energy=real_energy, fake_energy=fake_energy, fake=fake, chain=chain)
+        scalars = {"real_energy": real_energy.mean(), "fake_energy": fake_energy.mean(), **chain}
+        descent = self.descend(loss, self.optimizer, scalars)
+        return self.finish(descent, real_energy=real_energy, fake_energy=fake_energy, fake=fake)
 
     def real_energy(self, batch: Tensor) -> tuple[Tensor, Tensor | float]:
         """E of the batch `(B,)`, and the penalty on its slope there."""

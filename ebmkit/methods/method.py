@@ -10,10 +10,13 @@ from torch.optim import Optimizer
 
 from ebmkit.errors import UsageError, check, naming_failure
 from ebmkit.methods.averaging import Average
+from ebmkit.methods.chains import MEASURED
 from ebmkit.methods.clipping import RunningBound
 from ebmkit.methods.roles import Role
+from ebmkit.methods.sharing import Sharing
 from ebmkit.methods.update import Update
 from ebmkit.modes import training_mode
+from ebmkit.processes import Processes
 from ebmkit.shortrun import ShortRun
 
 Clip = float | Literal["auto"]
@@ -25,10 +28,12 @@ class Descent(NamedTuple):
     Attributes:
         norm: Norm of the gradient of the loss, before clipping.
         scale: The factor that the gradient was scaled by, where the bound follows the run; else None.
+        scalars: The loss, as `loss`, and the scalars that were given with it: means over all processes.
     """
 
     norm: Tensor
     scale: Tensor | None
+    scalars: Mapping[str, Tensor]
 
 
 class Method(ABC):
@@ -49,14 +54,18 @@ class Method(ABC):
         averages: Moving averages of the networks by name; none if the run keeps no average.
         gradient_penalty: The weight of the gradient penalty, which a rollback raises; None for a method without one.
         steps: The number of steps of a chain as a function of the index of the update; None if it does not change.
+        terms: The names of the further scalars that its updates report, besides those of maximum likelihood.
+        sharing: What several processes share in an update.
     """
 
     roles: ClassVar[Mapping[str, Role]] = {}
     defaults: ClassVar[Mapping[str, Any]] = {}
     uses: ClassVar[tuple[str, ...]] = ()
+    terms: ClassVar[tuple[str, ...]] = ()
     rng: Generator
     averages: dict[str, Average]
     bounds: dict[str, RunningBound]
+    sharing: Sharing
     index = 0
     gradient_clip: Clip | None = None
     clip_factor = 1.5
@@ -92,6 +101,7 @@ class Method(ABC):
         clip_factor: float = 1.5,
         average: float | None = None,
         schedule: Callable[[int], float] | None = None,
+        processes: Processes | None = None,
     ) -> None:
         """Make ready for the first update; whoever builds a method calls this once, after its constructor.
 
@@ -102,10 +112,18 @@ class Method(ABC):
             clip_factor: The bound of "auto", in medians of the last norms.
             average: Decay in (0, 1) of an exponential moving average of each network; None keeps none.
             schedule: Factor of the learning rates as a function of the index of the update, from 1.
+            processes: Those that make each update together, each with a part of the batch; None is only this one.
 
         Raises:
-            UsageError: if a setting is out of range.
+            UsageError: if a setting is out of range, or several processes cannot share an update of this method.
         """
+        processes = processes or Processes()
+        if processes.size > 1 and len(self.optimizers) != 1:
+            raise UsageError(
+                f"{type(self).__name__} has {len(self.optimizers)} optimisers: {processes.size} processes share the "
+                "updates of one only; start it as one process, without torchrun"
+            )
+        self.sharing = Sharing(list(self.networks.values()), processes, self.terms)
         if gradient_clip == "auto":
             self.bounds = {name: RunningBound(clip_factor, rng.device) for name in self.optimizers}
         else:
@@ -126,23 +144,34 @@ class Method(ABC):
                 stack.enter_context(training_mode(network))
             yield
 
-    def descend(self, loss: Tensor, optimizer: Optimizer) -> Descent:
+    def descend(self, loss: Tensor, optimizer: Optimizer, scalars: Mapping[str, Tensor] | None = None) -> Descent:
         """One step of an optimiser along the gradient of a loss by its parameters, clipped and scheduled.
+
+        Of several processes, each makes the same step, along the mean of their gradients.
 
         Args:
             loss: The loss, a scalar.
             optimizer: One of the attributes of this method.
+            scalars: Values to report with the update: `real_energy`, `fake_energy`, what `follow` measured, and those
+                that `terms` names.
+
+        Raises:
+            UsageError: for a scalar of another name.
         """
+        own = {"loss": loss, **(scalars or {})}
+        if others := [name for name in own if name not in self.sharing.names]:
+            raise UsageError(f"{type(self).__name__} reports '{others[0]}', which `terms` does not name: {self.terms}")
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         optimizer.zero_grad()
         loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]
-        descent = self.clip(optimizer, [parameter for parameter in parameters if parameter.grad is not None])
+        means = {name: value.detach() for name, value in self.sharing.mean(own).items()}
+        norm, scale = self.clip(optimizer, [parameter for parameter in parameters if parameter.grad is not None])
         factor = self.rate_factor(optimizer)
         if factor is not None:
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * factor
         optimizer.step()
-        return descent
+        return Descent(norm, scale, means)
 
     def rate_factor(self, optimizer: Optimizer) -> float | None:
         """The factor of the learning rate of an optimiser in the next update; None leaves the rate as it is.
@@ -151,8 +180,8 @@ class Method(ABC):
         """
         return None if self.schedule is None else self.schedule(self.index + 1)
 
-    def clip(self, optimizer: Optimizer, parameters: list[nn.Parameter]) -> Descent:
-        """Clip the gradient of the parameters of an optimiser."""
+    def clip(self, optimizer: Optimizer, parameters: list[nn.Parameter]) -> tuple[Tensor, Tensor | None]:
+        """Clip the gradient of the parameters of an optimiser: its norm before, and the factor of a running bound."""
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
         scale = None
@@ -161,23 +190,31 @@ class Method(ABC):
             scale = self.bounds[name].scale(gradients, norm)
         elif isinstance(self.gradient_clip, int | float):
             nn.utils.clip_grads_with_norm_(parameters, self.gradient_clip, norm)
-        return Descent(norm.detach(), scale)
+        return norm.detach(), scale
 
-    def finish(self, loss: Tensor, descent: Descent | None = None, **values: Any) -> Update:
-        """Count the update and bring the averages up to date.
+    def finish(self, descent: Descent, **values: Any) -> Update:
+        """Count the update, bring the averages up to date, and give the values of the update.
 
         Args:
-            loss: The loss that was minimised, a scalar.
-            descent: What `descend` returned for it.
-            **values: Further attributes of `Update`; tensors are detached.
+            descent: What `descend` returned; of several, that of the loss to report.
+            **values: Further attributes of `Update`, as `fake`; tensors are detached.
         """
         self.index += 1
         for name, average in self.averages.items():
             average.update_parameters(self.networks[name])
-        values = {name: one.detach() if graphed(one) else one for name, one in values.items()}
-        if descent is not None:
-            values |= {"gradient_norm": descent.norm, "gradient_scale": descent.scale}
-        return Update(self.index, loss.detach(), **values)
+        means = dict(descent.scalars)
+        energies = ("real_energy", "fake_energy")
+        shared = (means[energies[0]], means[energies[1]]) if all(name in means for name in energies) else None
+        found = {
+            "loss": means.pop("loss"),
+            "gradient_norm": descent.norm,
+            "gradient_scale": descent.scale,
+            "chain": {name: means[name] for name in means if name in MEASURED},
+            "means": shared,
+            "terms": {name: means[name] for name in means if name in self.terms},
+        }
+        own = {name: one.detach() if graphed(one) else one for name, one in values.items()}
+        return Update(index=self.index, **{**found, **own})
 
     @property
     def passes_outside(self) -> int:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from torch import nn
 
 from ebmkit.interfaces import EnergyFn
+from ebmkit.processes import Processes
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,11 @@ class Parts(Protocol):
 
     Attributes:
         restored: Whether the state of the method will be loaded: then nothing need be fitted or read.
+        processes: The processes that train the run together.
     """
 
     restored: bool
+    processes: Processes
 
     def __getattr__(self, role: str) -> Callable[..., Any]:
         """The builder of the part of a role."""

@@ -12,6 +12,8 @@ from torch import Tensor
 class Update:
     """The values of one update of the weights; tensors stay on their device, so that training need not wait for them.
 
+    Of several processes, each has its part of the batch; scalars are means over all of them, the same bits in each.
+
     Attributes:
         index: The number of this update, from 1.
         loss: The loss that was minimised, a scalar; its value does not measure progress.
@@ -21,6 +23,7 @@ class Update:
         gradient_norm: Norm of the gradient of the loss by all parameters, before clipping.
         chain: The scalars that `follow` measured along the chains.
         gradient_scale: The factor that clipping scaled the gradient by; only where the bound is not a setting.
+        means: Mean `real_energy` and `fake_energy` over all processes; None computes them from those of this one.
         terms: Further scalars of the method by name, like the parts of its loss.
     """
 
@@ -32,6 +35,7 @@ class Update:
     gradient_norm: Tensor | None = None
     chain: Mapping[str, Tensor] = field(default_factory=dict)
     gradient_scale: Tensor | None = None
+    means: tuple[Tensor, Tensor] | None = None
     terms: Mapping[str, Tensor] = field(default_factory=dict)
 
     @cached_property
@@ -43,7 +47,7 @@ class Update:
         """
         scalars = {"loss": self.loss}
         if self.real_energy is not None and self.fake_energy is not None:
-            real, fake = self.real_energy.mean(), self.fake_energy.mean()
+            real, fake = self.means or (self.real_energy.mean(), self.fake_energy.mean())
             scalars |= {"gap": real - fake, "real_energy": real, "fake_energy": fake}
         if self.gradient_norm is not None:
             scalars["gradient_norm"] = self.gradient_norm

@@ -1,5 +1,6 @@
 """The method of a recipe, built and seeded, and what its parts are checked for."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,10 +23,16 @@ class Seeds(NamedTuple):
     batches: int
 
 
-def seeds_of(recipe: Recipe, rollbacks: int = 0) -> Seeds:
-    """The seeds of weights, chains and batches; others after each rollback."""
+def seeds_of(recipe: Recipe, rollbacks: int = 0, rank: int = 0) -> Seeds:
+    """The seeds of weights, chains and batches; others after each rollback. That of the chains depends on the rank."""
     entropy = [recipe.train.seed, rollbacks] if rollbacks else recipe.train.seed
-    return Seeds(*(int(seed) for seed in np.random.SeedSequence(entropy).generate_state(3)))
+    seeds = Seeds(*(int(seed) for seed in np.random.SeedSequence(entropy).generate_state(3)))
+    return seeds._replace(chains=later_seed(entropy, rank)) if rank else seeds
+
+
+def later_seed(entropy: int | Sequence[int], rank: int) -> int:
+    """A seed of the chains of a process, independent of those of other ranks and of other entropies."""
+    return int(np.random.SeedSequence(entropy, spawn_key=(rank,)).generate_state(1)[0])
 
 
 def open_data(recipe: Recipe) -> Examples:
@@ -62,6 +69,7 @@ def build_method(parts: RecipeParts, rng: Generator) -> Method:
                     clip_factor=train.clip_factor,
                     average=train.average,
                     schedule=train.schedule(train.lr_schedule),
+                    processes=parts.processes,
                 )
     return method
 
@@ -84,7 +92,7 @@ def check_starts(parts: RecipeParts, data: Examples) -> None:
             if state := init.state_dict():
                 with naming_failure(f"the state of {section} '{recipe.parts[section].name}' cannot be restored"):
                     trial.load_state_dict(state)
-            trial.sample(recipe.train.batch_size, Generator(parts.device))
+            trial.sample(recipe.train.part(parts.processes.size), Generator(parts.device))
 
 
 def check_energies(parts: RecipeParts, examples: Examples) -> None:

@@ -27,11 +27,15 @@ def estimate(run: Run) -> dict[str, Any]:
 
     train, grown = run.recipe.train, trainer.steps
     left = train.iterations - trainer.index
-    batch, indices = next(indexed_batches(run.examples, train.batch_size, run.batch_rng, device=run.device))
-    facts = facts_of(asked(trainer), run.examples, indices, run.device)
+    part = (run.processes.rank, run.processes.size)
     trainer.steps, run.parts.on_pass = None, count
-    began = time.perf_counter()
-    run.update(batch, **facts)
+    with trainer.sharing.whole():
+        batch, indices = next(
+            indexed_batches(run.examples, train.batch_size, run.batch_rng, device=run.device, part=part)
+        )
+        facts = facts_of(asked(trainer), run.examples, indices, run.device)
+        began = time.perf_counter()
+        run.update(batch, **facts)
     if run.device.type == "cuda":
         torch.cuda.synchronize()
     seconds = time.perf_counter() - began

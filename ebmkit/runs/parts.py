@@ -17,6 +17,7 @@ from ebmkit.errors import UsageError, kind_and_message, one_line
 from ebmkit.interfaces import EnergyFn, Sampler, energy_values, eval_mode
 from ebmkit.modes import duplicated
 from ebmkit.passes import CountedEnergy
+from ebmkit.processes import Processes
 from ebmkit.runs.device import place_on, threads_for
 
 # The weights and buffers of the networks that were built, by `id`.
@@ -57,6 +58,7 @@ class RecipeParts:
         saved: The states of parts by name that will be loaded, if any: an init with such a state opens the examples
             only if they are used.
         training: Whether optimisers are built; a model that is opened to draw from needs none.
+        processes: Those that train the run together; None is only this one.
         wrap: What becomes of each sampler in a trial, whose chains compute with the energy as it is; None in a run.
 
     Attributes:
@@ -74,10 +76,12 @@ class RecipeParts:
         *,
         saved: Mapping[str, Any] | None = None,
         training: bool = True,
+        processes: Processes | None = None,
         wrap: Callable[[Sampler], Sampler] | None = None,
     ) -> None:
         self.recipe, self.shape, self.device = recipe, shape, device
         self.training, self.wrap = training, wrap
+        self.processes = processes or Processes()
         self.saved, self.restored = saved or {}, saved is not None
         self.opened = cache(data)
         self.data = Lazy(self.opened)
@@ -157,14 +161,17 @@ class RecipeParts:
         """How all chains of the run compute, measured on the first energy where that is asked for."""
         train = self.recipe.train
         if self.choice is None:
-            noise = torch.rand(train.batch_size, *shape, generator=Generator().manual_seed(0)) * 2 - 1
-            self.choice = choose(
-                energy,
-                noise.to(self.device),
-                precision=train.precision,
-                compile=train.compile,
-                passes=None if gradients is None else gradients * train.iterations,
-                threads=threads_for([energy], train),
+            size = train.part(self.processes.size)
+            x = (torch.rand(size, *shape, generator=Generator().manual_seed(0)) * 2 - 1).to(self.device)
+            self.choice = self.processes.from_first(
+                lambda: choose(
+                    energy,
+                    x,
+                    precision=train.precision,
+                    compile=train.compile,
+                    passes=None if gradients is None else gradients * train.iterations,
+                    threads=threads_for([energy], train),
+                )
             )
         return self.choice
 

@@ -46,7 +46,7 @@ class FirstStep(Sampler):
         return islice(self.sampler.chain(energy, x, rng), 1)
 
 
-def try_out(recipe: Recipe, examples: Examples, device: torch.device, method: Method) -> None:
+def try_out(recipe: Recipe, examples: Examples, device: torch.device, method: Method, size: int) -> None:
     """Make one update with chains of one step, save it and read it back; the run's own parts are not used.
 
     The global random states are restored.
@@ -56,6 +56,7 @@ def try_out(recipe: Recipe, examples: Examples, device: torch.device, method: Me
         examples: The data.
         device: Where to compute.
         method: That of the run; what its inits fitted to the data is not fitted again.
+        size: How many examples, and chains, an update has in this process.
 
     Raises:
         UsageError: for the first of these that cannot be done; it names the part.
@@ -66,7 +67,6 @@ def try_out(recipe: Recipe, examples: Examples, device: torch.device, method: Me
             if fitted := init.state_dict():
                 with naming_failure(f"the state of {named(recipe, name)} cannot be restored"):
                     _inits(trial)[name].load_state_dict(fitted)
-        size = recipe.train.batch_size
         indices = torch.arange(size) % DISTINCT
         x = examples.fetch(torch.arange(min(size, DISTINCT)))[indices].to(device)
         if isinstance(trial, Trainer) and type(trial).update is Trainer.update:
