@@ -63,7 +63,7 @@ def descend(
     """Minimise |M(z) - x|² over z, and keep the best z of each example.
 
     Args:
-        model: Returns M(z) and the gradient of |M(z) - x|² by z, each `(B, *shape)`.
+        model: Returns M(z) and the gradient of |M(z) - x|² by z, in the shapes of x and of z.
         z: The first z; it is not written to.
         x: The target of M(z), `(B, *shape)`.
         updates: The number of updates.
@@ -74,7 +74,7 @@ def descend(
     z = z.clone()
     optimizer = (torch.optim.Adam if method == "adam" else torch.optim.SGD)([z], lr=lr)
     best_z, best = z.clone(), torch.full((len(x),), math.inf, device=x.device)
-    best_x = torch.full_like(z, math.nan)
+    best_x = torch.full_like(x, math.nan)
     errors, kept = [], {}
     for update in range(updates + 1):
         end, gradient = model(z.detach())
@@ -82,7 +82,7 @@ def descend(
         better = error < best
         best = torch.where(better, error, best)
         best_z = torch.where(per_example(z, better), z.detach(), best_z)
-        best_x = torch.where(per_example(z, better), end, best_x)
+        best_x = torch.where(per_example(x, better), end, best_x)
         errors.append(best)
         if update in at:
             kept[update] = best_x

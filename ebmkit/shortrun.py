@@ -1,7 +1,7 @@
 """The trained chain as a generator: it samples, reconstructs and interpolates."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,21 +22,37 @@ class ShortRun:
 
     Source: Nijkamp, Hill, Zhu, Wu, NeurIPS 2019, section 3.4.
 
+    The chain may run in another space than that of the examples: then x = decode(M(z, u)), and the energy is one of
+    the states of the chain.
+
     Attributes:
         energy: The trained energy.
         sampler: Makes the chain.
         init: p_0.
         seed: Seed of u where u is fixed and the noise of the sampler cannot be switched off.
+        decode: The examples `(B, *shape)` that states of the chain stand for; None if these are the examples.
     """
 
     energy: EnergyFn
     sampler: Sampler
     init: InitDistribution
     seed: int = 0
+    decode: Callable[[Tensor], Tensor] | None = None
+
+    def decoded(self, z: Tensor, *, batch: int = 64) -> Tensor:
+        """The examples `(B, *shape)` that states of the chain stand for, at most `batch` decoded at once."""
+        if self.decode is None:
+            return z
+        with torch.no_grad(), eval_mode(self.decode):
+            return torch.cat([self.decode(part) for part in torch.split(z, batch)])
+
+    def energy_of_chains(self, z: Tensor, rng: Generator) -> EnergyFn:
+        """The energy of the chains from `z` `(B, *shape)`; a conditional model draws its condition by `rng`."""
+        return self.energy
 
     def starts(self, n: int, rng: Generator, *, batch: int = 64) -> Tensor:
-        """Starts of n chains `(n, *shape)`, drawn at most `batch` at a time."""
-        return torch.cat(list(self.init.in_batches(n, rng, batch)))
+        """Starts of n chains as examples `(n, *shape)`, drawn at most `batch` at a time."""
+        return torch.cat([self.decoded(z) for z in self.init.in_batches(n, rng, batch)])
 
     def samples(self, n: int, rng: Generator, *, batch: int = 64) -> Iterator[Tensor]:
         """Samples in batches of at most `batch` `(b, *shape)`, so that memory grows neither with n nor with K.
@@ -46,7 +62,7 @@ class ShortRun:
         """
         check("n", n, at_least=1)
         check("batch", batch, at_least=1)
-        return (self._end(z, rng, self.sampler) for z in self.init.in_batches(n, rng, batch))
+        return (self.decoded(self._end(z, rng, self.sampler)) for z in self.init.in_batches(n, rng, batch))
 
     def sample(self, n: int, rng: Generator, *, batch: int = 64) -> Tensor:
         """Samples `(n, *shape)`: the ends of n chains, at most `batch` of which run at once."""
@@ -67,8 +83,11 @@ class ShortRun:
         check("n", n, at_least=1)
         batch = n if batch is None else batch
         check("batch", batch, at_least=1)
-        parts = [states_at(self.sampler, self.energy, z, rng, at) for z in self.init.in_batches(n, rng, batch)]
-        return {step: torch.cat([part[step] for part in parts]) for step in at}
+        parts = [
+            states_at(self.sampler, self.energy_of_chains(z, rng), z, rng, at)
+            for z in self.init.in_batches(n, rng, batch)
+        ]
+        return {step: self.decoded(torch.cat([part[step] for part in parts])) for step in at}
 
     def trace(
         self, n: int, rng: Generator, *, rows: int, looks: int = 5, batch: int = 64
@@ -88,18 +107,18 @@ class ShortRun:
             UsageError: unless `looks` is at least 2.
         """
         check("looks", looks, at_least=2)
-        x = self.starts(n, rng, batch=batch)
-        kept = [x[:rows].clone()]
-        with eval_mode(self.energy):
-            for state in self.sampler.chain(self.energy, x, rng):
+        x = torch.cat(list(self.init.in_batches(n, rng, batch)))
+        kept, energy = [x[:rows].clone()], self.energy_of_chains(x, rng)
+        with eval_mode(energy):
+            for state in self.sampler.chain(energy, x, rng):
                 x = state.x
                 kept.append(x[:rows].clone())
         steps = sorted({round((len(kept) - 1) * look / (looks - 1)) for look in range(looks)})
-        return x, {step: kept[step] for step in steps}
+        return self.decoded(x), {step: self.decoded(kept[step]) for step in steps}
 
     def generate(self, z: Tensor) -> Tensor:
         """M(z) `(B, *shape)` for fixed u: without noise where the sampler allows it, else with the noise of `seed`."""
-        return self._end(z, self._fixed_rng(z), self.fixed_sampler)
+        return self.decoded(self._end(z, self._fixed_rng(z), self.fixed_sampler))
 
     @property
     def fixed_sampler(self) -> Sampler:
@@ -172,10 +191,9 @@ class ShortRun:
         exact = self.translates
         check_settings(x, updates, lr, method, gradient, exact)
         z = self.init.sample(len(x), rng)
-        if z.shape != x.shape:
-            raise UsageError(
-                f"the samples of this model have shape {tuple(z.shape[1:])}, but x has {tuple(x.shape[1:])}"
-            )
+        shape = tuple(self.decoded(z[:1]).shape[1:])
+        if shape != tuple(x.shape[1:]):
+            raise UsageError(f"the samples of this model have shape {shape}, but x has {tuple(x.shape[1:])}")
         x = x.to(z)
         full = gradient == "full" or not exact
 
@@ -183,16 +201,28 @@ class ShortRun:
             if not full:
                 end = self.generate(z)
                 return end, 2 * (end - x)
-            with eval_mode(self.energy):
-                end, back = pull_back(self.fixed_sampler, self.energy, z, self._fixed_rng(z))
-                return end, back(2 * (end - x))
+            fixed = self._fixed_rng(z)
+            energy = self.energy_of_chains(z, fixed)
+            with eval_mode(energy):
+                end, back = pull_back(self.fixed_sampler, energy, z, fixed)
+                if self.decode is None:
+                    return end, back(2 * (end - x))
+            end.requires_grad_()
+            with eval_mode(self.decode):
+                image = self.decode(end)
+            (gradient,) = torch.autograd.grad(image, end, 2 * (image - x))
+            return image.detach(), back(gradient)
 
         return descend(model, z, x, updates, lr, method, at)
 
     @property
     def translates(self) -> bool:
-        """Whether M is a translation between kinks."""
-        return self.fixed_sampler.promises.translates and bool(getattr(self.energy, "piecewise_linear", False))
+        """Whether M is a translation between kinks, and its ends are the samples."""
+        return (
+            self.decode is None
+            and self.fixed_sampler.promises.translates
+            and bool(getattr(self.energy, "piecewise_linear", False))
+        )
 
     def long_run(
         self, n: int, rng: Generator, *, times: int = 10, every: int | None = None, batch: int | None = None
@@ -218,12 +248,14 @@ class ShortRun:
         batch = n if batch is None else batch
         check("batch", batch, at_least=1)
         starts = self.init.in_batches(n, rng, batch)
-        runs = [repeated_chain(self.sampler, self.energy, z, rng, times, every) for z in starts]
-        return map(joined, zip(*runs, strict=True))
+        runs = [repeated_chain(self.sampler, self.energy_of_chains(z, rng), z, rng, times, every) for z in starts]
+        points = map(joined, zip(*runs, strict=True))
+        return points if self.decode is None else (point._replace(x=self.decoded(point.x)) for point in points)
 
     def _fixed_rng(self, z: Tensor) -> Generator:
         return Generator(z.device).manual_seed(self.seed)
 
     def _end(self, z: Tensor, rng: Generator, sampler: Sampler) -> Tensor:
-        with eval_mode(self.energy):
-            return sampler.sample(self.energy, z.detach(), rng)
+        energy = self.energy_of_chains(z, rng)
+        with eval_mode(energy):
+            return sampler.sample(energy, z.detach(), rng)

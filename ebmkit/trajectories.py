@@ -11,11 +11,19 @@ from ebmkit.interfaces import EnergyFn, Sampler, eval_mode
 
 
 class Point(NamedTuple):
-    """Where long chains are after `step` steps: examples `(n, *shape)`, and their energy `(n,)` before that step."""
+    """Where long chains are after `step` steps.
+
+    Attributes:
+        step: How many steps they have made.
+        x: The examples there, `(n, *shape)`.
+        energy: Their energy `(n,)` before that step; None at the start.
+        z: The states of the chains, whose energy it is; the examples themselves unless the model decodes states.
+    """
 
     step: int
     x: Tensor
     energy: Tensor | None
+    z: Tensor
 
 
 def states_at(sampler: Sampler, energy: EnergyFn, x: Tensor, rng: Generator, at: Sequence[int]) -> dict[int, Tensor]:
@@ -41,16 +49,16 @@ def repeated_chain(
 
     Unlike one chain of `times` times K steps it repeats whatever the sampler does at the beginning of a chain.
     """
-    yield Point(0, x, None)
+    yield Point(0, x, None, x)
     step = 0
     for _ in range(times):
         value = None
         for state in sampler.chain(energy, x, rng):
             step, x, value = step + 1, state.x, state.info.get("energy")
             if every and step % every == 0:
-                yield Point(step, x, value)
+                yield Point(step, x, value, x)
         if every is None:
-            yield Point(step, x, value)
+            yield Point(step, x, value, x)
 
 
 class EvenPoints:
@@ -93,5 +101,7 @@ class EvenPoints:
 
 def joined(points: Sequence[Point]) -> Point:
     """The points of several batches of chains after the same step, as one."""
+    x = torch.cat([point.x for point in points])
+    z = x if points[0].z is points[0].x else torch.cat([point.z for point in points])
     known = [point.energy for point in points if point.energy is not None]
-    return Point(points[0].step, torch.cat([point.x for point in points]), torch.cat(known) if known else None)
+    return Point(points[0].step, x, torch.cat(known) if known else None, z)

@@ -94,7 +94,7 @@ def test_a_long_run_keeps_only_what_it_draws(monkeypatch):
             x = torch.zeros(n, 1, 8, 8)
             alive.add(x)
             most = max(most, len(alive))
-            yield Point(step, x, None)
+            yield Point(step, x, None, x)
             del x
 
     monkeypatch.setattr(ShortRun, "long_run", points)

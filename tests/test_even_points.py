@@ -10,7 +10,7 @@ def filled(count, columns, total=None):
     """The points of `count`, and the most that were kept on the way."""
     even, most = EvenPoints(columns, total), 0
     for step in range(count):
-        even.add(Point(step, torch.zeros(1), None))
+        even.add(Point(step, torch.zeros(1), None, torch.zeros(1)))
         most = max(most, len(even.kept))
     return [point.step for point in even.points()], most
 

@@ -18,7 +18,7 @@ from ebmkit.registry.lookup import get_registry
 
 def list_parts(
     kind: Annotated[
-        str | None, typer.Argument(help="energy, sampler, init, data, watcher or features.", autocompletion=kinds)
+        str | None, typer.Argument(help="Only parts of this kind, like sampler.", autocompletion=kinds)
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON list of objects on stdout.")] = False,
 ) -> None:
@@ -51,7 +51,7 @@ def described(component: Component) -> dict[str, str | int]:
 
 def show(
     kind: Annotated[
-        str, typer.Argument(help="energy, sampler, init, data, watcher, features or optimizer.", autocompletion=kinds)
+        str, typer.Argument(help="A kind of part, as `ebmkit list` gives it, or optimizer.", autocompletion=kinds)
     ],
     name: Annotated[str, typer.Argument(help="Its name, as `ebmkit list` gives it.", autocompletion=names)],
 ) -> None:
@@ -60,10 +60,15 @@ def show(
         from ebmkit.config.layers import Value
         from ebmkit.config.optimizers import settings_of
         from ebmkit.config.resolution import shown
-        from ebmkit.config.sections import find
+        from ebmkit.config.sections import find, settings_of_method
+        from ebmkit.registry.owners import section_of
 
         component = find(kind, name, Value(name, "", ""))
-        asked = settings_of(component)
+        if kind == "method":
+            settings = settings_of_method(component)
+        else:
+            section = section_of(component)
+            settings = {f"{section}.{one.name}": one for one in settings_of(component).settings.values()}
         target = component.load()
         console = out()
         head = f"{component.kind} {component.name} · {component.plugin} · {component.where}"
@@ -72,9 +77,8 @@ def show(
         if kind != "optimizer" and doc:
             console.print(inspect.cleandoc(doc), markup=False)
         console.print()
-        section = {"watcher": f"watch.{name}"}.get(kind, kind)
         titles = ("setting", "type", "default", "what it does")
-        rows = [(f"{section}.{one.name}", one.type, shown(one.default), one.help) for one in asked.settings.values()]
+        rows = [(path, one.type, shown(one.default), one.help) for path, one in settings.items()]
         console.print(tabled(titles, rows, "setting") if rows else "It has no settings.", soft_wrap=False)
 
 

@@ -181,7 +181,7 @@ def long_run(
         with opening.followed(model.short, times) as followed:
             chains = opening.enough(n, 16, model.shape)
             for point in followed.long_run(chains, rng, times=times, every=every):
-                energy = float(energies(model.short.energy, point.x).mean())
+                energy = float(energies(model.short.energy, point.z).mean())
                 say(f"step={point.step} energy={energy:.4f}")
                 if as_json:
                     result(json_line({"schema": 2, "step": point.step, "energy": energy}))

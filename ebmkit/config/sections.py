@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any
 
 from ebmkit.config.layers import FIXED, Layer, Value
-from ebmkit.config.optimizers import find_optimizer
-from ebmkit.config.settings import Signature, signature
+from ebmkit.config.optimizers import find_optimizer, settings_of
+from ebmkit.config.settings import Setting, Signature, signature
 from ebmkit.config.train_settings import SPECIAL, TrainSettings
 from ebmkit.errors import UsageError, nearest
 from ebmkit.methods.roles import Role, role
@@ -94,3 +94,20 @@ def unused(names: Iterable[str], method: Component) -> list[str]:
     """Those settings of `train` that exist, but not for this method."""
     every = {field.name for field in fields(TrainSettings)}
     return [name for name in names if name in every and name not in train_signature(method).settings]
+
+
+def settings_of_method(method: Component) -> dict[str, Setting]:
+    """What distinguishes a run of this method, by `section.key`.
+
+    These are its own settings; for each role its part, as `ROLE.use`, with the settings that the part has in this role
+    instead of its own; and the settings of `train` that it changes or that only some methods have.
+    """
+    found = {f"method.{name}": one for name, one in settings_of(method).settings.items()}
+    for section, one in roles_of(method).items():
+        if section != "method":
+            component = in_role(find(one.kind, one.use, Value(one.use, "", "")), one)
+            found[f"{section}.use"] = Setting("use", str, one.use, f"A part of the kind {one.kind}.")
+            asked = settings_of(component).settings
+            found |= {f"{section}.{name}": asked[name] for name in one.settings}
+    made, asked = class_of(method), train_signature(method).settings
+    return found | {f"train.{name}": asked[name] for name in (*made.defaults, *made.uses)}

@@ -9,19 +9,26 @@ from ebmkit.interfaces import energy_values
 from ebmkit.modes import twice_differentiable
 
 
-def slopes(energy: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
-    """E(x) and `|dE/dx|²` at examples `x` `(B, *shape)`, both `(B,)` and differentiable by the parameters.
+def gradients(energy: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    """E(x) `(B,)` and dE/dx `(B, *shape)` at examples `x`, both differentiable by the parameters.
 
     Attention is computed by its formula, and a compiled energy as it is written: both have no second derivative
     otherwise. If E of an example depends on the others, as with batch normalisation in training mode, the gradient is
     that of the sum of all energies.
-
-    Source: `mean |dE/dx|² / 2` over real examples is the penalty R1 of Mescheder, Geiger, Nowozin, ICML 2018, eq. 9.
     """
     x = x.detach().requires_grad_()
     with twice_differentiable():
         values = energy_values(energy, x)
         (gradient,) = torch.autograd.grad(values.sum(), x, create_graph=True)
+    return values, gradient
+
+
+def slopes(energy: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    """E(x) and `|dE/dx|²` at examples `x` `(B, *shape)`, both `(B,)` and differentiable by the parameters.
+
+    Source: `mean |dE/dx|² / 2` over real examples is the penalty R1 of Mescheder, Geiger, Nowozin, ICML 2018, eq. 9.
+    """
+    values, gradient = gradients(energy, x)
     return values, gradient.square().flatten(1).sum(1)
 
 

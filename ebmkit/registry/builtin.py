@@ -77,7 +77,10 @@ def features() -> dict[str, Component]:
 @hookimpl
 def methods() -> dict[str, Component]:
     """The methods of training."""
-    return {"maximum-likelihood": "ebmkit.methods.by_settings:MaximumLikelihood"}
+    return {
+        "maximum-likelihood": "ebmkit.methods.by_settings:MaximumLikelihood",
+        "denoising": "ebmkit.methods.denoising:DenoisingScoreMatching",
+    }
 
 
 @hookimpl

@@ -86,10 +86,10 @@ def long_chains(context: ReportContext) -> str:
     seen: list[Tensor] = []
     kept: dict[str, Tensor] = {}
     looks = {length * times for times in (0, 1, 2, 5, TIMES)}
-    for step, x, _ in context.long_run(context.shown(context.chains), TIMES, every):
-        seen.append(energies(context.short.energy, x))
-        if step in looks:
-            kept[f"k={step}"] = x
+    for point in context.long_run(context.shown(context.chains), TIMES, every):
+        seen.append(energies(context.short.energy, point.z))
+        if point.step in looks:
+            kept[f"k={point.step}"] = point.x
     values = torch.stack(seen).cpu().double()
     agreement = mixing(values[length // every :])
     text = f"The model is the chain at K = {length}; here it continues to {TIMES * length}. {agreement}"

@@ -33,14 +33,24 @@ def training(context: ReportContext) -> str:
     drawn = []
     for title, names in PLOTS.items():
         series = {name: metrics[key] for key, name in names.items() if key in metrics}
-        if title == "Energy gap" and "loss" in series and bool((series["loss"] == series["gap"]).all()):
+        if {"loss", "gap"} <= set(series) and bool((series["loss"] == series["gap"]).all()):
             del series["loss"]
         if series:
+            title = title if title != "Energy gap" or "gap" in series else "Loss"
             drawn.append(curves(metrics["update"], series, title=title, zero=title == "Energy gap"))
-    text = (
-        "Near a fixed point the gap fluctuates about 0; its size does not measure quality. "
-        "For many updates a curve shows means, with a band from the lowest to the highest value."
-    )
+    named = {
+        "update",
+        "seconds_per_update",
+        "gradient_scale",
+        "nonfinite",
+        *(key for one in PLOTS.values() for key in one),
+    }
+    drawn += [
+        curves(metrics["update"], {name: series}, title=name) for name, series in metrics.items() if name not in named
+    ]
+    text = "For many updates a curve shows means, with a band from the lowest to the highest value."
+    if "gap" in metrics:
+        text = f"Near a fixed point the gap fluctuates about 0; its size does not measure quality. {text}"
     events = "".join(paragraph(happened(event)) for event in read_events(context.folder))
     return paragraph(text) + events + plots(*drawn, *correlation_plots(metrics))
 
@@ -71,6 +81,10 @@ def correlation_plots(metrics: Mapping[str, Tensor]) -> list[str]:
 
 def energy(context: ReportContext) -> str:
     """The energy along the chains, and of data, samples and starts."""
+    along = band(context.along.mean, context.along.sd, title="Energy along the chain", x="step of the chain")
+    if context.short.decode is not None:
+        text = "The energy is one of the states of the chain, which are decoded; examples have no energy of their own."
+        return paragraph(text) + plots(along)
     values = {
         "data": energies(context.short.energy, context.real.to(context.device)),
         "samples": energies(context.short.energy, context.samples),
@@ -79,13 +93,15 @@ def energy(context: ReportContext) -> str:
     if not any(bool(value.isfinite().any()) for value in values.values()):
         raise UsageError("No energy is finite: the model has diverged.")
     return paragraph("Low energy is likely; only differences of energies have a meaning.") + plots(
-        band(context.along.mean, context.along.sd, title="Energy along the chain", x="step of the chain"),
+        along,
         histograms(values, title="Energies", x="E"),
     )
 
 
 def moment_matching(context: ReportContext) -> str:
     """The fixed point of the training: features have the same means under the data and under the model."""
+    if context.short.decode is not None:
+        raise UsageError("Moments match at a fixed point of an energy of examples; this one is of states.")
     found = feature_means(context.short.energy, context.real.to(context.device), context.samples)
     sizes = f"{len(context.real):,} examples, {len(context.samples):,} samples"
     text = (
