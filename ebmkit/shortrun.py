@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Generator, Tensor
 
 from ebmkit.errors import UsageError, check
 from ebmkit.interfaces import EnergyFn, InitDistribution, Sampler, eval_mode
+from ebmkit.passes import CountedEnergy
 from ebmkit.reconstruction import Gradient, Method, Reconstruction, check_settings, descend, pull_back
 from ebmkit.trajectories import Point, joined, repeated_chain, states_at
 
@@ -49,6 +51,18 @@ class ShortRun:
     def energy_of_chains(self, z: Tensor, rng: Generator) -> EnergyFn:
         """The energy of the chains from `z` `(B, *shape)`; a conditional model draws its condition by `rng`."""
         return self.energy
+
+    def of_class(self, label: int) -> Self:
+        """This model for one class.
+
+        Raises:
+            UsageError: for a model that has no classes.
+        """
+        raise UsageError(f"this model has no classes, so none of its samples are of class {label}")
+
+    def counted(self, on_pass: Callable[[], None]) -> Self:
+        """This model with a function that is called at every pass."""
+        return replace(self, energy=CountedEnergy(self.energy, on_pass))
 
     def starts(self, n: int, rng: Generator, *, batch: int = 64) -> Tensor:
         """Starts of n chains as examples `(n, *shape)`, drawn at most `batch` at a time."""

@@ -1,6 +1,5 @@
 """The model that a command opens, and the progress of the chains that it runs."""
 
-import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +12,6 @@ from torch import Generator
 from ebmkit.cli.console import err, say
 from ebmkit.config.layers import Layer, typed
 from ebmkit.errors import UsageError, check
-from ebmkit.passes import CountedEnergy
 from ebmkit.pictures import drawable, drawn_count
 from ebmkit.runs.device import occupy
 from ebmkit.runs.model import Model, data_of, open_model
@@ -100,7 +98,7 @@ def followed(short: ShortRun, chains: int) -> Iterator[ShortRun]:
     each = short.sampler.promises.gradients
     total = None if each is None else each * chains
     with counted("passes through the energy", "passes", total) as on_pass:
-        yield dataclasses.replace(short, energy=CountedEnergy(short.energy, lambda: on_pass(1)))
+        yield short.counted(lambda: on_pass(1))
 
 
 @contextmanager

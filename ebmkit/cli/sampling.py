@@ -36,6 +36,10 @@ def sample(
     run: Place,
     n: Number = None,
     steps: Annotated[int | None, typer.Option(help="K, if not the run's.", show_default=False)] = None,
+    label: Annotated[
+        int | None,
+        typer.Option("--class", help="Only samples of this class, for a model of classes.", show_default=False),
+    ] = None,
     seed: Seed = 0,
     batch: Annotated[int, typer.Option(help="How many chains run at once.")] = 64,
     data: Data = None,
@@ -64,6 +68,7 @@ def sample(
         n = opening.enough(n, 64, model.shape)
         sampler = model.short.sampler if steps is None else model.short.sampler.with_steps(steps)
         short = dataclasses.replace(model.short, sampler=sampler)
+        short = short if label is None else short.of_class(label)
         with opening.followed(short, -(-n // batch)) as followed:
             written = write_samples(followed.samples(n, rng, batch=batch), (n, *model.shape), path)
         if written.nonfinite:

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from ebmkit.data.examples import as_examples
 from ebmkit.data.images import Channels, Fit, Images, selected
+from ebmkit.data.labels import Marks
 from ebmkit.data.paths import composed, existing_file
 from ebmkit.data.signatures import ARRAY, kind_of
 from ebmkit.errors import UsageError, kind_and_message, listed, nearest
@@ -31,7 +33,7 @@ def arrays(
     channels: Channels | None = None,
     classes: tuple[int, ...] | tuple[str, ...] | None = None,
     limit: int | None = None,
-) -> Images | Tensor:
+) -> "Images | Tensor | Vectors":
     """Your own arrays: images or vectors in a .npy file (which is memory-mapped) or a .npz file.
 
     Images are uint8 `(N, H, W)`, `(N, H, W, C)` or `(N, C, H, W)`, or floating `(N, H, W)` or `(N, C, H, W)`;
@@ -41,7 +43,7 @@ def arrays(
         path: The .npy or .npz file.
         key: Name of the array in an .npz file; none selects the only one, or images, x or data.
         labels: Name of the labels in the .npz file, or a .npy file of labels, `(N,)`, `(N, 1)` or one-hot; only needed
-            with classes.
+            with classes, and for methods that learn classes.
         size: Side of the square images are fitted to; none keeps their size.
         fit: Smaller images are centred on black (pad), or all are cropped to a centred square and scaled (resize).
         channels: 1 turns colours to grey, 3 repeats grey; none keeps the channels.
@@ -58,7 +60,38 @@ def arrays(
         return Images(values, marks, size=size, fit=fit, channels=channels, classes=classes, limit=limit)
     if size is not None or fit != "pad" or channels is not None:
         raise UsageError(f"{path} holds vectors, shape {values.shape}: leave out size, fit and channels")
-    return as_examples(values[selected(len(values), marks, classes, limit)])
+    indices = selected(len(values), marks, classes, limit)
+    x = as_examples(values[indices])
+    return x if marks is None else Vectors(x, Marks(marks, indices, len(values)))
+
+
+class Vectors(Dataset[Tensor]):
+    """Vectors with labels.
+
+    Args:
+        x: The vectors, `(N, d)`.
+        marks: Their labels.
+    """
+
+    def __init__(self, x: Tensor, marks: Marks) -> None:
+        self.x, self.marks = x, marks
+
+    @property
+    def labels(self) -> NDArray[Any] | None:
+        """The class of each vector, `(N,)`."""
+        return self.marks.read()
+
+    def __len__(self) -> int:
+        """How many vectors were selected."""
+        return len(self.x)
+
+    def __getitem__(self, index: int) -> Tensor:
+        """Vector `index`, `(d,)`."""
+        return self.x[index]
+
+    def __getitems__(self, indices: list[int]) -> Tensor:
+        """The vectors at `indices`, `(n, d)`."""
+        return self.x[indices]
 
 
 def _load(path: Path, key: str | None, labels: Path | str | None) -> tuple[NDArray[Any], NDArray[Any] | None]:

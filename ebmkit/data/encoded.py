@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from ebmkit.data.decoding import Encoded, decode, read_header
 from ebmkit.data.examples import as_examples
 from ebmkit.data.images import Channels, Fit, check_fitting, check_padding, fitted
+from ebmkit.data.labels import Marks
 from ebmkit.errors import UsageError
 
 CHUNK = 1000  # rows that are read at a time when all headers are checked
@@ -108,6 +109,7 @@ class ImageRows(EncodedImages):
         size: Side of the square images are fitted to; none keeps their size, which must be the same for all.
         fit: How images are fitted: see `ebmkit.data.images.fitted`.
         channels: 1 for grey, 3 for colour; none keeps the channels, which must be the same for all.
+        marks: The labels of the rows; none if they have none.
 
     Raises:
         UsageError: naming the first image, by its number, that cannot be read or does not fit.
@@ -122,11 +124,17 @@ class ImageRows(EncodedImages):
         size: int | None,
         fit: Fit,
         channels: Channels | None,
+        marks: Marks | None = None,
     ) -> None:
         super().__init__(size=size, fit=fit, channels=channels)
-        self.rows, self.column, self.numbers = rows, column, numbers
+        self.rows, self.column, self.numbers, self.marks = rows, column, numbers, marks
         items = (item for batch in rows.iter(CHUNK) for item in batch[column])
         self.check_headers(map(image_row, items, numbers.tolist()))
+
+    @property
+    def labels(self) -> NDArray[Any] | None:
+        """The class of each image, `(N,)`; None if it is not known."""
+        return None if self.marks is None else self.marks.read()
 
     def __len__(self) -> int:
         """How many images were selected."""

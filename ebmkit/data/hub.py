@@ -3,6 +3,7 @@
 import importlib
 import re
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from ebmkit.data.encoded import ImageRows
 from ebmkit.data.images import Channels, Fit, check_fitting, selected
+from ebmkit.data.labels import Marks
 from ebmkit.data.paths import existing
 from ebmkit.data.signatures import kind_of
 from ebmkit.errors import UsageError, kind_and_message, listed, nearest
@@ -42,7 +44,7 @@ def hub(
         subset: The hub's name of a part, for data sets that have several; none selects the only one.
         split: Name of the split.
         column: The column of the images; none selects the only one of that type.
-        labels: The column of the classes; only needed with classes.
+        labels: The column of the classes, where they are needed.
         size: Side of the square images are fitted to; none keeps their size, which must be the same for all.
         fit: Smaller images are centred on black (pad), or all are cropped to a centred square and scaled (resize).
         channels: 1 turns colours to grey, 3 repeats grey; none keeps the channels, which must be the same for all.
@@ -56,14 +58,16 @@ def hub(
     library, place = package("datasets"), str(id)
     rows = load(library, place, subset, split)
     found = image_column(library, rows, place, column)
-    marks = None if classes is None else class_names(library, rows, place, labels)
+    marks = partial(class_names, rows, place, labels)
     indices = selected(len(rows), marks, classes, limit)
     try:
         # A column of bytes or paths, if the user names it, becomes one of images too.
         images = rows.select_columns([found]).cast_column(found, library.Image(decode=False)).select(indices)
     except Exception as error:  # a failed cast raises many types
         raise UsageError(f"the column '{found}' of {id} is not of images: {kind_and_message(error)}") from error
-    return ImageRows(images, found, indices, size=size, fit=fit, channels=channels)
+    return ImageRows(
+        images, found, indices, marks=Marks(marks, indices, len(rows)), size=size, fit=fit, channels=channels
+    )
 
 
 def package(name: str) -> Any:
@@ -156,10 +160,10 @@ def image_column(library: Any, rows: Any, id: str, column: str | None) -> str:
     return str(images[0])
 
 
-def class_names(library: Any, rows: Any, id: str, labels: str) -> NDArray[np.str_]:
+def class_names(rows: Any, id: str, labels: str) -> NDArray[np.str_]:
     """The class of each row by its name, `(N,)`; an unlabelled row has the empty name."""
     column = rows.with_format("numpy")[known("column", labels, rows.features, id)][:]
-    if isinstance(feature := rows.features[labels], library.ClassLabel):
+    if isinstance(feature := rows.features[labels], package("datasets").ClassLabel):
         column = np.array([*feature.names, ""])[column]
     return np.asarray(column).astype(str)
 

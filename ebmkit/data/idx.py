@@ -2,6 +2,7 @@
 
 import gzip
 import zlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ebmkit.data.images import Channels, Fit, Images
+from ebmkit.data.labels import Labels
 from ebmkit.data.paths import existing, existing_file
 from ebmkit.data.signatures import GZIP, IDX, kind_of
 from ebmkit.errors import UsageError
@@ -34,7 +36,7 @@ def idx(
 
     Args:
         path: The file of images, or a folder with the file train-images-idx3-ubyte, raw or as .gz.
-        labels: The file of labels; none reads the one beside the images, if classes are given.
+        labels: The file of labels; none reads the one beside the images, where labels are needed.
         transpose: Exchange the rows and columns of each image; EMNIST's files need it, which hold them transposed.
         size: Side of the square images are fitted to; none keeps their size.
         fit: Smaller images are centred on black (pad), or all are cropped to a centred square and scaled (resize).
@@ -48,11 +50,7 @@ def idx(
     images = existing(path)
     if images.is_dir():
         images = _raw_or_gz(images / IMAGES)
-    marks = None
-    if labels is not None:
-        marks = read(labels, 1)
-    elif classes is not None:
-        marks = read(_beside(images), 1)
+    marks: Labels = partial(_read_beside, images) if labels is None else read(labels, 1)
     pixels = read(images, 3)
     if transpose:
         pixels = pixels.swapaxes(1, 2)
@@ -98,6 +96,11 @@ def _raw_or_gz(path: Path) -> Path:
     """The file `path`, or else the one with `.gz` added to or taken from its name."""
     other = path.with_suffix("") if path.suffix == ".gz" else path.with_name(path.name + ".gz")
     return other if other.exists() and not path.exists() else existing(path)
+
+
+def _read_beside(images: Path) -> NDArray[Any]:
+    """The labels in the file beside that of the images."""
+    return read(_beside(images), 1)
 
 
 def _beside(images: Path) -> Path:

@@ -12,7 +12,7 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 
 from ebmkit.data.examples import as_examples, check_not_empty
-from ebmkit.data.labels import among, as_classes
+from ebmkit.data.labels import Labels, Marks, among, as_classes
 from ebmkit.data.mapped import Mapped, where
 from ebmkit.errors import UsageError, check
 
@@ -28,7 +28,7 @@ class Images(Dataset[Tensor]):
 
     Args:
         pixels: uint8 `(N, H, W)`, `(N, H, W, C)` or `(N, C, H, W)`, or floating in [-1, 1] `(N, H, W)`, `(N, C, H, W)`.
-        labels: The class of each image: see `ebmkit.data.labels.as_classes`; only needed with classes.
+        labels: The class of each image: see `ebmkit.data.labels.as_classes`; or what reads them where they are needed.
         size: Side of the square images are fitted to; none keeps their size.
         fit: Smaller images are centred on black (pad), or all are cropped to a centred square and scaled (resize).
         channels: 1 turns colours to grey, 3 repeats grey; none keeps the channels.
@@ -42,7 +42,7 @@ class Images(Dataset[Tensor]):
     def __init__(
         self,
         pixels: NDArray[Any],
-        labels: NDArray[Any] | None = None,
+        labels: Labels = None,
         *,
         size: int | None = None,
         fit: Fit = "pad",
@@ -55,6 +55,7 @@ class Images(Dataset[Tensor]):
         self.pixels = pixels
         self.size, self.fit, self.channels = size, fit, channels
         self.indices = selected(len(pixels), labels, classes, limit)
+        self.marks = Marks(labels, self.indices, len(pixels))
         self.batch([0])
 
     def __getstate__(self) -> dict[str, Any]:
@@ -66,6 +67,11 @@ class Images(Dataset[Tensor]):
         self.__dict__.update(state)
         if isinstance(self.pixels, Mapped):
             self.pixels = self.pixels.open()
+
+    @property
+    def labels(self) -> NDArray[Any] | None:
+        """The class of each image as it was given, `(N,)`; None if it is not known."""
+        return self.marks.read()
 
     def __len__(self) -> int:
         """How many images were selected."""
@@ -89,7 +95,7 @@ class Images(Dataset[Tensor]):
 
 def selected(
     count: int,
-    labels: NDArray[Any] | None,
+    labels: Labels,
     classes: tuple[int, ...] | tuple[str, ...] | None,
     limit: int | None,
 ) -> NDArray[np.int64]:
@@ -99,9 +105,11 @@ def selected(
         UsageError: if there are no examples, a class does not occur, or classes are given without labels.
     """
     check_not_empty(count)
-    marks = None if labels is None else as_classes(labels, count)
+    marks = None if labels is None or callable(labels) else as_classes(labels, count)
     indices = np.arange(count)
     if classes is not None:
+        if callable(labels):
+            marks = as_classes(labels(), count)
         if marks is None:
             raise UsageError("classes needs the labels of the examples: give them with -s data.labels=...")
         indices = among(marks, classes)

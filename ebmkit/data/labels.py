@@ -1,5 +1,7 @@
 """The classes of examples, from labels as people store them."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -7,6 +9,32 @@ from numpy.typing import NDArray
 
 from ebmkit.data.paths import composed
 from ebmkit.errors import UsageError, listed
+
+Labels = NDArray[Any] | Callable[[], NDArray[Any]] | None  # labels, what reads them, or none
+
+
+@dataclass(frozen=True)
+class Marks:
+    """The labels of selected examples, read where they are needed.
+
+    Attributes:
+        labels: The labels of all examples, what reads them, or none.
+        indices: Which examples were selected, `(N,)`.
+        count: How many examples there are.
+    """
+
+    labels: Labels
+    indices: NDArray[np.int64]
+    count: int
+
+    def read(self) -> NDArray[Any] | None:
+        """The class of each selected example, `(N,)`; None if there are no labels.
+
+        Raises:
+            UsageError: for labels of another shape or type, or that cannot be read.
+        """
+        found = self.labels() if callable(self.labels) else self.labels
+        return None if found is None else as_classes(found, self.count)[self.indices]
 
 
 def as_classes(labels: NDArray[Any], count: int) -> NDArray[Any]:

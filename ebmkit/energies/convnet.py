@@ -1,16 +1,11 @@
 """The network of the paper."""
 
-from itertools import pairwise
+from torch import Tensor
 
-from torch import Tensor, nn
-
-from ebmkit.energies.activations import PIECEWISE_LINEAR, Activation, activation_layer
+from ebmkit.energies.activations import PIECEWISE_LINEAR, Activation
 from ebmkit.energies.spectral import bound_layers
-from ebmkit.errors import UsageError, check
+from ebmkit.energies.stages import stages
 from ebmkit.interfaces import Energy
-
-# Channels of the convolutions, in units of the width, by the size of the image.
-STAGES = {8: (1, 2), 16: (1, 2, 4), 32: (1, 2, 4, 8), 64: (1, 2, 4, 8, 8), 128: (1, 2, 4, 8, 8, 8)}
 
 
 class ConvNet(Energy):
@@ -47,19 +42,7 @@ class ConvNet(Energy):
     ) -> None:
         super().__init__()
         self.piecewise_linear = activation in PIECEWISE_LINEAR
-        check("width", width, at_least=1)
-        check("slope", slope, at_least=0, below=1)
-        if len(shape) != 3 or shape[1] != shape[2] or shape[1] not in STAGES:
-            raise UsageError(
-                f"convnet takes square images of 8, 16, 32, 64 or 128 pixels, (channels, size, size), not examples of "
-                f"shape {tuple(shape)}; fit image data with: -s data.size=32 -s data.fit=pad|resize"
-            )
-        channels = [shape[0], *(width * factor for factor in STAGES[shape[1]])]
-        layers: list[nn.Module] = [nn.Conv2d(channels[0], channels[1], 3, stride=1, padding=1)]
-        for before, after in pairwise(channels[1:]):
-            layers += [activation_layer(activation, slope), nn.Conv2d(before, after, 4, stride=2, padding=1)]
-        layers += [activation_layer(activation, slope), nn.Conv2d(channels[-1], 1, 4)]
-        self.layers = nn.Sequential(*layers)
+        self.layers = stages(shape, 1, width, activation, slope)
         bound_layers(self, spectral_norm, spectral_bound)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """The interface of a method of training: what it works with, its update, its state, and what can be drawn from it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -60,8 +60,8 @@ class Method(ABC):
 
     roles: ClassVar[Mapping[str, Role]] = {}
     defaults: ClassVar[Mapping[str, Any]] = {}
-    uses: ClassVar[tuple[str, ...]] = ()
-    terms: ClassVar[tuple[str, ...]] = ()
+    uses: ClassVar[Sequence[str]] = ()
+    terms: ClassVar[Sequence[str]] = ()
     rng: Generator
     averages: dict[str, Average]
     bounds: dict[str, RunningBound]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import torch
 from torch import nn
 
 from ebmkit.interfaces import EnergyFn
@@ -39,10 +40,14 @@ class Parts(Protocol):
 
     Attributes:
         restored: Whether the state of the method will be loaded: then nothing need be fitted or read.
+        device: Where the networks are.
+        batch: How many examples, and chains, an update has in this process.
         processes: The processes that train the run together.
     """
 
     restored: bool
+    device: torch.device
+    batch: int
     processes: Processes
 
     def __getattr__(self, role: str) -> Callable[..., Any]:

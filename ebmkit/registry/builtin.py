@@ -79,6 +79,8 @@ def methods() -> dict[str, Component]:
     """The methods of training."""
     return {
         "maximum-likelihood": "ebmkit.methods.by_settings:MaximumLikelihood",
+        "class-conditional": "ebmkit.methods.conditional:ClassConditional",
+        "jem": "ebmkit.methods.jem:JEM",
         "denoising": "ebmkit.methods.denoising:DenoisingScoreMatching",
     }
 
@@ -86,4 +88,4 @@ def methods() -> dict[str, Component]:
 @hookimpl
 def networks() -> dict[str, Component]:
     """The networks from one shape to another."""
-    return {"dense": "ebmkit.networks.dense:Dense"}
+    return {"dense": "ebmkit.networks.dense:Dense", "convnet": "ebmkit.networks.convnet:ConvNet"}

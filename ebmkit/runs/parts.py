@@ -82,6 +82,7 @@ class RecipeParts:
         self.recipe, self.shape, self.device = recipe, shape, device
         self.training, self.wrap = training, wrap
         self.processes = processes or Processes()
+        self.batch = recipe.train.part(self.processes.size)
         self.saved, self.restored = saved or {}, saved is not None
         self.opened = cache(data)
         self.data = Lazy(self.opened)
@@ -161,8 +162,7 @@ class RecipeParts:
         """How all chains of the run compute, measured on the first energy where that is asked for."""
         train = self.recipe.train
         if self.choice is None:
-            size = train.part(self.processes.size)
-            x = (torch.rand(size, *shape, generator=Generator().manual_seed(0)) * 2 - 1).to(self.device)
+            x = (torch.rand(self.batch, *shape, generator=Generator().manual_seed(0)) * 2 - 1).to(self.device)
             self.choice = self.processes.from_first(
                 lambda: choose(
                     energy,
