@@ -39,6 +39,15 @@ def evaluate(
         typer.Option(help="The Inception weights of 2015, for FID; they are never downloaded.", callback=expanded),
     ] = None,
     data: Data = None,
+    other: Annotated[
+        str | None,
+        typer.Option(
+            "--other",
+            help="A data set, by name, that the model should find unlikely; its settings are other.key.",
+            autocompletion=names_of("data"),
+            show_default=False,
+        ),
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", "-s", help="Setting, as features.size=8 or data.path=PATH.")
     ] = None,
@@ -52,11 +61,13 @@ def evaluate(
 
     -n is half of the data, at most 5000. Each value is shown beside that of real examples and that of noise, like the
     starts of new chains, so that it has a scale. All of it is also written to evaluation.json in the folder of the run.
+    A model of classes is also judged as a classifier, and with --other how well its scores separate the two data sets.
     """
     with errors():
         from ebmkit.cli import opening
         from ebmkit.config.recipe import build_part
         from ebmkit.config.resolution import resolve_part
+        from ebmkit.evaluation.classes import class_measures
         from ebmkit.evaluation.measures import evaluate_model
         from ebmkit.files import json_line
         from ebmkit.runs.evaluations import count_for, evaluation_of, write_evaluation
@@ -64,14 +75,16 @@ def evaluate(
         refuse_unknown(weights=weights)
         check("batch", batch, at_least=1)
         given = [*(settings or []), *([f"features.weights={inception_weights}"] if inception_weights else [])]
-        typed = opening.typed_settings(data, given, ("features", "data"))
+        typed = opening.typed_settings(data, given, ("features", "data", "other"))
         component, chosen = resolve_part("features", "inception" if inception_weights else features, typed)
         model, rng = opening.opened(run, weights, device, seed, typed)
         examples = opening.examples_of(model, typed)
         built = build_part(component, "features", chosen, {"data": examples})
+        others = None if other is None else opening.other_examples(other, typed)
         count = count_for(examples, n)
         with opening.followed(model.short, -(-count // batch)) as short:
             measures = evaluate_model(short, examples, built, rng, n=count, seed=seed, batch=batch)
+        measures += class_measures(model.short, examples, model.device, n=count, seed=seed, other=others)
         found = evaluation_of(model, measures)
         if as_json:
             result(json_line(found))

@@ -4,21 +4,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Generator
 
 from ebmkit.cli.console import err, say
 from ebmkit.config.layers import Layer, typed
+from ebmkit.config.recipe import build_part
+from ebmkit.config.resolution import resolve_part
+from ebmkit.data.examples import Examples
 from ebmkit.errors import UsageError, check
 from ebmkit.pictures import drawable, drawn_count
 from ebmkit.runs.device import occupy
 from ebmkit.runs.model import Model, data_of, open_model
 from ebmkit.shortrun import ShortRun
-
-if TYPE_CHECKING:
-    from ebmkit.data.examples import Examples
 
 PATIENCE = 2.0  # seconds after which a terminal shows a bar
 SILENCE = 30.0  # seconds after which a plain line is printed elsewhere
@@ -52,9 +52,16 @@ def opened(place: Path, weights: str, device: str, seed: int, typed: Layer) -> t
     return model, Generator(model.device).manual_seed(seed)
 
 
-def examples_of(model: Model, typed: Layer) -> "Examples":
+def examples_of(model: Model, typed: Layer) -> Examples:
     """The examples that a model was trained on, or those that the options name."""
     return data_of(model.saved, typed)
+
+
+def other_examples(name: str, typed: Layer) -> Examples:
+    """The data set of this name, with the settings that the options give in the section `other`."""
+    layer = Layer(typed.name, {"data": typed.sections.get("other", {})})
+    component, settings = resolve_part("data", name, layer)
+    return Examples(build_part(component, "other", settings, {}))
 
 
 def chains_of_reconstruction(model: Model, updates: int) -> int:

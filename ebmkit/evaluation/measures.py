@@ -143,7 +143,7 @@ def evaluate_model(
     """
     return evaluate(
         lambda n: short.sample(n, rng, batch=batch),
-        lambda n: torch.cat(list(short.init.noise_distribution().in_batches(n, rng, batch))),
+        lambda n: torch.cat([short.decoded(z) for z in short.init.noise_distribution().in_batches(n, rng, batch)]),
         examples,
         features,
         n=n,
