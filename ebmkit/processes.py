@@ -213,7 +213,7 @@ def _joined() -> Processes:
             limit = timedelta(seconds=TIMEOUT)
             store, rank, size = next(rendezvous("env://", timeout=limit))
             # torchrun may keep its store when it restarts the processes: what those before wrote there is out of date.
-            store = dist.PrefixStore(f"restart-{restarts()}", store)
+            store = dist.PrefixStore(f"restart-{restarts()}", store)  # type: ignore[attr-defined]
             dist.init_process_group(BACKEND, store=store, rank=rank, world_size=size, timeout=limit)
             atexit.register(_leave)
         group = dist.new_group(backend=BACKEND, timeout=timedelta(seconds=TIMEOUT))

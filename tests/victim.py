@@ -1,4 +1,4 @@
-"""`ebmkit` under `torchrun`, in which process 1 kills itself once in the middle of the run: `victim.py FOLDER WORD...`."""
+"""`ebmkit` under `torchrun`; process 1 kills itself once, in the middle of the run: `victim.py FOLDER WORD...`."""
 
 import os
 import signal
