@@ -17,7 +17,6 @@ from typing import Any, NoReturn, TypeVar
 import torch
 from torch import Tensor
 from torch import distributed as dist
-from torch.distributed.rendezvous import rendezvous
 
 from ebmkit.errors import ProcessFailed, ProcessLost, UsageError, kind_and_message, one_line
 
@@ -201,15 +200,20 @@ def joined() -> Processes:
 
 def started_together() -> bool:
     """Whether this process is one of several."""
-    if dist.is_available() and dist.is_initialized():
-        return dist.get_world_size() > 1
-    return int(os.environ.get("WORLD_SIZE") or 1) > 1
+    return known_size() > 1 or (known_size() == 0 and int(os.environ.get("WORLD_SIZE") or 1) > 1)
+
+
+def known_size() -> int:
+    """How many processes the group of this program has; 0 without a group."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 0
 
 
 @cache
 def _joined() -> Processes:
     with reaching():
         if not dist.is_initialized():
+            from torch.distributed.rendezvous import rendezvous  # not in every build of torch
+
             limit = timedelta(seconds=TIMEOUT)
             store, rank, size = next(rendezvous("env://", timeout=limit))
             # torchrun may keep its store when it restarts the processes: what those before wrote there is out of date.

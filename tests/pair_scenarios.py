@@ -261,6 +261,17 @@ def full(folder: str) -> Any:
         return [type(error).__name__, str(error), run.trainer.index, run.status]
 
 
+def diverged(folder: str) -> Any:
+    """A run that diverges, is rolled back, and diverges again."""
+    rising = {"optimizer": {"lr": 1e9}, "train": {"on_divergence": "rollback", "rollbacks": 1, "gradient_penalty": 0.0}}
+    run = new_run(changed(json.dumps(rising)), folder)
+    try:
+        for _ in run.train():
+            pass
+    except Exception as error:
+        return [type(error).__name__, str(error), run.status, run.events, run.trainer.index]
+
+
 def killed(folder: str) -> Any:
     """Process 1 is killed in update 4."""
     return lost(folder, lambda: os.kill(os.getpid(), signal.SIGKILL))

@@ -188,6 +188,23 @@ def test_weights_that_differ_are_not_saved(pair, tmp_path):
     assert state_of(tmp_path / "a")["trainer"]["index"] == 2
 
 
+def test_both_are_rolled_back_and_diverge_alike(pair, tmp_path):
+    one, other = pair("diverged", folder=tmp_path / "a")
+    assert one == other
+    kind, message, status, events, _ = one
+    assert (kind, status, len(events)) == ("Diverged", "diverged", 1)
+    assert "to go on from update 0, before the turn: ebmkit train --from" in message
+    lines = [json.loads(line) for line in (tmp_path / "a/metrics.jsonl").read_text().splitlines()]
+    assert [line["event"] for line in lines if "event" in line] == ["rollback", "diverged"]
+
+
+def test_a_watcher_of_process_0_is_refused_in_a_dry_run(pair):
+    words = json.dumps([*WORDS, "--dry-run", "-s", "watch.metrics.every=-1"])
+    (code, stdout, stderr), other = pair("commands", words=words, second=words)
+    assert (code, stdout, other) == (2, "", [2, "", ""])
+    assert stderr == "error: watch.metrics.every must be at least 0, not -1\n"
+
+
 def test_a_watcher_that_saves_is_refused(pair, tmp_path):
     one, other = pair("refused", folder=tmp_path / "a")
     assert one == other
