@@ -27,7 +27,7 @@ def gathered(method: Method, processes: Processes) -> dict[str, Any]:
     if processes.size == 1:
         return state
     for name in method.networks:
-        processes.check_same("the weights", fingerprint(state[name]))
+        processes.check_same("weights", fingerprint(state[name]))
     part: dict[str, Any] = method.random_states()
     for name in set_apart(method):
         found = processes.exchange(fingerprint(state[name]))

@@ -94,11 +94,11 @@ def new_run(
             that cannot make an update or be restored from their state, a device that does not exist, a folder that
             does, or an origin of another energy or shape.
     """
-    with (processes or joined()).together():
+    processes = processes or joined()
+    with processes.together():
         saved = None if origin is None else read_origin(origin)
         below = [] if saved is None else [saved.layer]
         recipe = settings if isinstance(settings, Recipe) else resolve([*below, as_layer(settings)])
-        processes = processes or joined(recipe.train.rank_timeout)
         if folder is not None and processes.first:
             refuse_existing(Path(folder))
         run = _built(recipe, None if folder is None else Path(folder), processes, tried=True)
@@ -145,9 +145,13 @@ def check_alike(parts: RecipeParts, data: str) -> None:
     Raises:
         UsageError: if they do not.
     """
-    processes = parts.processes
-    processes.check_same("the configuration", parts.recipe.toml())
-    processes.check_same("the data set", data)
+    processes, recipe = parts.processes, parts.recipe
+    sections = {section: values for section, values in recipe.plain.items() if section != "data"}
+    own = {f"{section}.{key}": value for section, values in sections.items() for key, value in values.items()}
+    first = processes.from_first(lambda: own)
+    differing = [f"{name}={own.get(name)}" for name in {**own, **first} if own.get(name) != first.get(name)]
+    processes.check_same("settings", ", ".join(differing))
+    processes.check_same("data", data)
     for _, part, _ in parts.built:
         if isinstance(part, InitDistribution):
             state = processes.from_first(part.state_dict)
@@ -170,11 +174,12 @@ def resume_run(folder: str | Path, changes: Settings | None = None, *, processes
         UsageError: if the folder is not that of a run, its checkpoint cannot be read, the data are others, or settings
             differ that must not; all of them are listed.
     """
-    with (processes or joined()).together():
+    processes = processes or joined()
+    with processes.together():
         return _resumed(Path(folder), changes, processes)
 
 
-def _resumed(folder: Path, changes: Settings | None, processes: Processes | None) -> Run:
+def _resumed(folder: Path, changes: Settings | None, processes: Processes) -> Run:
     base, diverged = settings_in(folder), has_diverged(folder)
     name = BEFORE if diverged and (folder / BEFORE).is_file() else NAME
     saved = read_checkpoint(folder, name)
@@ -184,7 +189,6 @@ def _resumed(folder: Path, changes: Settings | None, processes: Processes | None
     recipe = resolve([base, as_layer(changes or {})])
     rates = [f"{section}.lr" for section in recipe.of_kind("optimizer")] if diverged else []
     check_same(before, recipe, (*FREE, *rates))
-    processes = processes or joined(recipe.train.rank_timeout)
     run = _built(recipe, None, processes, tried=False)
     if before.sections["data"] != recipe.sections["data"] and run.examples.fingerprint != saved.data:
         raise UsageError(f"these are not the data of the run: it had {saved.data}, not {run.examples.fingerprint}")
