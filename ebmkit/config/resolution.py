@@ -33,13 +33,16 @@ WATCHERS = ("divergence", "metrics", "pictures", "checkpoints")  # those of ever
 Filled = tuple[dict[str, Any], dict[str, str]]
 
 
-def resolve(layers: list[Layer], needed: Literal["run", "model", "data"] = "run") -> Recipe:
+def resolve(
+    layers: list[Layer], needed: Literal["run", "model", "data"] = "run", *, method: Component | None = None
+) -> Recipe:
     """Merge layers and add the defaults of the components; later layers win.
 
     Args:
         layers: Preset, file and command line, in this order.
         needed: What to resolve. A model needs no data set and no watcher, and the packages that these came with may be
             missing; to open the data, only their section is needed.
+        method: A method to use instead of the one that the layers choose by name.
 
     Raises:
         UsageError: for an unknown name, or a value of another type, with the nearest match and, for files, the line.
@@ -57,7 +60,7 @@ def resolve(layers: list[Layer], needed: Literal["run", "model", "data"] = "run"
             parts[section] = component
 
     name = chosen(layers, "method", METHOD)
-    method = find("method", name.value, name)
+    method = method or find("method", name.value, name)
     roles = {"data": DATA} if needed == "data" else roles_of(method)
     if needed != "data":
         layers = [*fitted(layers, roles, method, notes)]
@@ -66,7 +69,7 @@ def resolve(layers: list[Layer], needed: Literal["run", "model", "data"] = "run"
         if section == "data" and needed == "model":
             continue
         name = chosen(layers, section, one)
-        component = in_role(find(one.kind, name.value, name), one)
+        component = method if section == "method" else in_role(find(one.kind, name.value, name), one)
         sections[section] = {"use": name.value}
         origins[section, "use"] = name.origin
         fill(section, merged(layers, section, notes, one), settings_of(component), component)

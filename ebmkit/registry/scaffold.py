@@ -24,7 +24,7 @@ from ebmkit.registry.lookup import get_registry
 
 NAME = re.compile(r"(?!ebmkit-[0-9])[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST = 30  # letters of a name, so that no generated line is too long
-MADE = ("energy", "sampler", "init", "data", "watcher", "features")  # kinds with templates
+MADE = ("energy", "sampler", "init", "data", "watcher", "features", "method", "network")  # kinds with templates
 FUNCTIONS = ("data", "watcher")  # kinds whose part is a function; the other parts are classes
 
 
@@ -34,7 +34,7 @@ class Package:
 
     Attributes:
         name: The name for pip, like `ebmkit-my-sampler`.
-        kind: energy, sampler, init, data, watcher or features.
+        kind: One of MADE.
     """
 
     name: str
@@ -70,6 +70,8 @@ class Package:
         """A command that uses the part: a short training, or an evaluation of a run."""
         if self.kind == "features":
             return f"ebmkit evaluate runs/a --features {self.part}"
+        if self.kind == "network":
+            return f"ebmkit train --method jem -s classifier.use={self.part} --steps 5 --iterations 10"
         option = "watch" if self.kind == "watcher" else self.kind
         return f"ebmkit train --{option} {self.part} --steps 5 --iterations 10"
 
@@ -79,7 +81,7 @@ def create(name: str, kind: str, out: Path) -> list[Path]:
 
     Args:
         name: Lower-case letters, digits and dashes; the name of the part is what follows `ebmkit-`, with underscores.
-        kind: energy, sampler, init, data (also called dataset), watcher or features.
+        kind: energy, sampler, init, data (also called dataset), watcher, features, method or network.
         out: An existing folder.
 
     Returns:
@@ -92,7 +94,7 @@ def create(name: str, kind: str, out: Path) -> list[Path]:
     kind = "data" if kind == "dataset" else kind
     if kind not in MADE:
         hint = nearest(kind, [*MADE, "dataset"])
-        raise UsageError(f"kind must be energy, sampler, init, data, watcher or features, not '{kind}'.{hint}")
+        raise UsageError(f"kind must be {', '.join(MADE[:-1])} or {MADE[-1]}, not '{kind}'.{hint}")
     check_name(name)
     package = Package(name, kind)
     place = out / name

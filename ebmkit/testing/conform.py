@@ -15,7 +15,7 @@ def conforms(
     A check of something that the part does not promise is skipped, with the reason.
 
     Args:
-        kind: energy, sampler, init, data, watcher or features.
+        kind: energy, sampler, init, data, watcher, features, method or network.
         target: The part: a class, function, partial or import string, as its hook returns it.
         shape: Shape of one example, for energies and inits; without it, the first usual one that the part takes.
         settings: Its settings by name; the others keep their defaults.
@@ -100,6 +100,26 @@ def check_watcher(target: str | Callable[..., Any], /, **settings: Any) -> None:
         Failed: with one line for each check that failed.
     """
     _check_all("watcher", target, None, settings)
+
+
+def check_method(target: str | Callable[..., Any], /, *, shape: tuple[int, ...] | None = None, **settings: Any) -> None:
+    """Check a method of training against the interface, with the parts of its roles, on examples of one shape.
+
+    Raises:
+        Failed: with one line for each check that failed.
+    """
+    _check_all("method", target, shape, settings)
+
+
+def check_network(
+    target: str | Callable[..., Any], /, *, shape: tuple[int, ...] | None = None, **settings: Any
+) -> None:
+    """Check a network against the interface, from examples of one shape to outputs of the same shape.
+
+    Raises:
+        Failed: with one line for each check that failed.
+    """
+    _check_all("network", target, shape, settings)
 
 
 def _check_all(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ebmkit.config.settings import bind
 from ebmkit.errors import UsageError, nearest, one_line
+from ebmkit.testing.recipes import Trained
 
 # The modules whose checks a kind must pass.
 HOMES = {
@@ -20,6 +21,8 @@ HOMES = {
     "data": ("datasets", "settings"),
     "watcher": ("watchers", "settings"),
     "features": ("features", "settings"),
+    "method": ("methods", "settings"),
+    "network": ("networks", "settings"),
 }
 # The checks that all others of a kind rely on: if one of these fails, `examine` stops after them.
 FIRST = {
@@ -29,6 +32,8 @@ FIRST = {
     "data": ("data_are_examples",),
     "watcher": (),
     "features": (),
+    "method": ("methods_are_methods",),
+    "network": ("networks_are_modules",),
 }
 # Shapes of examples that are tried where none is given: points, grey images, colour images.
 SHAPES = ((2,), (1, 8, 8), (3, 32, 32))
@@ -49,7 +54,7 @@ class Subject:
     """A part under test, which can be built any number of times. Subjects are compared by identity.
 
     Attributes:
-        kind: energy, sampler, init, data, watcher or features.
+        kind: energy, sampler, init, data, watcher, features, method or network.
         target: The class, function or partial.
         settings: Its settings by name; the others keep their defaults.
         shape: Shape of one example, for the kinds that depend on it.
@@ -62,7 +67,10 @@ class Subject:
 
     def make(self, *, settings: Mapping[str, Any] | None = None, **facts: Any) -> Any:
         """Build the part; `settings` override its own, `facts` the shape and a small data set of that shape."""
-        known = {"shape": self.shape, "data": NoiseExamples(self.shape), **facts}
+        if self.kind == "method":
+            return Trained(self.target, {**self.settings, **(settings or {})}, self.shape).method
+        shapes = {"shape": self.shape, "inputs": self.shape, "outputs": self.shape}
+        known = {**shapes, "data": NoiseExamples(self.shape), **facts}
         return bind(self.target, known, {**self.settings, **(settings or {})})
 
 

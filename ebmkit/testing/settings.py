@@ -23,6 +23,8 @@ _FACTS = {
     "data": (),
     "watcher": ("updates", "trainer", "folder", "examples", "iterations", "config", "save", "keep", "memory"),
     "features": ("data",),
+    "method": ("parts", "shape", "data", "rng", "train"),
+    "network": ("inputs", "outputs"),
 }
 
 
@@ -117,6 +119,7 @@ def _reason(name: str, make: Callable[[], Any]) -> str:
         make()
     except ValueError as error:
         text = str(error)
+        text = text.removeprefix("method.")  # a method is built from the sections of a run
         if "\n" not in text and re.match(rf"{name}\b", text):
             return ""
         return f"was refused by {text!r}, which is not one line that starts with '{name}'"

@@ -15,7 +15,14 @@ from ebmkit.testing.kit import SHAPES, Subject, checks, raised
 from ebmkit.testing.training import Training
 
 # The shapes that are tried, in this order, until a part of the kind accepts one.
-TRIED = {"energy": SHAPES, "init": SHAPES, "watcher": SHAPES[:2], "features": SHAPES}
+TRIED = {
+    "energy": SHAPES,
+    "init": SHAPES,
+    "watcher": SHAPES[:2],
+    "features": SHAPES,
+    "method": SHAPES[:2],
+    "network": SHAPES,
+}
 
 
 def subject(
@@ -24,9 +31,9 @@ def subject(
     """A part ready for its checks, with the given shape or the first usual one that it accepts.
 
     Args:
-        kind: energy, sampler, init, data, watcher or features.
+        kind: energy, sampler, init, data, watcher, features, method or network.
         target: The part: a class, function, partial, or the import string `"package.module:Name"` of one.
-        shape: Shape of one example, for energies, inits and features.
+        shape: Shape of one example, for the kinds that depend on it.
         settings: Its settings by name; the others keep their defaults.
 
     Raises:

@@ -7,6 +7,8 @@ from faulty.datasets import FAULTS as DATASETS
 from faulty.energies import FAULTS as ENERGIES
 from faulty.features import FAULTS as FEATURES
 from faulty.inits import FAULTS as INITS
+from faulty.methods import FAULTS as METHODS
+from faulty.networks import FAULTS as NETWORKS
 from faulty.settings import FAULTS as SETTINGS
 from faulty.watchers import FAULTS as WATCHERS
 
@@ -19,6 +21,8 @@ def tables() -> Iterator[tuple[str, dict[str, set[str]]]]:
     yield "Data sets", {name: caught for name, (_, caught) in DATASETS.items()}
     yield "Watchers", {fault.__name__.replace("_", " "): caught for fault, caught, _ in WATCHERS}
     yield "Features", {name: caught for name, (_, caught) in FEATURES.items()}
+    yield "Methods", {name: caught for name, (_, caught) in METHODS.items()}
+    yield "Networks", {name: caught for name, (_, caught) in NETWORKS.items()}
     yield "Settings of any part", {name: caught for name, (_, _, caught) in SETTINGS.items()}
 
 
