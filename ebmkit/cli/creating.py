@@ -14,7 +14,10 @@ from ebmkit.registry import scaffold
 def new_plugin(
     name: Annotated[str, typer.Argument(help="Name of the package and of its folder, like my-sampler.")],
     kind: Annotated[
-        str, typer.Option("--kind", help="energy, sampler, init, data, watcher or features.", autocompletion=kinds)
+        str,
+        typer.Option(
+            "--kind", help="energy, sampler, init, data, watcher, features, method or network.", autocompletion=kinds
+        ),
     ],
     folder: Annotated[Path, typer.Option("--out", help="Folder to make it in.", callback=expanded)] = Path(),
 ) -> None:

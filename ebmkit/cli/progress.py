@@ -3,7 +3,7 @@
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -85,8 +85,8 @@ def json_lines(updates: Iterator[Update]) -> Iterator[Update]:
 
 def bar(updates: Iterator[Update], run: Run) -> Iterator[Update]:
     """The updates, with a progress bar on stderr."""
-    values = TextColumn("{task.fields[values]}", markup=False)
-    columns = (MofNCompleteColumn(), BarColumn(bar_width=24), TimeRemainingColumn(compact=True), values)
+    shown = TextColumn("{task.fields[values]}", markup=False)
+    columns = (MofNCompleteColumn(), BarColumn(bar_width=24), TimeRemainingColumn(compact=True), shown)
     first, began = run.trainer.index, time.perf_counter()
     # What --json prints belongs on stdout, not above the bar.
     with (
@@ -96,7 +96,9 @@ def bar(updates: Iterator[Update], run: Run) -> Iterator[Update]:
         task = progress.add_task("", total=run.recipe.train.iterations, completed=first, values="")
         for made, update in enumerate(updates, start=1):
             speed = made / (time.perf_counter() - began)
-            progress.update(task, completed=update.index, values=f"{speed:.2f} it/s {summary(scalars_of(update))}")
+            progress.update(
+                task, completed=update.index, values=f"{speed:.2f} it/s {summary(scalars_of(update), update.terms)}"
+            )
             yield update
 
 
@@ -110,16 +112,18 @@ def lines(updates: Iterator[Update], run: Run) -> Iterator[Update]:
             if now - last >= SILENCE or update.index == total:
                 last, speed = now, made / (now - began)
                 eta = (total - update.index) / speed
-                values = summary(scalars_of(update))
+                values = summary(scalars_of(update), update.terms)
                 say(f"update={update.index}/{total} it_s={speed:.2f} eta={eta:.0f}s {values}")
             yield update
 
 
-def summary(values: dict[str, float]) -> str:
-    """The values that are shown while a run trains."""
+def summary(values: dict[str, float], terms: Iterable[str] = ()) -> str:
+    """The values that are shown while a run trains; `terms` are the names of those that its method adds."""
     if "gap" not in values:
         return " ".join(f"{name}={value:.4g}" for name, value in values.items())
     text = f"gap={values['gap']:+.4f} E_data={values['real_energy']:+.3f} E_samples={values['fake_energy']:+.3f}"
     if "end_gradient" in values:
         text += f" gradient={values['end_gradient']:.3f}"
-    return text + (f" accepted={values['accepted']:.2f}" if "accepted" in values else "")
+    if "accepted" in values:
+        text += f" accepted={values['accepted']:.2f}"
+    return text + "".join(f" {name}={values[name]:.4g}" for name in terms)

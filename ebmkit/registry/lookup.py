@@ -87,7 +87,7 @@ def register(kind: str, name: str, target: str | Callable[..., Any]) -> None:
     """Add a component for this session, as in a notebook; it can then be chosen by name.
 
     Args:
-        kind: energy, sampler, init, data, watcher or features.
+        kind: energy, sampler, init, data, watcher, features, method or network.
         name: Its name; registered again, it refers to the newer target.
         target: A class, function, partial or import string.
 
