@@ -19,7 +19,10 @@ PUBLIC = [
     "EnergyFn",
     "InitDistribution",
     "Interrupted",
+    "Method",
+    "Parts",
     "Promises",
+    "Role",
     "Sampler",
     "ShortRun",
     "State",
@@ -35,6 +38,7 @@ PUBLIC = [
     "noise_like",
     "per_example",
     "register",
+    "role",
     "value_and_grad",
 ]
 # Runs commands in one process, and says after each whether torch is there.

@@ -86,8 +86,8 @@ def open_model(
     where = pick_device(recipe.train.device if device is None else device)
     states = saved.states[kept]
     # What is opened has the weights that were picked, and needs no average beside them.
-    alone = recipe.with_value("train", "average", None, "model")
-    parts = RecipeParts(alone, saved.shape, lambda: data_of(saved, data), where, saved=states, training=False)
+    unaveraged = recipe.with_value("train", "average", None, "model")
+    parts = RecipeParts(unaveraged, saved.shape, lambda: data_of(saved, data), where, saved=states, training=False)
     method = build_method(parts, Generator(where))
     try:
         if others := set(states) - set(method.drawn_from):
