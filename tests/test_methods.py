@@ -123,6 +123,22 @@ def test_a_run_resumes_bit_for_bit(tmp_path):
     assert float(resumed.trainer.posterior.size) != pytest.approx(0.1)
 
 
+def test_runs_from_before_there_were_methods_open_and_resume(tmp_path):
+    settings = {"energy": {"use": "mlp", "width": 8}, "data": SMALL["data"], "sampler": {"steps": 2}}
+    run = new_run({**settings, "train": {"iterations": 2, "threads": 1}, "watch": SMALL["watch"]}, tmp_path / "run")
+    list(run.train())
+    written = (tmp_path / "run" / "config.toml").read_text()
+    old = written.replace('[method]\nuse = "maximum-likelihood"\n\n', "")
+    assert "method" not in old
+    (tmp_path / "run" / "config.toml").write_text(old)
+    state = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    assert set(state["trainer"]) == {"index", "energy", "average", "optimizer", "init", "rng"}
+    torch.save({**state, "config": old}, tmp_path / "run" / "checkpoint.pt")
+    drawn = load(tmp_path / "run").sample(3, torch.Generator().manual_seed(0))
+    assert torch.equal(drawn, run.trainer.short_run().sample(3, torch.Generator().manual_seed(0)))
+    assert [update.index for update in resume_run(tmp_path / "run", {"train": {"iterations": 3}}).train()] == [3]
+
+
 def test_everything_with_a_state_is_in_the_checkpoint(tmp_path):
     trained(tmp_path / "run", train={"iterations": 4, "threads": 1, "average": 0.9, "gradient_clip": "auto"})
     state = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["trainer"]

@@ -50,7 +50,7 @@ def settings(ctx: typer.Context, incomplete: str) -> list[str]:
     from ebmkit.config.resolution import asked_by
 
     chosen = Layer("command line")
-    for section in ("energy", "sampler", "init", "data"):
+    for section in ("method", "energy", "sampler", "init", "data"):
         if ctx.params.get(section):
             chosen.put(section, "use", Value(ctx.params[section], "", str(ctx.params[section])))
     try:

@@ -51,7 +51,8 @@ def tensorboard(
                 if every and update.index % every == 0:
                     for name, value in scalars_of(update).items():
                         writer.add_scalar(name, value, update.index)
-                if images and update.index % images == 0 and drawable(tuple(update.fake.shape[1:])):
+                due = images and update.index % images == 0 and update.fake is not None  # some methods run no chains
+                if due and drawable(tuple(update.fake.shape[1:])):
                     picture = grid(update.fake, columns=math.ceil(math.sqrt(len(update.fake))))
                     writer.add_image("samples", np.asarray(picture), update.index, dataformats="HWC")
                 yield update

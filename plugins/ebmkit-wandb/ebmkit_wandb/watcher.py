@@ -63,7 +63,8 @@ def wandb(
                 logged: dict[str, Any] = {}
                 if every and update.index % every == 0:
                     logged |= scalars_of(update)
-                if images and update.index % images == 0 and drawable(tuple(update.fake.shape[1:])):
+                due = images and update.index % images == 0 and update.fake is not None  # some methods run no chains
+                if due and drawable(tuple(update.fake.shape[1:])):
                     columns = math.ceil(math.sqrt(len(update.fake)))
                     logged["samples"] = client.Image(grid(update.fake, columns))
                 if logged:
