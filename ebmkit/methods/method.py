@@ -14,6 +14,7 @@ from ebmkit.methods.chains import MEASURED
 from ebmkit.methods.clipping import RunningBound
 from ebmkit.methods.roles import Role
 from ebmkit.methods.sharing import Sharing
+from ebmkit.methods.stateful import Stateful
 from ebmkit.methods.update import Update
 from ebmkit.modes import training_mode
 from ebmkit.processes import Processes
@@ -36,7 +37,7 @@ class Descent(NamedTuple):
     scalars: Mapping[str, Tensor]
 
 
-class Method(ABC):
+class Method(Stateful, ABC):
     """A method of training; built as `Method(parts, shape, *, settings...)`, with the facts that it asks for.
 
     The constructor makes the parts, each as an attribute with the name of its role: `self.energy = parts.energy()`.
@@ -49,9 +50,7 @@ class Method(ABC):
         defaults: Default settings of the section `train`, where they are not the usual ones.
         uses: Those settings of `train` that only some methods have, and that this one uses: first_steps,
             full_steps_from, energy_l2, gradient_penalty.
-        index: How many updates were made.
         rng: The only source of randomness of updates, on the device of the run.
-        averages: Moving averages of the networks by name; none if the run keeps no average.
         gradient_penalty: The weight of the gradient penalty, which a rollback raises; None for a method without one.
         steps: The number of steps of a chain as a function of the index of the update; None if it does not change.
         terms: The names of the further scalars that its updates report, besides those of maximum likelihood.
@@ -63,10 +62,7 @@ class Method(ABC):
     uses: ClassVar[Sequence[str]] = ()
     terms: ClassVar[Sequence[str]] = ()
     rng: Generator
-    averages: dict[str, Average]
-    bounds: dict[str, RunningBound]
     sharing: Sharing
-    index = 0
     gradient_clip: Clip | None = None
     clip_factor = 1.5
     schedule: Callable[[int], float] | None = None
@@ -161,7 +157,7 @@ class Method(ABC):
         own = {"loss": loss, **(scalars or {})}
         if others := [name for name in own if name not in self.sharing.names]:
             raise UsageError(f"{type(self).__name__} reports '{others[0]}', which `terms` does not name: {self.terms}")
-        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        parameters = [one for group in optimizer.param_groups for one in group["params"] if one.requires_grad]
         optimizer.zero_grad()
         loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]
         means = {name: value.detach() for name, value in self.sharing.mean(own).items()}
@@ -222,70 +218,9 @@ class Method(ABC):
         return 0
 
     @property
-    def networks(self) -> dict[str, nn.Module]:
-        """The networks, by the names of their attributes."""
-        return {name: one for name, one in vars(self).items() if isinstance(one, nn.Module)}
-
-    @property
-    def optimizers(self) -> dict[str, Optimizer]:
-        """The optimisers, by the names of their attributes."""
-        return {name: one for name, one in vars(self).items() if isinstance(one, Optimizer)}
-
-    @property
     def kept(self) -> dict[str, nn.Module]:
         """The networks to evaluate and to draw with, by name: their averages if there are any."""
         return {name: self.averages[name].module if self.averages else one for name, one in self.networks.items()}
-
-    @property
-    def stateful(self) -> dict[str, Any]:
-        """Every attribute that has a state, by name; a generator of random numbers is one."""
-        return {
-            name: one
-            for name, one in vars(self).items()
-            if isinstance(one, Generator) or (hasattr(one, "state_dict") and hasattr(one, "load_state_dict"))
-        }
-
-    @property
-    def drawn_from(self) -> list[str]:
-        """The names of those attributes with a state that a model needs: all except optimisers and generators."""
-        return [name for name, one in self.stateful.items() if not isinstance(one, Generator | Optimizer)]
-
-    def random_states(self) -> dict[str, Tensor]:
-        """The state of each generator of random numbers, by name."""
-        return {name: one.get_state() for name, one in self.stateful.items() if isinstance(one, Generator)}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that the next update depends on, except the batches: tensors and plain types."""
-        plain = {name: one.state_dict() for name, one in self.stateful.items() if not isinstance(one, Generator)}
-        return {
-            "index": self.index,
-            **plain,
-            **self.random_states(),
-            "average": {name: average.state_dict() for name, average in self.averages.items()},
-            "gradient_norms": {name: bound.norms for name, bound in self.bounds.items()},
-            "model": self.drawn_from,
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore what `state_dict` returned, bit for bit.
-
-        Raises:
-            UsageError: if it is the state of a method with other attributes.
-        """
-        known = {*self.state_dict()}
-        if known != set(state):
-            others = ", ".join(sorted(known ^ set(state)))
-            raise UsageError(f"the state is not that of {type(self).__name__}: {others} is in one of them only")
-        self.index = state["index"]
-        for name, one in self.stateful.items():
-            if isinstance(one, Generator):
-                one.set_state(state[name].cpu())
-            else:
-                one.load_state_dict(state[name])
-        for name, average in self.averages.items():
-            average.load_state_dict(state["average"][name])
-        for name, bound in self.bounds.items():
-            bound.norms = state["gradient_norms"][name].to(bound.norms)
 
 
 def graphed(value: Any) -> bool:
