@@ -1,6 +1,6 @@
 """All laws; `python -m laws`, run in tests/, prints them as a table."""
 
-from laws import fitted_starts, hamiltonian, langevin, learning, starts, walls
+from laws import denoising, fitted_starts, hamiltonian, langevin, learning, starts, walls
 from laws.law import Law
 
 LAWS: list[Law] = [
@@ -10,4 +10,5 @@ LAWS: list[Law] = [
     *starts.LAWS,
     *fitted_starts.LAWS,
     *learning.LAWS,
+    *denoising.LAWS,
 ]
