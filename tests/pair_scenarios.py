@@ -93,16 +93,16 @@ def trainer(processes: Processes, penalty: float) -> Trainer:
 
 def follow(penalty: str) -> Any:
     """How far two processes are from one after 15 updates with the same noise: in weights, and in scalars."""
-    together, alone = (trainer(one, float(penalty)) for one in (joined(), Processes()))
+    together, single = (trainer(one, float(penalty)) for one in (joined(), Processes()))
     rng, far = Generator().manual_seed(5), 0.0
     for _ in range(15):
         batch = torch.randn(8, *SHAPE, generator=rng, dtype=torch.float64)
         found = together.update(batch.chunk(2)[joined().rank]).scalars
-        expected = alone.update(batch).scalars
+        expected = single.update(batch).scalars
         assert found.keys() == expected.keys()
         far = max(far, *(abs(found[name] - expected[name]) / (1 + abs(expected[name])) for name in found))
     begun = Normed(spectral=float(penalty) > 0)
-    return [distance(together.model, alone.model), far, distance(begun, alone.model)]
+    return [distance(together.model, single.model), far, distance(begun, single.model)]
 
 
 def distance(one: nn.Module, other: nn.Module) -> float:

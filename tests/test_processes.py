@@ -228,13 +228,13 @@ def test_a_process_that_is_gone_ends_the_other(scenario, what, tmp_path):
 def test_one_process_initialises_nothing():
     assert joined().size == 1
     assert not torch.distributed.is_initialized()
-    alone = Processes()
+    single = Processes()
     values = torch.ones(3)
-    assert alone.sum(values) is values
-    assert alone.exchange(5) == [5]
-    assert alone.gather(5) == [5]
-    assert alone.from_first(lambda: 5) == 5
-    with pytest.raises(UsageError, match="wrong"), alone.together():
+    assert single.sum(values) is values
+    assert single.exchange(5) == [5]
+    assert single.gather(5) == [5]
+    assert single.from_first(lambda: 5) == 5
+    with pytest.raises(UsageError, match="wrong"), single.together():
         raise UsageError("wrong")
 
 

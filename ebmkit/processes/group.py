@@ -1,6 +1,6 @@
 """The processes that train one run together, on PyTorch's own engine: who they are, and what they say to each other.
 
-Started alone, a process is the only one: every function here gives back what it was given, and nothing of
+A process that was started by itself is the only one: every function gives back what it was given, and nothing of
 `torch.distributed` is initialised.
 """
 
