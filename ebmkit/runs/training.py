@@ -13,9 +13,9 @@ from ebmkit.config.recipe import Recipe, asks_for, check_finite, naming
 from ebmkit.config.resolution import resolve
 from ebmkit.data.examples import check_flip
 from ebmkit.errors import Notice, UsageError, kind_and_message
-from ebmkit.interfaces import InitDistribution
 from ebmkit.methods.update import Update
 from ebmkit.processes import Processes, joined
+from ebmkit.runs.alike import check_alike
 from ebmkit.runs.build import build_method, check_energies, check_starts, open_data, seeds_of
 from ebmkit.runs.checkpoint import BEFORE, NAME, read_checkpoint
 from ebmkit.runs.device import measured, pick_device
@@ -133,30 +133,6 @@ def _built(recipe: Recipe, folder: Path | None, processes: Processes, *, tried: 
     choice = parts.choice or Choice("fp32", False)
     recipe = settled(measured(recipe, choice), examples.shape)
     return Run(recipe, method, parts, examples, Generator().manual_seed(seeds.batches), choice, folder)
-
-
-def check_alike(parts: RecipeParts, data: str) -> None:
-    """Check that several processes begin with the same settings and data; what the first fitted to these, all use.
-
-    Args:
-        parts: The parts of this process.
-        data: The fingerprint of its data.
-
-    Raises:
-        UsageError: if they do not.
-    """
-    processes, recipe = parts.processes, parts.recipe
-    sections = {section: values for section, values in recipe.plain.items() if section != "data"}
-    own = {f"{section}.{key}": value for section, values in sections.items() for key, value in values.items()}
-    first = processes.from_first(lambda: own)
-    differing = [f"{name}={own.get(name)}" for name in {**own, **first} if own.get(name) != first.get(name)]
-    processes.check_same("settings", ", ".join(differing))
-    processes.check_same("data", data)
-    for _, part, _ in parts.built:
-        if isinstance(part, InitDistribution):
-            state = processes.from_first(part.state_dict)
-            if state and not processes.first:
-                part.load_state_dict(state)
 
 
 def resume_run(folder: str | Path, changes: Settings | None = None, *, processes: Processes | None = None) -> Run:
