@@ -1,7 +1,7 @@
 """The life of a run, from the first update to the last: watched, saved, stopped, rolled back."""
 
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -11,10 +11,11 @@ from ebmkit.errors import Diverged, Interrupted
 from ebmkit.files import Unwritten
 from ebmkit.methods.maximum_likelihood import Update
 from ebmkit.registry.lookup import blame
-from ebmkit.runs.checkpoint import NAME
 from ebmkit.runs.device import occupy
 from ebmkit.runs.diverging import EarlierCheckpoints
 from ebmkit.runs.folder import new_folder, rewrite_folder
+from ebmkit.runs.newest import is_saved, make_newest
+from ebmkit.runs.owner import owned
 from ebmkit.runs.rollback import ended, roll_back
 from ebmkit.runs.signals import stop_signals
 from ebmkit.runs.state import RunState, Status
@@ -29,7 +30,8 @@ class Run(RunState):
         """Make the remaining updates, watched and saved in the folder of the run.
 
         A loop that is left early leaves a run that can be resumed. In the main thread, SIGINT, SIGTERM and SIGHUP end
-        it after the current update. The number of torch's threads is set for the whole process.
+        it after the current update. The number of torch's threads is set for the whole process. Until the updates end,
+        are closed or are dropped, no other process, nor another run of this one, can train in the folder.
 
         Args:
             announce: Called with a line for the user when a signal arrives.
@@ -38,24 +40,35 @@ class Run(RunState):
             Every update, after the watchers have seen it.
 
         Raises:
-            UsageError: at the call, for a watcher whose settings are out of range, or a folder that cannot be made.
+            UsageError: at the call, for a watcher whose settings are out of range, a folder that cannot be made, or one
+                that another process trains in, or has trained in since the run was opened.
             Diverged: if training diverged; the message names the last good checkpoint.
             Interrupted: after a signal; the message says how to resume.
             Unwritten: if a file of the run cannot be written, as on a full disk; updates are saved where possible.
         """
         occupy(self.threads)
-        if self.resumed and self.folder is not None:
-            updates = self.watched_updates(self.folder)
-            rewrite_folder(self.folder, self.recipe, self.trainer.index, self.device, self.events)
-        else:
-            with new_folder(self.folder, self.recipe, self.device, self.origin) as folder:
-                updates = self.watched_updates(folder)
-            self.folder = folder
-        self.status = "running"
-        self.earlier = EarlierCheckpoints(self.folder.absolute(), self.trainer.index)
-        return self._train(updates, announce or (lambda line: None))
+        with ExitStack() as stack:
+            if self.opened is not None and self.folder is not None:
+                updates = self.watched_updates(self.folder)
+                stack.enter_context(owned(self.folder))
+                make_newest(self.opened, self.checkpoint(), self.folder)
+                rewrite_folder(self.folder, self.recipe, self.trainer.index, self.device, self.events)
+            else:
+                with new_folder(self.folder, self.recipe, self.device, self.origin) as folder:
+                    stack.enter_context(owned(folder))
+                    updates = self.watched_updates(folder)
+                self.folder = folder
+            self.status = "running"
+            self.earlier = EarlierCheckpoints(self.folder.absolute(), self.trainer.index)
+            return self._train(updates, announce or (lambda line: None), stack.pop_all())
 
-    def _train(self, updates: Iterator[Update], announce: Callable[[str], None]) -> Iterator[Update]:
+    def _train(
+        self, updates: Iterator[Update], announce: Callable[[str], None], ownership: ExitStack
+    ) -> Iterator[Update]:
+        with ownership:  # which is also left if the updates are dropped before the first
+            yield from self._trained(updates, announce)
+
+    def _trained(self, updates: Iterator[Update], announce: Callable[[str], None]) -> Iterator[Update]:
         status: Status = "failed"
         folder = self.earlier.folder
         try:
@@ -76,7 +89,7 @@ class Run(RunState):
             status = "interrupted"
             raise
         except Unwritten as error:
-            if self.folder is not None and (self.folder / NAME).exists():
+            if self.folder is not None and is_saved(self.folder):
                 error.add_note(f"resume with: ebmkit train --resume {self.folder}")
             raise
         except Exception as error:

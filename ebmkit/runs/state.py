@@ -19,6 +19,7 @@ from ebmkit.methods.maximum_likelihood import Trainer, Update
 from ebmkit.runs.checkpoint import Checkpoint
 from ebmkit.runs.device import threads_for
 from ebmkit.runs.diverging import EarlierCheckpoints
+from ebmkit.runs.newest import Opened
 
 Status = Literal["ready", "running", "done", "interrupted", "diverged", "failed"]
 
@@ -34,7 +35,7 @@ class RunState:
         batch_rng: Randomness of the batches, on the CPU whatever the device.
         choice: The precision of the passes of chains, and whether they are compiled, with the reason.
         folder: Its folder; None until a new run without a given folder begins.
-        resumed: Whether the folder exists, with the checkpoint that the run was restored from.
+        opened: The checkpoint that it was restored from, in its folder; None for a new run.
         status: Whether it has begun, and how it ended.
         origin: What its weights come from, for `env.json`; None if they are new.
         memory: What each watcher keeps in the checkpoint, by its section.
@@ -48,12 +49,17 @@ class RunState:
     batch_rng: torch.Generator
     choice: Choice
     folder: Path | None
-    resumed: bool = False
+    opened: Opened | None = None
     status: Status = "ready"
     origin: Mapping[str, Any] | None = None
     memory: dict[str, dict[str, Any]] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
     earlier: EarlierCheckpoints = field(init=False, repr=False)
+
+    @property
+    def resumed(self) -> bool:
+        """Whether its folder exists, with the checkpoint that it was restored from."""
+        return self.opened is not None
 
     @property
     def device(self) -> torch.device:

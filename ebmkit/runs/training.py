@@ -15,12 +15,12 @@ from ebmkit.errors import UsageError, kind_and_message
 from ebmkit.methods.maximum_likelihood import Update
 from ebmkit.runs.assembly import build_trainer
 from ebmkit.runs.build import build_parts, check_energy, first_starts, open_data, seeds_of
-from ebmkit.runs.checkpoint import BEFORE, NAME, read_checkpoint
 from ebmkit.runs.device import measured, pick_device, threads_for
 from ebmkit.runs.diverging import set_rate
 from ebmkit.runs.events import has_diverged
 from ebmkit.runs.folder import FREE, RATE, check_same, settings_in
 from ebmkit.runs.new_folders import refuse_existing
+from ebmkit.runs.newest import read_to_resume
 from ebmkit.runs.origin import read_origin, start_from
 from ebmkit.runs.run import Run
 from ebmkit.runs.trial import try_out
@@ -126,7 +126,9 @@ def _built(recipe: Recipe, folder: Path | None, *, tried: bool) -> Run:
 
 
 def resume_run(folder: str | Path, changes: Settings | None = None) -> Run:
-    """The run in a folder, restored from its checkpoint.
+    """The run in a folder, restored from its checkpoint; nothing is written.
+
+    If the newest checkpoint is damaged or missing, the run is restored from the one before, with a warning.
 
     Args:
         folder: The folder of the run.
@@ -141,8 +143,8 @@ def resume_run(folder: str | Path, changes: Settings | None = None) -> Run:
     """
     folder = Path(folder)
     base, diverged = settings_in(folder), has_diverged(folder)
-    name = BEFORE if diverged and (folder / BEFORE).is_file() else NAME
-    saved = read_checkpoint(folder, name)
+    opened = read_to_resume(folder, diverged)
+    name, saved = opened.name, opened.checkpoint
     if isinstance(changes, Recipe):
         raise UsageError("changes of a resumed run are sections of settings, not a recipe")
     before = resolve([loads(saved.config, str(folder / name))])
@@ -158,7 +160,7 @@ def resume_run(folder: str | Path, changes: Settings | None = None) -> Run:
     rate = recipe.sections["optimizer"].get("lr")
     if rate is not None and rate != before.sections["optimizer"].get("lr"):
         set_rate(run.trainer.optimizer, [rate] * len(run.trainer.optimizer.param_groups))
-    run.folder, run.resumed = folder, True
+    run.folder, run.opened = folder, opened
     return run
 
 

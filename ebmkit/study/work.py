@@ -18,10 +18,10 @@ from ebmkit.errors import Diverged, Interrupted, UsageError, kind_and_message, o
 from ebmkit.evaluation.measures import as_rows, check_count, evaluate_model
 from ebmkit.features.protocols import Features
 from ebmkit.methods.maximum_likelihood import Update
-from ebmkit.runs.checkpoint import NAME as CHECKPOINT
 from ebmkit.runs.device import occupy
 from ebmkit.runs.evaluations import count_for, evaluation_of, write_evaluation
 from ebmkit.runs.model import open_model
+from ebmkit.runs.newest import is_saved
 from ebmkit.runs.run import Run
 from ebmkit.runs.training import new_run, resume_run
 from ebmkit.study.cost import Cost
@@ -54,7 +54,7 @@ def work_on(cell: Cell, place: Path, judging: Judging, announce: Callable[[str],
     """
     blank = Result(cell.name, "done", 0, 0, 0.0)
     try:
-        if (place / CHECKPOINT).exists():
+        if is_saved(place):
             run = resume_run(place)
         else:
             shutil.rmtree(place, ignore_errors=True)
