@@ -51,11 +51,18 @@ def read_newest(folder: Path) -> Opened:
     except UsageError as error:
         raise Damaged(f"{reason}; nor can the one before: {error}; {use_earlier(folder)}") from None
     last = last_update(folder)
-    count = f"the last {last - before.updates} updates" if last > before.updates else "the updates after it"
+    count = last - before.updates
     warnings.warn(
-        f"{reason}; {folder / PREVIOUS} is used, of update {before.updates}, without {count}", Notice, stacklevel=2
+        f"{reason}; {folder / PREVIOUS} is used, of update {before.updates}, without {in_words(count)}",
+        Notice,
+        stacklevel=2,
     )
     return Opened(PREVIOUS, before, newest)
+
+
+def in_words(lost: int) -> str:
+    """The updates that a checkpoint lacks, of which there are this many; their number is unknown if it is below 1."""
+    return "the updates after it" if lost < 1 else "the last update" if lost == 1 else f"the last {lost} updates"
 
 
 def read_to_resume(folder: Path, diverged: bool) -> Opened:
