@@ -1,6 +1,7 @@
 """Which checkpoint of a run is read: the newest, or the one before it if the newest is damaged or missing."""
 
 import os
+import shutil
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -108,6 +109,8 @@ def make_newest(opened: Opened, now: Checkpoint, folder: Path) -> None:
     path = folder / NAME
     if stamp(path) != opened.newest:
         raise UsageError(f"another process has written {path} since this run was opened; resume it again")
+    for unfinished in folder.glob(".new-*/checkpoint*.pt"):  # of a process that was killed while it wrote
+        shutil.rmtree(unfinished.parent, ignore_errors=True)
     if opened.name == NAME:
         return
     if opened.name == PREVIOUS and path.exists():

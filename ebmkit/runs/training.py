@@ -23,6 +23,7 @@ from ebmkit.runs.new_folders import refuse_existing
 from ebmkit.runs.newest import read_to_resume
 from ebmkit.runs.origin import read_origin, start_from
 from ebmkit.runs.run import Run
+from ebmkit.runs.saved import SavedModel
 from ebmkit.runs.trial import try_out
 
 Settings = Recipe | Layer | Mapping[str, Mapping[str, Any]]
@@ -66,7 +67,9 @@ def train(
     return resume_run(resume, settings).train()
 
 
-def new_run(settings: Settings, folder: str | Path | None = None, *, origin: str | Path | None = None) -> Run:
+def new_run(
+    settings: Settings, folder: str | Path | None = None, *, origin: str | Path | SavedModel | None = None
+) -> Run:
     """Build every part of a run; nothing is written.
 
     One update with chains of one step is tried on other parts, saved in memory, and read back as a resumed run would.
@@ -75,15 +78,15 @@ def new_run(settings: Settings, folder: str | Path | None = None, *, origin: str
         settings: Sections of settings, or a recipe.
         folder: The folder of the run; None makes one in `runs/`.
         origin: The folder of another run, one of its checkpoints, or a model file, whose weights, moving average and
-            replay buffer the run starts with. Its settings are the defaults of those that `settings` leaves out; a
-            recipe is complete, and leaves out none.
+            replay buffer the run starts with, or what `read_origin` has read from one of these. Its settings are the
+            defaults of those that `settings` leaves out; a recipe is complete, and leaves out none.
 
     Raises:
         UsageError: for settings out of range, data that cannot be read, an energy that does not take the data, parts
             that cannot make an update or be restored from their state, a device that does not exist, a folder that
             does, or an origin of another energy or shape.
     """
-    saved = None if origin is None else read_origin(origin)
+    saved = origin if origin is None or isinstance(origin, SavedModel) else read_origin(origin)
     below = [] if saved is None else [saved.layer]
     recipe = settings if isinstance(settings, Recipe) else resolve([*below, as_layer(settings)])
     if folder is not None:
