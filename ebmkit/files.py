@@ -62,6 +62,15 @@ def write_text(path: Path, text: str) -> None:
         new.write_text(text, encoding="utf-8")
 
 
+def stamp(path: Path) -> tuple[int, int] | None:
+    """What differs between a file and one that has replaced it; None if there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
 def json_line(values: Mapping[str, Any]) -> str:
     """Values as one line of JSON; NaN and infinities, which JSON cannot express, become null."""
     strict = {

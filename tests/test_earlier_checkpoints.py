@@ -109,7 +109,7 @@ def test_the_message_names_both_checkpoints_and_a_command(diverged):
     assert message.endswith(f"ebmkit train --from '{place / 'checkpoint-before.pt'}' {on}")
     assert state_of(place)["trainer"]["index"] == 60
     assert read_checkpoint(place, "checkpoint-before.pt").updates == 20 <= TURN - SOUND
-    assert files(place) == {"checkpoint.pt", "checkpoint-before.pt"}
+    assert files(place) == {"checkpoint.pt", "checkpoint-previous.pt", "checkpoint-before.pt"}
 
 
 def test_the_event_is_the_last_line_of_the_metrics(diverged):

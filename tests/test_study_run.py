@@ -7,13 +7,13 @@ import pytest
 from studies import SETTINGS, finished, small, without_times
 from training_runs import assert_same_run
 
+from ebmkit.claims import claim
 from ebmkit.errors import Interrupted, UsageError
 from ebmkit.registry.lookup import register
 from ebmkit.runs.checkpoint import Checkpoint
 from ebmkit.runs.evaluations import write_evaluation
 from ebmkit.runs.model import open_model
 from ebmkit.runs.training import new_run
-from ebmkit.study.claims import claim
 from ebmkit.study.folder import Study
 
 pytestmark = pytest.mark.usefixtures("empty_folder")

@@ -106,7 +106,8 @@ class TrainSettings:
         if rest or not size:
             near = " or ".join(str(n * processes) for n in (size, size + 1) if n)
             raise UsageError(
-                f"batch_size must be a multiple of the number of processes, {processes}, not {self.batch_size}: write {near}"
+                f"batch_size must be a multiple of the number of processes, {processes}, not {self.batch_size}: "
+                f"write {near}"
             )
         return size
 

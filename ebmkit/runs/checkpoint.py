@@ -1,8 +1,9 @@
-"""The format of `checkpoint.pt` and `checkpoint-before.pt`, their only writer and their only reader."""
+"""The format of `checkpoint.pt` and of the earlier checkpoints of a run, their only writer and their only reader."""
 
-import io
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+import errno
+import os
+import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,19 @@ import torch
 from torch import Tensor
 
 from ebmkit.errors import UsageError, one_line
-from ebmkit.files import replacing, writing
+from ebmkit.files import Unwritten, replacing, writing
+from ebmkit.runs.plain_values import check_plain
 
-FORMAT, NAME, BEFORE = 2, "checkpoint.pt", "checkpoint-before.pt"
+FORMAT, NAME, PREVIOUS, BEFORE = 2, "checkpoint.pt", "checkpoint-previous.pt", "checkpoint-before.pt"
+FULL = (errno.ENOSPC, errno.EDQUOT)  # what a disk without room answers
 # The types of the fields, and of those of the trainer's state that a model is read from.
 KINDS = {"config": str, "shape": list, "device": str, "data": str, "batch_rng": Tensor, "trainer": dict}
 TRAINER = {"index": int, "energy": dict, "average": dict, "init": dict}
 ADDED = {"memory": dict, "events": list}  # absent in files of earlier versions
+
+
+class Damaged(UsageError):
+    """A checkpoint is missing, or is not what was written."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,11 +52,28 @@ class Checkpoint:
     events: list[dict[str, Any]] = field(default_factory=list)
 
     def write(self, folder: Path) -> None:
-        """Replace `checkpoint.pt` in the folder of a run; see `write_to`."""
-        self.write_to(folder / NAME)
+        """Replace `checkpoint.pt` in the folder of a run, and keep the last one as `checkpoint-previous.pt`.
 
-    def write_to(self, path: Path) -> None:
+        Raises:
+            UsageError: as `write_to`.
+            Unwritten: as `write_to`. On a full disk this is tried again without `checkpoint-previous.pt`, which is
+                lost if that fails too.
+        """
+        path, previous = folder / NAME, folder / PREVIOUS
+        try:
+            self.write_to(path, previous)
+        except Unwritten as error:
+            if error.errno not in FULL or not (path.is_file() and previous.is_file()):
+                raise
+            previous.unlink()
+            self.write_to(path, previous)
+
+    def write_to(self, path: Path, previous: Path | None = None) -> None:
         """Replace the file at `path`, after the new file was read as `read_checkpoint` does.
+
+        Args:
+            path: The file.
+            previous: Where the file that is replaced is kept; None keeps it nowhere.
 
         Raises:
             UsageError: naming what is neither a tensor nor a plain value; the last checkpoint is kept.
@@ -59,12 +83,15 @@ class Checkpoint:
         with replacing(path) as new, writing(path):
             try:
                 save(state, new)
+                check_sums(new)
                 torch.load(new, map_location="cpu", weights_only=True, mmap=True)
             except OSError:
                 raise
             except Exception:
                 check_plain(state, "the checkpoint")
                 raise
+            if previous is not None and path.is_file():
+                keep(path, previous)
 
     @property
     def updates(self) -> int:
@@ -82,32 +109,49 @@ class Checkpoint:
         return {"last": self.trainer["energy"], **({"average": average} if average else {})}
 
 
+def keep(path: Path, previous: Path) -> None:
+    """Keep the file at `path`, which is about to be replaced, as `previous`: no byte of it is written again."""
+    try:
+        with replacing(previous) as new:
+            os.link(path, new)
+    except OSError:  # a disk without hard links; until it is replaced, `path` is missing, and `previous` is read
+        os.replace(path, previous)
+
+
 def save(state: Mapping[str, Any], path: Path) -> None:
-    """Write a state by `torch.save`.
+    """Write a state by `torch.save`, and wait until the disk has it, so that it also survives a loss of power.
 
     Raises:
         OSError: if it cannot be written. Torch raises a RuntimeError of its own, which does not say why.
     """
+    checked = torch.serialization.get_crc32_options()
+    torch.serialization.set_crc32_options(True)  # whatever the caller has set
     try:
         with path.open("wb") as file:  # torch's own files have errors without a reason
             torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
     except RuntimeError as error:
         reason: BaseException | None = error
         while reason is not None and not isinstance(reason, OSError):
             reason = reason.__context__
         raise (reason or error) from None
+    finally:
+        torch.serialization.set_crc32_options(checked)
 
 
 def read_checkpoint(folder: Path, name: str = NAME) -> Checkpoint:
     """Read the checkpoint of this name in the folder of a run; nothing in it is executed.
 
     Raises:
-        UsageError: if there is none, or it is damaged, incomplete, or of another format.
+        Damaged: if there is none, or it is truncated, or a byte of it is not as it was written.
+        UsageError: if it is incomplete, or of another format.
     """
     path = folder / name
     if not path.is_file():
-        raise UsageError(f"{folder} has no {name}: the run cannot be resumed, nor opened as a model")
+        raise Damaged(f"{folder} has no {name}: the run cannot be resumed, nor opened as a model")
     try:
+        check_sums(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a broken file
         if others := foreign_types(path):
@@ -115,8 +159,8 @@ def read_checkpoint(folder: Path, name: str = NAME) -> Checkpoint:
                 f"{path} cannot be read: it contains {', '.join(others)}, but only tensors and plain values are "
                 "loaded; a part must not return others from state_dict or get_extra_state"
             ) from None
-        raise UsageError(
-            f"{path} cannot be read: truncated, or no checkpoint of tensors ({one_line(error)[:200]})"
+        raise Damaged(
+            f"{path} cannot be read: truncated, damaged, or no checkpoint of tensors ({one_line(error)[:200]})"
         ) from None
     found = state.get("format") if isinstance(state, dict) else None
     if found != FORMAT:
@@ -135,58 +179,20 @@ def read_checkpoint(folder: Path, name: str = NAME) -> Checkpoint:
     return Checkpoint(**{**fields, "shape": tuple(fields["shape"])})
 
 
+def check_sums(path: Path) -> None:
+    """Compare every part of a file of `torch.save` with its CRC-32, which the file stores and `torch.load` ignores.
+
+    Raises:
+        BadZipFile: naming the first part that differs. Other exceptions if the file is damaged in another way.
+    """
+    with zipfile.ZipFile(path) as parts:
+        if (wrong := parts.testzip()) is not None:
+            raise zipfile.BadZipFile(f"the checksum of {wrong} is wrong")
+
+
 def foreign_types(path: Path) -> list[str]:
     """The types in a file that are neither tensors nor plain values; empty for a file that torch did not write."""
     try:
         return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
     except Exception:  # torch raises many kinds for a broken file
         return []
-
-
-def read_back(state: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A state as it is after it was saved and read.
-
-    Raises:
-        UsageError: naming what is neither a tensor nor a plain value; `name` says whose state it is.
-    """
-    try:
-        return dict(_round_trip(state))
-    except Exception:
-        check_plain(state, name)
-        raise
-
-
-def check_plain(state: Any, name: str) -> None:
-    """Refuse a state with a value that cannot be saved and read without executing code.
-
-    Raises:
-        UsageError: for the first such value; `name` says whose state it is.
-    """
-    for place, value in _unreadable(state, ""):
-        raise UsageError(
-            f"{name} cannot be saved and read again: {place.removeprefix('.')} is a {type(value).__module__}."
-            f"{type(value).__qualname__}; use tensors, numbers, strings, lists and dicts"
-        )
-
-
-def _round_trip(state: Any) -> Any:
-    file = io.BytesIO()
-    torch.save(state, file)
-    file.seek(0)
-    return torch.load(file, weights_only=True)
-
-
-def _unreadable(value: Any, place: str) -> Iterator[tuple[str, Any]]:
-    """The values inside that cannot be read after they were saved, each with its place."""
-    if type(value) in (dict, OrderedDict):
-        for key, part in value.items():
-            yield from _unreadable(key, f"a key of {place or 'it'}")
-            yield from _unreadable(part, f"{place}.{key}")
-    elif type(value) in (list, tuple):
-        for index, part in enumerate(value):
-            yield from _unreadable(part, f"{place}[{index}]")
-    else:
-        try:
-            _round_trip(value)
-        except Exception:
-            yield place, value

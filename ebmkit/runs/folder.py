@@ -151,9 +151,9 @@ def rewrite_folder(
     Raises:
         UsageError: if a setting cannot be written.
     """
-    config = config_text(recipe)
+    # The settings first: until the metrics say that a run was resumed, it goes back to before its divergence again.
+    write_text(folder / CONFIG, config_text(recipe))
     rewrite_metrics(folder, index, events)
-    write_text(folder / CONFIG, config)
     try:
         before = dict(json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8-sig")))
         earlier = list(before.get("resumed", []))

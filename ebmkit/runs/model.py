@@ -14,10 +14,11 @@ from ebmkit.config.resolution import resolve
 from ebmkit.data.examples import Examples
 from ebmkit.errors import UsageError, nearest, one_line
 from ebmkit.runs.build import build_parts, open_data
-from ebmkit.runs.checkpoint import NAME, read_checkpoint
+from ebmkit.runs.checkpoint import NAME, PREVIOUS, Checkpoint, Damaged, read_checkpoint
 from ebmkit.runs.device import pick_device, threads_for
 from ebmkit.runs.folder import is_model_file, settings_in
 from ebmkit.runs.model_file import read_model_file
+from ebmkit.runs.newest import read_newest
 from ebmkit.runs.saved import WEIGHTS, SavedModel
 from ebmkit.shortrun import ShortRun
 
@@ -108,17 +109,33 @@ def open_model(
 def read_model(place: Path) -> SavedModel:
     """The saved model in the folder of a run, in one of its checkpoints, or in a model file.
 
+    Of a run whose newest checkpoint is damaged or missing it is the one before, with a warning.
+
     Raises:
-        UsageError: if the place is none of these.
+        UsageError: if the place is none of these, or is damaged.
     """
     if is_model_file(place) and place.suffix == Path(NAME).suffix:
-        found = read_checkpoint(place.parent, place.name)
+        found = read_named(place)
     elif is_model_file(place):
         return read_model_file(place)
     else:
         settings_in(place)  # a folder without settings is not the folder of a run
-        found = read_checkpoint(place)
+        found = read_newest(place).checkpoint
     return SavedModel(place, found.config, found.shape, found.updates, found.weights, found.trainer["init"])
+
+
+def read_named(path: Path) -> Checkpoint:
+    """The checkpoint in a file that was named itself, and in no other.
+
+    Raises:
+        UsageError: if it cannot be read.
+    """
+    try:
+        return read_checkpoint(path.parent, path.name)
+    except Damaged as error:
+        if path.name != NAME or not path.with_name(PREVIOUS).is_file():
+            raise
+        raise Damaged(f"{error}; the one before is {path.with_name(PREVIOUS)}") from None
 
 
 def data_of(saved: SavedModel, changes: Layer | None = None) -> Examples:

@@ -18,15 +18,16 @@ from ebmkit.methods.maximum_likelihood import Update
 from ebmkit.processes import Processes, joined
 from ebmkit.runs.assembly import build_trainer
 from ebmkit.runs.build import Parts, build_parts, check_energy, first_starts, open_data, seeds_of
-from ebmkit.runs.checkpoint import BEFORE, NAME, read_checkpoint
 from ebmkit.runs.device import measured, pick_device, threads_for
 from ebmkit.runs.diverging import set_rate
 from ebmkit.runs.events import has_diverged
 from ebmkit.runs.folder import FREE, RATE, check_same, settings_in
 from ebmkit.runs.new_folders import refuse_existing
+from ebmkit.runs.newest import read_to_resume
 from ebmkit.runs.origin import read_origin, start_from
 from ebmkit.runs.ranks import saved_by
 from ebmkit.runs.run import Run
+from ebmkit.runs.saved import SavedModel
 from ebmkit.runs.trial import try_out
 
 Settings = Recipe | Layer | Mapping[str, Mapping[str, Any]]
@@ -74,7 +75,7 @@ def new_run(
     settings: Settings,
     folder: str | Path | None = None,
     *,
-    origin: str | Path | None = None,
+    origin: str | Path | SavedModel | None = None,
     processes: Processes | None = None,
 ) -> Run:
     """Build every part of a run; nothing is written.
@@ -85,8 +86,8 @@ def new_run(
         settings: Sections of settings, or a recipe.
         folder: The folder of the run; None makes one in `runs/`.
         origin: The folder of another run, one of its checkpoints, or a model file, whose weights, moving average and
-            replay buffer the run starts with. Its settings are the defaults of those that `settings` leaves out; a
-            recipe is complete, and leaves out none.
+            replay buffer the run starts with, or what `read_origin` has read from one of these. Its settings are the
+            defaults of those that `settings` leaves out; a recipe is complete, and leaves out none.
         processes: The processes that train it together; None are those that this program was started with.
 
     Raises:
@@ -96,7 +97,7 @@ def new_run(
     """
     processes = processes or joined()
     with processes.together():
-        saved = None if origin is None else read_origin(origin)
+        saved = origin if origin is None or isinstance(origin, SavedModel) else read_origin(origin)
         below = [] if saved is None else [saved.layer]
         recipe = settings if isinstance(settings, Recipe) else resolve([*below, as_layer(settings)])
         if folder is not None and processes.first:
@@ -162,7 +163,9 @@ def check_alike(recipe: Recipe, examples: Examples, init: InitDistribution, proc
 
 
 def resume_run(folder: str | Path, changes: Settings | None = None, *, processes: Processes | None = None) -> Run:
-    """The run in a folder, restored from its checkpoint.
+    """The run in a folder, restored from its checkpoint; nothing is written.
+
+    If the newest checkpoint is damaged or missing, the run is restored from the one before, with a warning.
 
     Args:
         folder: The folder of the run.
@@ -183,8 +186,8 @@ def resume_run(folder: str | Path, changes: Settings | None = None, *, processes
 
 def _resumed(folder: Path, changes: Settings | None, processes: Processes) -> Run:
     base, diverged = settings_in(folder), has_diverged(folder)
-    name = BEFORE if diverged and (folder / BEFORE).is_file() else NAME
-    saved = read_checkpoint(folder, name)
+    opened = read_to_resume(folder, diverged)
+    name, saved = opened.name, opened.checkpoint
     if isinstance(changes, Recipe):
         raise UsageError("changes of a resumed run are sections of settings, not a recipe")
     before = resolve([loads(saved.config, str(folder / name))])
@@ -200,7 +203,7 @@ def _resumed(folder: Path, changes: Settings | None, processes: Processes) -> Ru
     rate = recipe.sections["optimizer"].get("lr")
     if rate is not None and rate != before.sections["optimizer"].get("lr"):
         set_rate(run.trainer.optimizer, [rate] * len(run.trainer.optimizer.param_groups))
-    run.folder, run.resumed = folder, True
+    run.folder, run.opened = folder, opened
     if processes.first and saved_by(saved.trainer) != processes.size:
         counts = f"{saved_by(saved.trainer)} at the last checkpoint, {processes.size} now"
         warnings.warn(f"the number of processes changes ({counts}): their chains draw others", Notice, stacklevel=3)

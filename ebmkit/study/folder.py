@@ -4,15 +4,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ebmkit.claims import claim
 from ebmkit.errors import Interrupted, UsageError, check
-from ebmkit.files import write_text
+from ebmkit.files import stamp, write_text
 from ebmkit.runs.folder import CONFIG
 from ebmkit.runs.signals import stop_signals
-from ebmkit.study.claims import claim
 from ebmkit.study.extension import extended
 from ebmkit.study.plan import Cell, Plan
 from ebmkit.study.planning import Settings, Vary, plan_of
-from ebmkit.study.results import Result, read_result, result_path, stamp, write_result
+from ebmkit.study.results import Result, read_result, result_path, write_result
 from ebmkit.study.rows import Row, rows_of
 from ebmkit.study.tables import csv_text, markdown
 from ebmkit.study.toml_file import read_study, study_text

@@ -70,12 +70,3 @@ def read_result(folder: Path, name: str) -> Result | None:
     except (OSError, ValueError, TypeError, KeyError):
         raise UsageError(f"cannot use {path}; remove it, and the cell is evaluated again") from None
     return found
-
-
-def stamp(path: Path) -> tuple[int, int] | None:
-    """What differs between a file and one that has replaced it; None if there is none."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_ino, found.st_mtime_ns
