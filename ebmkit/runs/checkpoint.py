@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ebmkit.errors import UsageError, one_line
 from ebmkit.files import replacing, writing
+from ebmkit.runs.stored import check_stored
 
 FORMAT, NAME, BEFORE = 2, "checkpoint.pt", "checkpoint-before.pt"
 # The types of the fields, and of those of the trainer's state that a model is read from.
@@ -108,6 +109,7 @@ def read_checkpoint(folder: Path, name: str = NAME) -> Checkpoint:
     if not path.is_file():
         raise UsageError(f"{folder} has no {name}: the run cannot be resumed, nor opened as a model")
     try:
+        check_stored(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a broken file
         if others := foreign_types(path):

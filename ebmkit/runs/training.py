@@ -20,6 +20,7 @@ from ebmkit.runs.device import measured, pick_device, threads_for
 from ebmkit.runs.diverging import set_rate
 from ebmkit.runs.events import has_diverged
 from ebmkit.runs.folder import FREE, RATE, check_same, settings_in
+from ebmkit.runs.links import refuse_links_out
 from ebmkit.runs.new_folders import refuse_existing
 from ebmkit.runs.origin import read_origin, start_from
 from ebmkit.runs.run import Run
@@ -137,10 +138,11 @@ def resume_run(folder: str | Path, changes: Settings | None = None) -> Run:
 
     Raises:
         UsageError: if the folder is not that of a run, its checkpoint cannot be read, the data are others, or settings
-            differ that must not; all of them are listed.
+            differ that must not; all of them are listed. Or something in the folder is a link out of it.
     """
     folder = Path(folder)
     base, diverged = settings_in(folder), has_diverged(folder)
+    refuse_links_out(folder)
     name = BEFORE if diverged and (folder / BEFORE).is_file() else NAME
     saved = read_checkpoint(folder, name)
     if isinstance(changes, Recipe):
