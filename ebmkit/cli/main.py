@@ -2,10 +2,9 @@
 
 import os
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from ebmkit.cli import (
     creating,
@@ -20,26 +19,11 @@ from ebmkit.cli import (
     training,
 )
 from ebmkit.cli.console import FAILURE, INTERRUPTED, say
-from ebmkit.errors import one_line, visible
+from ebmkit.errors import one_line
 from ebmkit.threads import give_way
-
-
-class Commands(TyperGroup):
-    """All commands; the errors about their options show control characters, as names of files may have, as escapes."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command that was asked for."""
-        try:
-            return super().invoke(ctx)
-        except Exception as error:
-            if hasattr(error, "format_message"):  # an error of click, which typer has had under two names
-                error.message = visible(error.message)  # type: ignore[attr-defined]
-            raise
-
 
 app = typer.Typer(
     name="ebmkit",
-    cls=Commands,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
