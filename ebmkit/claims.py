@@ -23,6 +23,7 @@ from ebmkit.files import writing
 
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)  # what a disk without hard links answers
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)  # what a disk without file locks answers
+NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # a folder that somebody sent may have a link to any file in place of a claim
 WIDTH = 400  # bytes: a claim is replaced by one write of the same length, so nobody reads half of it
 
 
@@ -58,9 +59,13 @@ def acquire(path: Path) -> tuple[int | None, str]:
     """The open and locked file of a claim, or None and who has it."""
     offer(path)
     try:
-        handle = os.open(path, os.O_RDWR)
+        handle = os.open(path, os.O_RDWR | NO_LINK)
     except FileNotFoundError:  # released at this moment
         return None, "another process"
+    except OSError as error:
+        if not path.is_symlink():
+            raise
+        raise UsageError(f"the claim {path} is a link, which is not written through; remove it") from error
     try:
         with writing(path):
             owner = owner_in_the_way(handle, path)

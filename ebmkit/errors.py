@@ -4,10 +4,15 @@ import difflib
 import itertools
 import math
 import operator
+import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 REMEDIES = "try train.gradient_penalty=1, a lower optimizer.lr, more train.data_noise, or train.energy_l2=0.1"
+
+TOO_LARGE = re.compile("not enough memory|out of memory|allocate memory|Overflow when unpacking|calculation overflowed")
+EMBEDDING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # letters that change the order of others
 
 
 class UsageError(ValueError):
@@ -39,9 +44,33 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
+def visible(text: str) -> str:
+    r"""A text for a terminal: what would move its cursor, change its state or reorder letters is an escape, `\u001b`.
+
+    Line breaks and tabs stay. Names of files, settings and messages may hold anything.
+    """
+    if text.isprintable():
+        return text
+    return "".join(f"\\u{ord(letter):04x}" if controls(letter) else letter for letter in text)
+
+
+def controls(letter: str) -> bool:
+    """Whether a letter controls a terminal: also a byte of a name of a file that is not text."""
+    return letter not in "\n\t" and (
+        unicodedata.category(letter) in ("Cc", "Zl", "Zp")
+        or unicodedata.bidirectional(letter) in EMBEDDING
+        or "\udc80" <= letter <= "\udc9f"
+    )
+
+
 def kind_and_message(error: BaseException) -> str:
     """The type of an exception and its message, on one line of bounded length."""
     return f"{type(error).__name__}: {one_line(error)[:200]}".removesuffix(": ")
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an exception says that there is not enough memory; torch raises several kinds."""
+    return isinstance(error, MemoryError) or TOO_LARGE.search(str(error)) is not None
 
 
 def listed(words: Iterable[object], room: int = 160) -> str:

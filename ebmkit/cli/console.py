@@ -8,26 +8,47 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from ebmkit.cli.letters import escaped
 from ebmkit.cli.streams import encodable, silence_stdout
-from ebmkit.errors import Diverged, Interrupted, Notice, ProcessFailed, ProcessLost, UsageError, one_line
+from ebmkit.errors import (
+    Diverged,
+    Interrupted,
+    Notice,
+    ProcessFailed,
+    ProcessLost,
+    UsageError,
+    kind_and_message,
+    lacks_memory,
+    one_line,
+    visible,
+)
 from ebmkit.registry.lookup import get_registry
 
 FAILURE, USAGE, DIVERGED, INTERRUPTED = 1, 2, 3, 130
 
 
+class SafeConsole(Console):
+    """A console that shows the control characters of a text as escapes; colours and bars are not text."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The pieces of what is printed."""
+        for piece in super().render(renderable, options):
+            yield piece if piece.control else piece._replace(text=visible(piece.text))
+
+
 def out() -> Console:
     """stdout: results only. Without emoji, since `file.toml:100:` would become one."""
-    return Console(soft_wrap=True, highlight=False, emoji=False)
+    return SafeConsole(soft_wrap=True, highlight=False, emoji=False)
 
 
 def err() -> Console:
     """stderr: everything that is not a result."""
-    return Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
+    return SafeConsole(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
 
 def say(text: str, style: str | None = None) -> None:
@@ -36,7 +57,12 @@ def say(text: str, style: str | None = None) -> None:
 
 
 def result(text: str) -> None:
-    r"""Print a result on stdout, exactly: letters that stdout cannot encode are escapes, like `\u00e9`."""
+    r"""Print a result on stdout: letters that stdout cannot encode are escapes, like `\u00e9`, the others are exact.
+
+    On a terminal control characters are escapes too.
+    """
+    if sys.stdout is not None and sys.stdout.isatty():
+        text = visible(text)
     print(text if encodable(text, sys.stdout) else escaped(text), flush=True)
 
 
@@ -72,6 +98,11 @@ def errors() -> Iterator[None]:
         raise typer.Exit(FAILURE) from None
     except (OSError, ProcessFailed, ProcessLost) as error:  # a full disk, a folder that was removed
         say("; ".join([f"error: {one_line(error)}", *getattr(error, "__notes__", [])]), "red")
+        raise typer.Exit(FAILURE) from None
+    except Exception as error:
+        if not lacks_memory(error):
+            raise
+        say(f"error: not enough memory: {kind_and_message(error)}; ask for a smaller model, batch or -n", "red")
         raise typer.Exit(FAILURE) from None
 
 

@@ -49,14 +49,14 @@ def opened(place: Path, weights: str, device: str, seed: int, typed: Layer) -> t
         UsageError: if the place is not a model, does not have these weights, or an option is out of range.
     """
     check("seed", seed, at_least=0, below=2**63)
-    model = open_model(place, weights=cast(Any, weights), device=device, data=typed)
+    model = open_model(place, weights=cast(Any, weights), device=device, data=typed, announce=say)
     occupy(model.threads)
     return model, Generator(model.device).manual_seed(seed)
 
 
 def examples_of(model: Model, typed: Layer) -> "Examples":
-    """The examples that a model was trained on, or those that the options name."""
-    return data_of(model.saved, typed)
+    """The examples that a model was trained on, or those that the options name; a line says which these are."""
+    return data_of(model.saved, typed, say)
 
 
 def chains_of_reconstruction(model: Model, updates: int) -> int:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -29,6 +30,9 @@ GREY = ("1", "L", "LA", "La")
 GREY16 = ("I;16", "I;16L", "I;16B", "I;16N")
 COLOUR = ("RGB", "RGBA", "RGBa", "RGBX", "P", "PA", "CMYK", "YCbCr", "LAB", "HSV")
 ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
+# Formats that Pillow opens and cannot decode by itself: documents, films, and containers of scientific data. For an EPS
+# it starts Ghostscript, which executes the file.
+UNDECODABLE = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
 
 
 class Encoded(NamedTuple):
@@ -51,6 +55,15 @@ class Header(NamedTuple):
     channels: int
 
 
+@cache
+def formats() -> tuple[str, ...]:
+    """The formats that Pillow decodes by itself, by its names for them."""
+    from PIL import Image
+
+    Image.init()
+    return tuple(name for name in Image.OPEN if name not in UNDECODABLE)
+
+
 @contextmanager
 def opened(image: Encoded) -> Iterator[tuple[BinaryIO, "Image.Image"]]:
     """The file of an image, and the image, opened but not yet decoded; both are closed when the block ends.
@@ -62,7 +75,7 @@ def opened(image: Encoded) -> Iterator[tuple[BinaryIO, "Image.Image"]]:
 
     try:
         # Given a path, Pillow maps uncompressed TIFFs into memory, and scrambles those that it has to turn.
-        with image.open() as file, Image.open(file) as content:
+        with image.open() as file, Image.open(file, formats=formats()) as content:
             yield file, content
     except UnidentifiedImageError as error:  # whose own message is the address of a buffer
         raise UsageError(f"cannot read {image.name}: not an image of a known format; repair or remove it") from error

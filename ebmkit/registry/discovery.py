@@ -1,6 +1,7 @@
 """Loads plug-ins one by one, independently: one that fails is recorded and does not affect the others."""
 
 import os
+import re
 from collections.abc import Mapping
 from importlib.metadata import Distribution, EntryPoint, distributions
 from typing import Any
@@ -14,6 +15,7 @@ from ebmkit.registry.component import BUILT_IN, HOOKS, Component, Plugin, Plugin
 from ebmkit.registry.moved import explain
 
 UNKNOWN = "unknown"
+NAME = re.compile(r"\w[\w.+-]*")
 
 
 def installed() -> tuple[list[EntryPoint], list[Plugin]]:
@@ -110,8 +112,8 @@ def checked_table(hook: str, table: Any) -> list[tuple[str, Any]]:
     if not isinstance(table, dict):
         raise PluginError(f"hook '{hook}' must return a dict of names and components, not {type(table).__name__}")
     for name, target in table.items():
-        if not isinstance(name, str) or not name or set(name) & set(": ,"):
-            raise PluginError(f"hook '{hook}': {name!r} is not a name (one word without ':', ',' or blanks)")
+        if not isinstance(name, str) or not NAME.fullmatch(name):  # it becomes part of the name of a folder
+            raise PluginError(f"hook '{hook}': {name!r} is not a name (one word of letters, digits, _, -, . and +)")
         if not callable(target) and not (isinstance(target, str) and target.count(":") == 1):
             raise PluginError(f"hook '{hook}': '{name}' must be a callable or 'package.module:Name', not {target!r}")
     return list(table.items())

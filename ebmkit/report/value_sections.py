@@ -132,8 +132,10 @@ def text_of(path: Path) -> str:
     """The text of a file of the run.
 
     Raises:
-        UsageError: if it cannot be read.
+        UsageError: if it cannot be read, or is a link: a report is passed on, and what it shows is of the run.
     """
+    if path.is_symlink():
+        raise UsageError(f"{path.name} is a link to another file, which is not shown.")
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:

@@ -14,6 +14,7 @@ from torch import Tensor
 from ebmkit.errors import UsageError, one_line
 from ebmkit.files import Unwritten, replacing, writing
 from ebmkit.runs.plain_values import check_plain
+from ebmkit.runs.stored import check_stored
 
 FORMAT, NAME, PREVIOUS, BEFORE = 2, "checkpoint.pt", "checkpoint-previous.pt", "checkpoint-before.pt"
 FULL = (errno.ENOSPC, errno.EDQUOT)  # what a disk without room answers
@@ -151,6 +152,7 @@ def read_checkpoint(folder: Path, name: str = NAME) -> Checkpoint:
     if not path.is_file():
         raise Damaged(f"{folder} has no {name}: the run cannot be resumed, nor opened as a model")
     try:
+        check_stored(path)
         check_sums(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a broken file

@@ -14,6 +14,7 @@ from ebmkit.config.recipe import Recipe
 from ebmkit.errors import UsageError
 from ebmkit.files import indented_json, write_text
 from ebmkit.runs.events import rewrite_metrics
+from ebmkit.runs.links import refuse_link_out
 from ebmkit.runs.new_folders import clear, create, first_free
 from ebmkit.runs.surroundings import environment
 
@@ -94,8 +95,14 @@ def is_model_file(place: Path) -> bool:
 
 
 def generated(place: Path) -> Path:
-    """The folder for what is drawn from a model: in the folder of a run, or beside a model file."""
-    return place.with_name(f"{place.stem}-generated") if is_model_file(place) else place / "generated"
+    """The folder for what is drawn from a model: in the folder of a run, or beside a model file.
+
+    Raises:
+        UsageError: if it is a link that leads elsewhere.
+    """
+    found = place.with_name(f"{place.stem}-generated") if is_model_file(place) else place / "generated"
+    refuse_link_out(found)
+    return found
 
 
 def settings_in(folder: Path) -> Layer:

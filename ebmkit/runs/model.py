@@ -1,6 +1,6 @@
 """A trained model, opened from the folder of a run or from a model file: without data, optimiser or trainer."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +13,7 @@ from ebmkit.config.recipe import Recipe
 from ebmkit.config.resolution import resolve
 from ebmkit.data.examples import Examples
 from ebmkit.errors import UsageError, nearest, one_line
+from ebmkit.registry.component import BUILT_IN
 from ebmkit.runs.build import build_parts, open_data
 from ebmkit.runs.checkpoint import NAME, PREVIOUS, Checkpoint, Damaged, read_checkpoint
 from ebmkit.runs.device import pick_device, threads_for
@@ -23,6 +24,7 @@ from ebmkit.runs.saved import WEIGHTS, SavedModel
 from ebmkit.shortrun import ShortRun
 
 Weights = Literal["auto", "average", "last"]
+Announce = Callable[[str], None]
 MODEL_PARTS = ("energy", "sampler", "init")
 
 
@@ -75,15 +77,23 @@ def load(
 
 
 def open_model(
-    place: str | Path, *, weights: Weights = "auto", device: str | None = None, data: Layer | None = None
+    place: str | Path,
+    *,
+    weights: Weights = "auto",
+    device: str | None = None,
+    data: Layer | None = None,
+    announce: Announce | None = None,
 ) -> Model:
-    """The model of a run or a file, with its settings and where it computes; see `load`."""
+    """The model of a run or a file, with its settings and where it computes; see `load`, and `data_of` for `announce`.
+
+    No file or address that its settings name is opened, except the data for a part that asks for them.
+    """
     saved = read_model(Path(place))
     kept = pick_weights(saved, weights)
     recipe = resolve([saved.layer], MODEL_PARTS)
     where = pick_device(recipe.train.device if device is None else device)
     energy, sampler, init = build_parts(
-        recipe, saved.shape, lambda: data_of(saved, data), where, restored=bool(saved.init)
+        recipe, saved.shape, lambda: data_of(saved, data, announce), where, restored=bool(saved.init)
     )
     try:
         energy.load_state_dict(dict(saved.weights[kept]))
@@ -138,18 +148,24 @@ def read_named(path: Path) -> Checkpoint:
         raise Damaged(f"{error}; the one before is {path.with_name(PREVIOUS)}") from None
 
 
-def data_of(saved: SavedModel, changes: Layer | None = None) -> Examples:
+def data_of(saved: SavedModel, changes: Layer | None = None, announce: Announce | None = None) -> Examples:
     """The examples that a model was trained on, or those of another data set.
 
     Args:
         saved: The model.
         changes: Settings of the section `data` that replace those of the run; None for the run's own.
+        announce: Called with a line that says which data these are, before they are opened, if the settings of the
+            model name them, and not `changes`: a model that somebody sent may name any file, and any data set of the
+            hub.
 
     Raises:
         UsageError: if they cannot be read, or have another shape than the samples of the model.
     """
     changed = changes is not None and bool(changes.sections.get("data"))
     recipe = resolve([saved.layer, *([changes] if changes is not None else [])], ("data",))
+    if announce is not None and not changed and reads_elsewhere(recipe):
+        given = ", ".join(f"{key}={value}" for key, value in recipe.settings("data").items() if value is not None)
+        announce(f"data      {recipe.parts['data'].name}({given}), as {saved.source} says")
     try:
         examples = open_data(recipe)
     except UsageError as error:
@@ -159,6 +175,12 @@ def data_of(saved: SavedModel, changes: Layer | None = None) -> Examples:
     if examples.shape != saved.shape:
         raise UsageError(f"the model is of examples {saved.shape}, but the data have shape {examples.shape}")
     return examples
+
+
+def reads_elsewhere(recipe: Recipe) -> bool:
+    """Whether the data of a recipe may be read from a file or from the hub, and are not made or part of the library."""
+    named = any(isinstance(value, Path) or key == "id" for key, value in recipe.settings("data").items())
+    return named or recipe.parts["data"].plugin is not BUILT_IN
 
 
 def pick_weights(saved: SavedModel, weights: str) -> Literal["average", "last"]:

@@ -22,6 +22,7 @@ from ebmkit.runs.device import measured, pick_device, threads_for
 from ebmkit.runs.diverging import set_rate
 from ebmkit.runs.events import has_diverged
 from ebmkit.runs.folder import FREE, RATE, check_same, settings_in
+from ebmkit.runs.links import refuse_links_out
 from ebmkit.runs.new_folders import refuse_existing
 from ebmkit.runs.newest import read_to_resume
 from ebmkit.runs.origin import read_origin, start_from
@@ -181,7 +182,7 @@ def resume_run(folder: str | Path, changes: Settings | None = None, *, processes
 
     Raises:
         UsageError: if the folder is not that of a run, its checkpoint cannot be read, the data are others, or settings
-            differ that must not; all of them are listed.
+            differ that must not; all of them are listed. Or something in the folder is a link out of it.
     """
     processes = processes or joined()
     with processes.together():
@@ -190,6 +191,7 @@ def resume_run(folder: str | Path, changes: Settings | None = None, *, processes
 
 def _resumed(folder: Path, changes: Settings | None, processes: Processes) -> Run:
     base, diverged = settings_in(folder), has_diverged(folder)
+    refuse_links_out(folder)
     opened = read_to_resume(folder, diverged)
     name, saved = opened.name, opened.checkpoint
     if isinstance(changes, Recipe):
