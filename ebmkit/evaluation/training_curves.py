@@ -1,6 +1,5 @@
 """The values that a run wrote at every update: read back, and how gap and gradient are correlated."""
 
-import json
 import math
 import warnings
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from ebmkit.errors import UsageError, check
 from ebmkit.evaluation.diagnostics import autocorrelation
+from ebmkit.files import json_of
 
 METRICS = "metrics.jsonl"  # in the folder of a run
 
@@ -36,7 +36,7 @@ def read_metrics(folder: Path) -> dict[str, Tensor]:
     rows: list[dict[str, float]] = []
     for number, line in enumerate(lines, start=1):
         try:
-            values = json.loads(line)
+            values = json_of(line)
             if "event" not in values:
                 rows.append({key: math.nan if value is None else float(value) for key, value in values.items()})
         except (ValueError, TypeError, AttributeError):
@@ -60,7 +60,7 @@ def read_events(folder: Path) -> list[dict[str, Any]]:
     found = []
     for line in lines:
         with suppress(ValueError):
-            values = json.loads(line)
+            values = json_of(line)
             if isinstance(values, dict) and "event" in values:
                 found.append(values)
     return found

@@ -1,12 +1,11 @@
 """The lines of `metrics.jsonl` that a run writes itself: its divergences and rollbacks; and what it removes."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ebmkit.evaluation.training_curves import METRICS
-from ebmkit.files import json_line, write_text, writing
+from ebmkit.files import json_line, json_of, write_text, writing
 
 
 def rewrite_metrics(folder: Path, index: int, events: Sequence[Mapping[str, Any]]) -> None:
@@ -22,7 +21,7 @@ def rewrite_metrics(folder: Path, index: int, events: Sequence[Mapping[str, Any]
 def is_later(line: str, index: int) -> bool:
     """Whether a line of metrics is of an update after `index`, or was cut off while it was written."""
     try:
-        values = json.loads(line)
+        values = json_of(line)
         return "event" not in values and bool(values["update"] > index)
     except (ValueError, KeyError, TypeError):
         return True
@@ -42,7 +41,7 @@ def has_diverged(folder: Path) -> bool:
     """Whether the run in a folder ended because it diverged: then the last line of its metrics says so."""
     try:
         lines = (folder / METRICS).read_text(encoding="utf-8-sig", errors="replace").splitlines()
-        return bool(json.loads(lines[-1]).get("event") == "diverged")
+        return bool(json_of(lines[-1]).get("event") == "diverged")
     except (OSError, ValueError, IndexError, AttributeError):
         return False
 

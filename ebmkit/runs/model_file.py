@@ -11,7 +11,8 @@ from torch import Tensor
 
 import ebmkit
 from ebmkit.errors import UsageError, one_line
-from ebmkit.files import Unwritten, replacing
+from ebmkit.files import Unwritten, json_of, replacing
+from ebmkit.runs.checkpoint import is_shape
 from ebmkit.runs.saved import WEIGHTS, SavedModel
 
 FORMAT, SUFFIX = "1", ".safetensors"
@@ -97,7 +98,7 @@ def shape_in(text: str) -> tuple[int, ...]:
     Raises:
         ValueError: if it is not a list of sizes.
     """
-    sizes = json.loads(text)
-    if not isinstance(sizes, list) or not all(type(size) is int and size > 0 for size in sizes):
+    sizes = json_of(text)
+    if not is_shape(sizes):
         raise ValueError(f"a shape is a list of sizes, not {text}")
     return tuple(sizes)

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ebmkit.errors import UsageError, one_line
-from ebmkit.files import writing
+from ebmkit.files import json_of, writing
 
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)  # what a disk without hard links answers
 WIDTH = 400  # bytes: a claim is replaced by one write of the same length, so nobody reads half of it
@@ -125,7 +125,7 @@ def own_text() -> bytes:
 def read(handle: int) -> dict[str, object]:
     """What the file of a claim says; empty if it cannot be read."""
     try:
-        found = json.loads(os.pread(handle, WIDTH, 0))
+        found = json_of(os.pread(handle, WIDTH, 0))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
