@@ -2,18 +2,21 @@
 
 import json
 import struct
+import warnings
 import zlib
 from dataclasses import asdict
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from ebmkit.cli.console import notices
 from ebmkit.config.layers import loads, typed
 from ebmkit.config.resolution import resolve
-from ebmkit.data import folder
-from ebmkit.errors import UsageError
+from ebmkit.data import Examples, folder
+from ebmkit.errors import Notice, UsageError
 from ebmkit.evaluation.training_curves import read_events, read_metrics
 from ebmkit.files import json_of
 from ebmkit.report.value_sections import provenance
@@ -155,6 +158,19 @@ def test_numbers_and_tables_that_no_message_can_show_are_refused():
             resolve([loads(text, "a.toml")])
     with pytest.raises(UsageError, match="steps must be int, not '0xfff"):
         resolve([typed([f"sampler.steps=0x{'f' * 5000}"])])
+
+
+def test_a_warning_of_another_library_is_one_line(capsys):
+    with notices():
+        warnings.warn("Corrupt\nEXIF data", UserWarning, stacklevel=1)
+        warnings.warn("a notice", Notice, stacklevel=1)
+    assert capsys.readouterr().err == "warning: UserWarning: Corrupt EXIF data\nwarning: a notice\n"
+
+
+@pytest.mark.filterwarnings("error")
+def test_vectors_that_float32_cannot_hold_are_refused_without_a_warning():
+    with pytest.raises(UsageError, match="example 0 contains NaN or infinity"):
+        Examples(np.full((2, 3), 1e300))
 
 
 def png(width, height):

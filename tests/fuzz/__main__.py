@@ -14,7 +14,7 @@ def main() -> int:
     """Try all inputs, or one again; 1 if one failed."""
     parser = argparse.ArgumentParser(prog="make fuzz", description="Hostile inputs for everything that is read.")
     parser.add_argument("--kinds", default=",".join(KINDS), help="kinds of input, with commas: %(default)s")
-    parser.add_argument("--count", type=int, default=4000, help="inputs of one kind; slow kinds get fewer")
+    parser.add_argument("--count", type=int, default=4200, help="inputs of one kind; slow kinds get fewer")
     parser.add_argument("--seed", type=int, default=0, help="of the inputs")
     parser.add_argument("--failed", type=Path, default=Path("fuzz-failed"), help="where failing inputs are kept")
     parser.add_argument("--replay", type=Path, help="try this one input again, of the one kind of --kinds")

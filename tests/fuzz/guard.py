@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
-from ebmkit.errors import Notice, UsageError
+from ebmkit.errors import UsageError
 
 SECONDS = 5.0  # of processor time for one input
 MEMORY = 256 * 2**20  # bytes by which one input may raise the peak of the resident memory
@@ -140,7 +140,8 @@ def fault_of(read: Callable[[Path], Any], folder: Path) -> Fault | None:
     if (grown := peak() - before) > MEMORY:
         return Fault("memory", f"{grown / 2**20:.0f} MiB")
     for one in given:
-        if not issubclass(one.category, Notice) and f"{os.sep}ebmkit{os.sep}" in one.filename:
+        # A `UserWarning` is for the user, and a command shows it as one line; any other is about our own code.
+        if not issubclass(one.category, UserWarning) and f"{os.sep}ebmkit{os.sep}" in one.filename:
             return Fault(
                 "warning", f"{one.category.__name__}: {str(one.message)[:200]!r} at {one.filename}:{one.lineno}"
             )
