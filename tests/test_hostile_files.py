@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from ebmkit.cli.console import notices
 from ebmkit.config.layers import loads, typed
@@ -24,6 +25,7 @@ from ebmkit.runs.checkpoint import FORMAT, KINDS, read_checkpoint
 from ebmkit.runs.evaluations import scores_in
 from ebmkit.runs.events import has_diverged, rewrite_metrics
 from ebmkit.runs.folder import rewrite_folder
+from ebmkit.runs.model_file import read_model_file
 from ebmkit.study import Study
 from ebmkit.study.claims import claim
 from ebmkit.study.cost import Cost
@@ -149,6 +151,15 @@ def test_a_checkpoint_with_values_of_other_types_is_refused(tmp_path):
             torch.save({**good, field: value}, tmp_path / "checkpoint.pt")
             with pytest.raises(UsageError, match=f"expected format 2, found|no usable {field}$"):
                 read_checkpoint(tmp_path)
+
+
+def test_a_model_file_without_its_settings_is_refused(tmp_path):
+    facts = {"format": "1", "config": "", "shape": "[2]", "weights": "last", "updates": "1"}
+    for missing in ("config", "shape", "weights", "updates"):
+        left = {name: text for name, text in facts.items() if name != missing}
+        save_file({"energy.a": torch.ones(2)}, tmp_path / "a.safetensors", left)
+        with pytest.raises(UsageError, match=f"is damaged: KeyError: '{missing}'"):
+            read_model_file(tmp_path / "a.safetensors")
 
 
 def test_numbers_and_tables_that_no_message_can_show_are_refused():

@@ -81,6 +81,7 @@ def read_model_file(path: Path) -> SavedModel:
         )
     try:
         shape, updates, weights = shape_in(facts["shape"]), int(facts["updates"]), facts["weights"]
+        config = facts["config"]
         if weights not in WEIGHTS:
             raise ValueError(f"weights are {' or '.join(WEIGHTS)}, not '{weights}'")
     except (KeyError, ValueError, TypeError) as error:
@@ -89,7 +90,7 @@ def read_model_file(path: Path) -> SavedModel:
         {name.partition(".")[2]: value for name, value in tensors.items() if name.startswith(f"{part}.")}
         for part in ("energy", "init")
     )
-    return SavedModel(path, facts["config"], shape, updates, {weights: energy}, init)
+    return SavedModel(path, config, shape, updates, {weights: energy}, init)
 
 
 def shape_in(text: str) -> tuple[int, ...]:

@@ -79,12 +79,13 @@ def of_saved(name: str, made: st.SearchStrategy[bytes] | None) -> Kind:
         read_saved,
         made,
         share=0.2,
+        prints=True,
         package="datasets",
     )
 
 
 KINDS = [
-    Kind("parquet", "a.parquet", parquet, read_parquet, share=0.05, package="datasets"),
+    Kind("parquet", "a.parquet", parquet, read_parquet, share=0.05, prints=True, package="datasets"),
     of_saved("data-00000-of-00001.arrow", None),
     of_saved("dataset_info.json", json_texts(INFO)),
     of_saved("state.json", json_texts(STATE)),

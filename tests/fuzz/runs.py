@@ -94,7 +94,7 @@ KINDS = [
         environment,
         read_environment,
         json_texts(json.loads(environment(Path())[0])),
-        share=0.2,
+        share=0.05,
     ),
     Kind("evaluation", "evaluation.json", evaluation, scores_in, json_texts(json.loads(evaluation(Path())[0]))),
     Kind("configuration", "config.toml", configuration, settings_in, toml_texts()),
