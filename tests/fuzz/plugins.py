@@ -11,7 +11,7 @@ from ebmkit.registry.discovery import installed, load
 from ebmkit.registry.lookup import Registry
 from fuzz.guard import LETTERS
 from fuzz.kind import Kind
-from fuzz.values import encoded, texts
+from fuzz.values import encoded, mostly, texts
 
 INFO = "site/hostile-0.1.dist-info"
 METADATA = b"Metadata-Version: 2.1\nName: hostile\nVersion: 0.1\n"
@@ -100,7 +100,7 @@ def entry_points_made() -> st.SearchStrategy[bytes]:
     """Sections and lines of any kind."""
     line = st.sampled_from(LINES)
     named = st.tuples(texts, st.sampled_from([" = ", "=", ""]), texts | st.just("hostile_part")).map("".join)
-    return st.lists(line | line | line | named, max_size=6).map("\n".join).map(encoded)
+    return st.lists(mostly(line, named), max_size=6).map("\n".join).map(encoded)
 
 
 # What the function of a hook may do instead of returning a table of names.

@@ -65,7 +65,7 @@ ODD += [
     '"watch.x.y"',
     "[" * 3000,
 ]
-ODD += [str([*range(2, 300)]), f'"{"a" * 5000}"', '"sampler.steps\\u0000"', '"energy.use"', '"data.limit"']
+ODD += [str([*range(2, 60)]), f'"{"a" * 5000}"', '"sampler.steps\\u0000"', '"energy.use"', '"data.limit"']
 
 
 def study(place: Path) -> Study:

@@ -2,7 +2,8 @@
 
 import json
 import random
-from typing import Any
+import tomllib
+from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from ebmkit.config.resolution import signature
 from ebmkit.config.train_settings import TrainSettings
 from ebmkit.registry.lookup import get_registry
 
+T = TypeVar("T")
 ODD_TEXTS = ["", " ", "none", "true", "nan", "\0", "\x1b[2J", "é", "e\u0301", "\u202e", "𝔘" * 3, "\ud800", "a" * 3000]
 ODD_TEXTS += [
     "../../x",
@@ -40,6 +42,11 @@ values = st.recursive(
 DEEP = ["[" * 100_000, '{"a":' * 100_000, "[" * 300 + "]" * 300]
 
 
+def mostly(usual: st.SearchStrategy[T], odd: st.SearchStrategy[T]) -> st.SearchStrategy[T]:
+    """One of ten examples is odd."""
+    return st.integers(0, 9).flatmap(lambda number: odd if number == 9 else usual)
+
+
 def encoded(text: str) -> bytes:
     """A text as UTF-8, with what UTF-8 cannot hold as it is."""
     return text.encode("utf-8", "surrogatepass")
@@ -48,8 +55,8 @@ def encoded(text: str) -> bytes:
 def json_texts(valid: Any) -> st.SearchStrategy[bytes]:
     """JSON: a valid value with a wrong one somewhere inside, or anything."""
     changed = st.builds(replaced, st.just(valid), values, st.integers(0, 2**32))
-    written = (changed | changed | values).map(lambda value: json.dumps(value, ensure_ascii=False))
-    return (written | written | written | st.sampled_from(DEEP)).map(encoded)
+    written = mostly(changed, values).map(lambda value: json.dumps(value, ensure_ascii=False))
+    return mostly(mostly(written, written), st.sampled_from(DEEP)).map(encoded)
 
 
 def replaced(value: Any, new: Any, seed: int) -> Any:
@@ -145,25 +152,33 @@ def literal() -> st.SearchStrategy[str]:
 def setting() -> st.SearchStrategy[tuple[str, str]]:
     """A section and a key, mostly such as exist."""
     usual = st.sampled_from(known_settings())
-    return usual | usual | usual | st.tuples(st.sampled_from(SECTIONS) | texts, texts)
+    return mostly(usual, st.tuples(st.sampled_from(SECTIONS) | texts, texts))
 
 
 def assignments() -> st.SearchStrategy[bytes]:
     """Lines of `section.key=value`, as after `-s`."""
-    pair = st.tuples(setting(), st.sampled_from(["=", "=", "=", "=", " = ", ":", "==", ""]), literal()).map(
-        lambda one: f"{one[0][0]}.{one[0][1]}{one[1]}{one[2]}"
-    )
-    return st.lists(pair | pair | pair | texts, min_size=1, max_size=4).map("\n".join).map(encoded)
+    sign = mostly(st.just("="), st.sampled_from([" = ", ":", "==", ""]))
+    pair = st.tuples(setting(), sign, literal()).map(lambda one: f"{one[0][0]}.{one[0][1]}{one[1]}{one[2]}")
+    return st.lists(mostly(pair, texts), min_size=1, max_size=3).map("\n".join).map(encoded)
 
 
 def toml_texts() -> st.SearchStrategy[bytes]:
     """Files of settings: sections, and keys with values; some keys twice, some sections in other notations."""
-    line = st.tuples(setting(), literal())
+    line = st.tuples(setting(), mostly(literal().filter(is_toml), literal()))
     return st.lists(line, min_size=1, max_size=5).flatmap(
         lambda lines: st.sampled_from(["utf-8", "utf-8", "utf-8", "utf-8", "utf-16", "utf-8-sig"]).map(
             lambda encoding: "".join(toml_line(*one) for one in lines).encode(encoding, "surrogatepass")
         )
     )
+
+
+def is_toml(text: str) -> bool:
+    """Whether this is a value of TOML."""
+    try:
+        tomllib.loads(f"x = {text}")
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def toml_line(name: tuple[str, str], value: str) -> str:
