@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ebmkit.errors import UsageError, one_line
-from ebmkit.files import writing
+from ebmkit.files import json_of, writing
 
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)  # what a disk without hard links answers
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)  # what a disk without file locks answers
@@ -168,7 +168,7 @@ def read(handle: int) -> dict[str, object]:
     """What the file of a claim says; empty if it cannot be read."""
     try:
         os.lseek(handle, 0, os.SEEK_SET)
-        found = json.loads(os.read(handle, WIDTH))
+        found = json_of(os.read(handle, WIDTH))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -15,8 +15,20 @@ TOO_LARGE = re.compile("not enough memory|out of memory|allocate memory|Overflow
 EMBEDDING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # letters that change the order of others
 
 
+LETTERS = 480  # the longest message; a longer one quotes what was read from a damaged or foreign file
+END = 140  # of them those at the end, where a message says what to write
+
+
 class UsageError(ValueError):
-    """What the user asked for cannot be done; the message is one line and says what to write instead."""
+    """What the user asked for cannot be done; the message is one line and says what to write instead.
+
+    Args:
+        message: The message. Line breaks in it become blanks, and of a very long one the middle is left out.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        line = " ".join(message.splitlines())
+        super().__init__(line if len(line) <= LETTERS else f"{line[: LETTERS - END - 5]} ... {line[-END:]}")
 
 
 class Diverged(RuntimeError):
@@ -40,8 +52,11 @@ class ProcessLost(RuntimeError):
 
 
 def one_line(error: BaseException) -> str:
-    """The message of an exception without its line breaks."""
-    return " ".join(str(error).split())
+    """The message of an exception without its line breaks; empty for one of a third party that has none to give."""
+    try:
+        return " ".join(str(error).split())
+    except Exception:
+        return ""
 
 
 def visible(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole, and JSON that every parser accepts."""
+"""Files that are replaced as a whole, JSON that every parser accepts, and JSON of any origin."""
 
 import json
 import math
@@ -77,6 +77,18 @@ def json_line(values: Mapping[str, Any]) -> str:
         key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in values.items()
     }
     return json.dumps(strict, allow_nan=False)
+
+
+def json_of(text: str | bytes) -> Any:
+    """The value of a text of JSON.
+
+    Raises:
+        ValueError: if it is not JSON, or is nested by the thousand, for which `json.loads` raises a RecursionError.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("JSON nested too deeply") from None
 
 
 def indented_json(table: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -30,6 +30,7 @@ from ebmkit.errors import (
 from ebmkit.registry.lookup import get_registry
 
 FAILURE, USAGE, DIVERGED, INTERRUPTED = 1, 2, 3, 130
+LONGEST = 300  # letters of a warning of another library
 
 
 class SafeConsole(Console):
@@ -116,7 +117,7 @@ class Notices:
 
 @contextmanager
 def notices() -> Iterator[None]:
-    """Print every `Notice` as one line, without the place in the code, whatever filters Python was started with.
+    """Print every warning as one line, without the place in the code, and every `Notice` whatever Python's filters say.
 
     Commands in several threads share this, since warnings belong to the process: the last one restores them.
     """
@@ -125,7 +126,7 @@ def notices() -> Iterator[None]:
         if Notices.users == 1:
             Notices.stack.enter_context(warnings.catch_warnings())
             warnings.simplefilter("always", Notice)
-            warnings.showwarning = shown_by(warnings.showwarning)
+            warnings.showwarning = show
     try:
         yield
     finally:
@@ -135,16 +136,10 @@ def notices() -> Iterator[None]:
                 Notices.stack.close()
 
 
-def shown_by(usual: Callable[..., None]) -> Callable[..., None]:
-    """What shows a warning: a `Notice` as a line on stderr, any other by `usual`."""
-
-    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-        if issubclass(category, Notice):
-            say(f"warning: {message}", "yellow")
-        else:
-            usual(message, category, *place, **more)
-
-    return show
+def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+    """Show a warning as a line on stderr; one that is no `Notice`, as libraries give them, with its type."""
+    text = str(message) if issubclass(category, Notice) else f"{category.__name__}: {str(message)[:LONGEST]}"
+    say(f"warning: {' '.join(text.splitlines())}", "yellow")
 
 
 def warn_of_plugins() -> None:

@@ -14,7 +14,13 @@ from ebmkit.errors import Diverged, Interrupted, Notice, ProcessFailed, UsageErr
 if TYPE_CHECKING:
     from ebmkit.processes import Processes
 
-CODES = {UsageError: USAGE, Diverged: DIVERGED, Interrupted: INTERRUPTED, ProcessFailed: FAILURE, OSError: FAILURE}
+CODES: dict[type[Exception], int] = {
+    UsageError: USAGE,
+    Diverged: DIVERGED,
+    Interrupted: INTERRUPTED,
+    ProcessFailed: FAILURE,
+    OSError: FAILURE,
+}
 
 
 @contextmanager

@@ -64,9 +64,20 @@ def table_of(text: str, name: str) -> dict[str, Any]:
     if len(text) > LONGEST:
         raise UsageError(f"{name} has more than {LONGEST:,} letters, so it is not a file of settings")
     try:
-        return tomllib.loads(text)
+        return showable(tomllib.loads(text))
     except (ValueError, RecursionError) as error:  # also for digits and brackets by the thousand
         raise UsageError(f"{name} is not valid TOML: {error}{zero_missing(text, str(error))}") from None
+
+
+def showable(table: dict[str, Any]) -> dict[str, Any]:
+    """The same table, if an error can quote it: numbers of thousands of digits and tables nested as deep have no text.
+
+    Raises:
+        ValueError: for such a number.
+        RecursionError: for such a table.
+    """
+    repr(table)
+    return table
 
 
 def zero_missing(text: str, message: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ebmkit.data.completeness import EXIF_CHUNK, is_complete, tail
+from ebmkit.data.completeness import EXIF_CHUNK, is_complete, size_of, tail
 from ebmkit.errors import UsageError, kind_and_message
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ TURNS = {
 GREY = ("1", "L", "LA", "La")
 GREY16 = ("I;16", "I;16L", "I;16B", "I;16N")
 COLOUR = ("RGB", "RGBA", "RGBa", "RGBX", "P", "PA", "CMYK", "YCbCr", "LAB", "HSV")
+SMALL = 2**22  # pixels that any file may have
+DENSEST = 1000  # pixels in a byte of a larger one; compression by zlib, of three bytes a pixel, reaches 340
 ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 # Formats that Pillow opens and cannot decode by itself: documents, films, and containers of scientific data. For an EPS
 # it starts Ghostscript, which executes the file.
@@ -76,11 +78,25 @@ def opened(image: Encoded) -> Iterator[tuple[BinaryIO, "Image.Image"]]:
     try:
         # Given a path, Pillow maps uncompressed TIFFs into memory, and scrambles those that it has to turn.
         with image.open() as file, Image.open(file, formats=formats()) as content:
+            refuse_bomb(file, content)
             yield file, content
     except UnidentifiedImageError as error:  # whose own message is the address of a buffer
         raise UsageError(f"cannot read {image.name}: not an image of a known format; repair or remove it") from error
     except Exception as error:  # Pillow raises many types for a damaged file
         raise UsageError(f"cannot read {image.name}: {kind_and_message(error)}; repair or remove it") from error
+
+
+def refuse_bomb(file: BinaryIO, content: "Image.Image") -> None:
+    """Refuse an image of more pixels than a file of its size holds, before memory is taken for them.
+
+    Raises:
+        ValueError: in this case.
+    """
+    pixels, place = content.width * content.height, file.tell()
+    size = size_of(file)
+    file.seek(place)  # some decoders go on from where the header ended
+    if pixels > max(SMALL, DENSEST * size):
+        raise ValueError(f"it claims {content.height}x{content.width} pixels in {size:,} bytes")
 
 
 def read_header(image: Encoded) -> Header:

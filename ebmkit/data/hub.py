@@ -62,7 +62,8 @@ def hub(
     indices = selected(len(rows), marks, classes, limit)
     try:
         # A column of bytes or paths, if the user names it, becomes one of images too.
-        images = rows.select_columns([found]).cast_column(found, library.Image(decode=False)).select(indices)
+        plain = rows.with_format(None)  # a folder may have been saved with another format
+        images = plain.select_columns([found]).cast_column(found, library.Image(decode=False)).select(indices)
     except Exception as error:  # a failed cast raises many types
         raise UsageError(f"the column '{found}' of {id} is not of images: {kind_and_message(error)}") from error
     places = folders_of(library, place)

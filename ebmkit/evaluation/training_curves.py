@@ -1,6 +1,5 @@
 """The values that a run wrote at every update: read back, and how gap and gradient are correlated."""
 
-import json
 import math
 import warnings
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from ebmkit.errors import UsageError, check, listed
 from ebmkit.evaluation.diagnostics import autocorrelation
+from ebmkit.files import json_of
 
 METRICS = "metrics.jsonl"  # in the folder of a run
 
@@ -32,11 +32,11 @@ def metric_lines(folder: Path) -> list[tuple[str, dict[str, Any] | None]]:
 def values_in(line: str) -> dict[str, Any] | None:
     """The values in a line of metrics; None if it is damaged."""
     try:
-        values = json.loads(line)
+        values = json_of(line)
         if "event" in values and isinstance(values, dict):
             return values
         found = {str(key): math.nan if value is None else float(value) for key, value in values.items()}
-    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+    except (ValueError, TypeError, AttributeError, OverflowError):
         return None
     return found if "update" in found else None
 

@@ -165,9 +165,10 @@ def read_checkpoint(folder: Path, name: str = NAME) -> Checkpoint:
             f"{path} cannot be read: truncated, damaged, or no checkpoint of tensors ({one_line(error)[:200]})"
         ) from None
     found = state.get("format") if isinstance(state, dict) else None
-    if found != FORMAT:
+    if type(found) is not int or found != FORMAT:  # a tensor cannot be compared
+        given = found if found is None or isinstance(found, int) else f"a {type(found).__name__}"
         raise UsageError(
-            f"{path} is not a checkpoint of this version of ebmkit: expected format {FORMAT}, found {found}"
+            f"{path} is not a checkpoint of this version of ebmkit: expected format {FORMAT}, found {given}"
         )
     wrong = [name for name, kind in KINDS.items() if not isinstance(state.get(name), kind)]
     wrong += [name for name, kind in ADDED.items() if not isinstance(state.get(name, kind()), kind)]
@@ -175,6 +176,10 @@ def read_checkpoint(folder: Path, name: str = NAME) -> Checkpoint:
         wrong += [
             f"trainer.{name}" for name, kind in TRAINER.items() if not isinstance(state["trainer"].get(name), kind)
         ]
+    if not wrong and not is_shape(state["shape"]):
+        wrong.append("shape")
+    if not wrong and not all(map(is_rollback, state.get("events", []))):
+        wrong.append("events")
     if wrong:
         raise UsageError(f"{path} is incomplete: it has no usable {', '.join(wrong)}")
     fields = {name: state[name] for name in (*KINDS, *(name for name in ADDED if name in state))}
@@ -190,6 +195,17 @@ def check_sums(path: Path) -> None:
     with zipfile.ZipFile(path) as parts:
         if (wrong := parts.testzip()) is not None:
             raise zipfile.BadZipFile(f"the checksum of {wrong} is wrong")
+
+
+def is_shape(sizes: object) -> bool:
+    """Whether this is a list of sizes, as the shape of an example is."""
+    return isinstance(sizes, list) and all(type(size) is int and size > 0 for size in sizes)
+
+
+def is_rollback(event: object) -> bool:
+    """Whether this is an event as `ebmkit.runs.rollback` records it."""
+    numbers = ("update", "to_update", "lr", "gradient_penalty")
+    return isinstance(event, dict) and all(isinstance(event.get(name), int | float) for name in numbers)
 
 
 def foreign_types(path: Path) -> list[str]:

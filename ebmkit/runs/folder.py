@@ -1,6 +1,5 @@
 """The folder of a run: how it is made, what its configuration says, and how it is prepared for a resumed run."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,7 +11,7 @@ from ebmkit.config.conversion import NONE
 from ebmkit.config.layers import Layer, read
 from ebmkit.config.recipe import Recipe
 from ebmkit.errors import UsageError
-from ebmkit.files import indented_json, write_text
+from ebmkit.files import indented_json, json_of, write_text
 from ebmkit.runs.events import rewrite_metrics
 from ebmkit.runs.links import refuse_link_out
 from ebmkit.runs.new_folders import clear, create, first_free
@@ -162,7 +161,7 @@ def rewrite_folder(
     write_text(folder / CONFIG, config_text(recipe))
     rewrite_metrics(folder, index, events)
     try:
-        before = dict(json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8-sig")))
+        before = dict(json_of((folder / ENVIRONMENT).read_text(encoding="utf-8-sig")))
         earlier = list(before.get("resumed", []))
     except (OSError, ValueError, TypeError):
         before, earlier = {}, []

@@ -13,7 +13,8 @@ from torch import Tensor
 
 import ebmkit
 from ebmkit.errors import UsageError, one_line
-from ebmkit.files import Unwritten, replacing
+from ebmkit.files import Unwritten, json_of, replacing
+from ebmkit.runs.checkpoint import is_shape
 from ebmkit.runs.saved import WEIGHTS, SavedModel, bytes_of
 
 FORMAT, SUFFIX, SUM = "1", ".safetensors", "sha256"
@@ -88,6 +89,7 @@ def read_model_file(path: Path) -> SavedModel:
         )
     try:
         shape, updates, weights = shape_in(facts["shape"]), int(facts["updates"]), facts["weights"]
+        config = facts["config"]
         if weights not in WEIGHTS:
             raise ValueError(f"weights are {' or '.join(WEIGHTS)}, not '{weights}'")
     except (KeyError, ValueError, TypeError) as error:
@@ -96,7 +98,7 @@ def read_model_file(path: Path) -> SavedModel:
         {name.partition(".")[2]: value for name, value in tensors.items() if name.startswith(f"{part}.")}
         for part in ("energy", "init")
     )
-    return SavedModel(path, facts["config"], shape, updates, {weights: energy}, init)
+    return SavedModel(path, config, shape, updates, {weights: energy}, init)
 
 
 def checksum(tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> str:
@@ -115,7 +117,7 @@ def shape_in(text: str) -> tuple[int, ...]:
     Raises:
         ValueError: if it is not a list of sizes.
     """
-    sizes = json.loads(text)
-    if not isinstance(sizes, list) or not all(type(size) is int and size > 0 for size in sizes):
+    sizes = json_of(text)
+    if not is_shape(sizes):
         raise ValueError(f"a shape is a list of sizes, not {text}")
     return tuple(sizes)

@@ -1,13 +1,12 @@
 """What the updates of a cell cost, also if the cell was stopped and resumed."""
 
-import json
 import time
 from contextlib import suppress
 from pathlib import Path
 
 from torch import Tensor, nn
 
-from ebmkit.files import json_line, write_text
+from ebmkit.files import json_line, json_of, write_text
 from ebmkit.interfaces import EnergyFn
 from ebmkit.methods.maximum_likelihood import Update
 from ebmkit.passes import CountedEnergy
@@ -65,7 +64,7 @@ class Cost:
         kept, found = [], (0, 0.0)
         for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
             with suppress(ValueError, KeyError, TypeError):  # the last line may have been cut off
-                values = json.loads(line)
+                values = json_of(line)
                 if values["update"] <= index:
                     kept.append(line)
                     found = int(values["passes"]), float(values["seconds"])

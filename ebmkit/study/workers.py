@@ -3,7 +3,6 @@
 They share nothing but the folder, so that processes of other terminals and machines can join them.
 """
 
-import json
 import queue
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from ebmkit.errors import Interrupted, UsageError
+from ebmkit.files import json_of
 from ebmkit.runs.signals import stop_signals
 from ebmkit.study.results import Result
 
@@ -56,7 +56,7 @@ def results_of_workers(folder: Path, jobs: int, announce: Callable[[str], None])
                 if line is None:
                     open_ends -= 1
                 else:
-                    values = json.loads(line)
+                    values = json_of(line)
                     yield Result(**{**values, "measures": tuple(values["measures"])})
     finally:
         dismiss(workers)
