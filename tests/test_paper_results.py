@@ -33,6 +33,7 @@ STUDIED = {
     "not_run": "needs a GPU",
     "full": ["ebmkit study large"],
     "beside": BESIDE,
+    "images": [{"file": "figure.png", "caption": "The measures over K"}],
 }
 DRAWN = {
     "title": "Figure 9: a figure",
@@ -86,6 +87,8 @@ def test_a_study_is_collected_and_written_with_the_papers_values_beside_its_own(
     assert "| 2.27 |" in second
     assert "| - | 2 of 2 |" in second
     assert re.search(r"2 seeds; 3 updates; n = 30 samples, features pixels; \S+ CPU with \S+, 1 thread; torch \d", text)
+    assert "![The measures over K](images/paper-small-figure.png)\n\n*The measures over K.*" in text
+    assert (tmp_path / "paper-small-figure.png").stat().st_size > 1000
     assert "Precision against the paper's IS: fewer than three rows are done." in text
     assert "```console\n$ ebmkit study small\n```\n\nAt full scale: not run; needs a GPU.\n" in text
 

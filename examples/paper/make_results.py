@@ -36,7 +36,7 @@ def experiments(file: Path = HERE / "experiments.toml") -> list[dict[str, Any]]:
 def collected_study(folder: Path) -> dict[str, Any]:
     """What a study measured: its plan, its rows, where it ran, and the mean norms of the gradient if they are there."""
     study = Study(folder)
-    plan, rows = study.plan, study.rows()
+    plan, rows = study.plan, study.write_tables()
     norms = json.loads((folder / GRADIENTS).read_text(encoding="utf-8")) if (folder / GRADIENTS).exists() else {}
     machines = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("cells/*/env.json"))]
     return {
@@ -77,10 +77,12 @@ def collect(runs: Path, wanted: list[dict[str, Any]], measured: Path, images: Pa
         name = one.get("study") or one.get("result") or ""
         if "study" in one and (runs / name / "study.toml").exists():
             write_text(measured / f"{name}.json", indented_json(collected_study(runs / name)))
-        if "result" in one and (runs / name / RESULT).exists():
+        elif "result" in one and (runs / name / RESULT).exists():
             shutil.copyfile(runs / name / RESULT, measured / f"{name}.json")
-            for picture in one.get("images", ()):
-                shutil.copyfile(runs / name / picture["file"], images / image_name(name, picture["file"]))
+        else:
+            continue
+        for picture in one.get("images", ()):
+            shutil.copyfile(runs / name / picture["file"], images / image_name(name, picture["file"]))
 
 
 def read_measured(folder: Path) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def draw(found: dict[str, FeatureMeans], path: Path) -> None:
             axes = sheet.add_subplot(1, len(found), i + 1)
             axes.axline((0, 0), slope=1, color="#999999", linewidth=1)
             axes.scatter(means.data.cpu(), means.model.cpu(), s=9, alpha=0.5, linewidths=0, color=COLOURS[i])
-            axes.set(title=title, xlabel="mean under the data", ylabel="mean under the other")
+            axes.set(title=title, xlabel="mean under the data", ylabel=f"mean under {title}")
         sheet.savefig(path, dpi=150, metadata={"Software": None})
 
 

@@ -73,9 +73,18 @@ def study_part(one: dict[str, Any], found: dict[str, Any]) -> list[str]:
         f"Ours: {one['data']}; preset: {one['preset']}; {found['seeds']} seeds; "
         f"{' to '.join(f'{count:,}' for count in updates) or 'no'} updates; n = {found['n']:,} samples, features "
         f"{found['features']}; {found['hardware']}; torch {found['torch']}. ± is the sample standard deviation over "
-        "the seeds that are done; the time is that of one run, on a machine that did other work too."
+        f"the seeds that are done; the time is that of one run{one.get('note', '')}."
     )
-    return [facts, study_table(found, beside), *(agreement(short, rows, beside) for short in KINDS if short in beside)]
+    orders = [agreement(short, rows, beside) for short in KINDS if short in beside]
+    return [facts, study_table(found, beside), *orders, *pictures(one, one["study"])]
+
+
+def pictures(one: dict[str, Any], name: str) -> list[str]:
+    """The pictures of a section, each with its caption below."""
+    return [
+        f"![{picture['caption']}](images/{image_name(name, picture['file'])})\n\n*{picture['caption']}.*"
+        for picture in one.get("images", ())
+    ]
 
 
 def study_table(found: dict[str, Any], beside: dict[str, Any]) -> str:
@@ -159,8 +168,4 @@ def result_part(one: dict[str, Any], name: str, found: dict[str, Any]) -> list[s
     )
     lines = [f"| {what} | {value} |" for what, value in found["values"].items()] if one.get("values", True) else []
     table = ["\n".join(["| ours | value |", "|---|---|", *lines])] if lines else []
-    pictures = [
-        f"![{picture['caption']}](images/{image_name(name, picture['file'])})\n\n*{picture['caption']}.*"
-        for picture in one.get("images", ())
-    ]
-    return [facts, *table, *pictures]
+    return [facts, *table, *pictures(one, name)]
