@@ -21,6 +21,8 @@ from torch import distributed as dist
 from ebmkit.errors import ProcessFailed, ProcessLost, UsageError, kind_and_message, one_line
 
 Value = TypeVar("Value")
+# Objects always go through gloo; tensors on a GPU through nccl.
+BACKEND = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
 TIMEOUT = 1800.0  # seconds that one process waits for another, where no setting says otherwise: that of PyTorch
 
 
@@ -51,6 +53,18 @@ class Processes:
     def first(self) -> bool:
         """Whether this is process 0, the one that prints and writes files."""
         return self.rank == 0
+
+    def wait_at_most(self, seconds: float) -> None:
+        """Set how long one process waits for another from now on.
+
+        Raises:
+            UsageError: if the others cannot be reached.
+        """
+        if self.size > 1 and seconds != self.timeout:
+            self.exchange(None)  # a process that has failed already is seen here, not while a group is made
+            with reaching():
+                self.group = dist.new_group(backend=BACKEND, timeout=timedelta(seconds=seconds))
+            self.timeout = seconds
 
     def sum(self, values: Tensor) -> Tensor:
         """The sum over all processes of a tensor, in place, with the same bits in each of them.
@@ -140,7 +154,7 @@ class Processes:
         found = self.exchange(value)
         for rank, other in enumerate(found):
             if other != found[0]:
-                self.refuse(UsageError(f"{what} of process {rank} is not that of process 0: {other} and {found[0]}"))
+                self.refuse(UsageError(f"{what} of process {rank} are not those of process 0: {other} and {found[0]}"))
 
     def refuse(self, error: Exception) -> NoReturn:
         """Raise an error that is raised in all processes alike.
@@ -175,18 +189,13 @@ def named(error: BaseException, rank: int, size: int) -> BaseException:
     return kind(f"process {rank} of {size}: {one_line(error)}")
 
 
-def joined(timeout: float = TIMEOUT) -> Processes:
+def joined() -> Processes:
     """The processes that this one was started with, as by `torchrun`, or those of a group that its program made.
-
-    Args:
-        timeout: Seconds that one process waits for another.
 
     Raises:
         UsageError: if the others cannot be reached.
     """
-    if not started_together():
-        return Processes()
-    return _joined(timeout)
+    return _joined() if started_together() else Processes()
 
 
 def started_together() -> bool:
@@ -197,21 +206,23 @@ def started_together() -> bool:
 
 
 @cache
-def _joined(timeout: float) -> Processes:
-    if timeout != TIMEOUT:
-        _joined(TIMEOUT).exchange(None)  # a process that has failed already is seen here, not while a group is made
-    # Objects always go through gloo; tensors on a GPU through nccl.
-    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    try:
+def _joined() -> Processes:
+    with reaching():
         if not dist.is_initialized():
-            dist.init_process_group(backend, timeout=timedelta(seconds=TIMEOUT))
+            dist.init_process_group(BACKEND, timeout=timedelta(seconds=TIMEOUT))
             atexit.register(_leave)
-        group = dist.new_group(backend=backend, timeout=timedelta(seconds=timeout))
+        group = dist.new_group(backend=BACKEND, timeout=timedelta(seconds=TIMEOUT))
+    rank = dist.get_rank()
+    return Processes(rank, dist.get_world_size(), int(os.environ.get("LOCAL_RANK", rank)), group=group)
+
+
+@contextmanager
+def reaching() -> Iterator[None]:
+    """Turn what torch raises where a group cannot be made into one line."""
+    try:
+        yield
     except (RuntimeError, ValueError) as error:
         raise UsageError(f"cannot reach the other processes of the run: {one_line(error)[:200]}") from error
-    local = os.environ.get("LOCAL_RANK")
-    rank = dist.get_rank()
-    return Processes(rank, dist.get_world_size(), rank if local is None else int(local), timeout, group)
 
 
 def _leave() -> None:

@@ -29,7 +29,9 @@ def header(run: Run) -> None:
         if section == "optimizer":
             settings = f"lr={recipe.sections[section].get('lr')}"
         say(f"{section:9} {part.name}({settings}) · {part.plugin}")
-    say(f"examples  {len(run.examples)} of shape {run.examples.shape}, {train.batch_size} in a batch")
+    size = run.processes.size
+    parts = f", {train.batch_size // size} in each of {size} processes" if size > 1 else ""
+    say(f"examples  {len(run.examples)} of shape {run.examples.shape}, {train.batch_size} in a batch{parts}")
     threads = f" ({run.threads} {'thread' if run.threads == 1 else 'threads'})" if run.device.type == "cpu" else ""
     say(f"device    {run.device}{threads}, {run.choice}, seed {train.seed}")
     if run.device.type == "cpu" and (line := busy(run.threads)):

@@ -106,7 +106,7 @@ class TrainSettings:
         if rest or not size:
             near = " or ".join(str(n * processes) for n in (size, size + 1) if n)
             raise UsageError(
-                f"batch_size={self.batch_size} cannot be divided among {processes} processes: write {near}"
+                f"batch_size must be a multiple of the number of processes, {processes}, not {self.batch_size}: write {near}"
             )
         return size
 

@@ -56,6 +56,7 @@ class Run(RunState):
             ProcessLost: if another process ended, or does not answer.
         """
         occupy(self.threads)
+        self.processes.wait_at_most(self.recipe.train.rank_timeout)
         with self.processes.together(), self._prepared() as folder:
             updates = self.watched_updates(folder)
         self.folder = folder

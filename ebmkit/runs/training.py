@@ -94,11 +94,11 @@ def new_run(
             that cannot make an update or be restored from their state, a device that does not exist, a folder that
             does, or an origin of another energy or shape.
     """
-    with (processes or joined()).together():
+    processes = processes or joined()
+    with processes.together():
         saved = None if origin is None else read_origin(origin)
         below = [] if saved is None else [saved.layer]
         recipe = settings if isinstance(settings, Recipe) else resolve([*below, as_layer(settings)])
-        processes = processes or joined(recipe.train.rank_timeout)
         if folder is not None and processes.first:
             refuse_existing(Path(folder))
         run = _built(recipe, None if folder is None else Path(folder), processes, tried=True)
@@ -154,8 +154,8 @@ def check_alike(recipe: Recipe, examples: Examples, init: InitDistribution, proc
     Raises:
         UsageError: if they do not.
     """
-    processes.check_same("the configuration", recipe.toml())
-    processes.check_same("the data set", examples.fingerprint)
+    processes.check_same("the settings", recipe.toml())
+    processes.check_same("the data", examples.fingerprint)
     state = processes.from_first(init.state_dict)
     if state and not processes.first:
         init.load_state_dict(state)
@@ -176,11 +176,12 @@ def resume_run(folder: str | Path, changes: Settings | None = None, *, processes
         UsageError: if the folder is not that of a run, its checkpoint cannot be read, the data are others, or settings
             differ that must not; all of them are listed.
     """
-    with (processes or joined()).together():
+    processes = processes or joined()
+    with processes.together():
         return _resumed(Path(folder), changes, processes)
 
 
-def _resumed(folder: Path, changes: Settings | None, processes: Processes | None) -> Run:
+def _resumed(folder: Path, changes: Settings | None, processes: Processes) -> Run:
     base, diverged = settings_in(folder), has_diverged(folder)
     name = BEFORE if diverged and (folder / BEFORE).is_file() else NAME
     saved = read_checkpoint(folder, name)
@@ -189,7 +190,6 @@ def _resumed(folder: Path, changes: Settings | None, processes: Processes | None
     before = resolve([loads(saved.config, str(folder / name))])
     recipe = resolve([base, as_layer(changes or {})])
     check_same(before, recipe, (*FREE, RATE) if diverged else FREE)
-    processes = processes or joined(recipe.train.rank_timeout)
     run = _built(recipe, None, processes, tried=False)
     if before.sections["data"] != recipe.sections["data"] and run.examples.fingerprint != saved.data:
         raise UsageError(f"these are not the data of the run: it had {saved.data}, not {run.examples.fingerprint}")

@@ -1,0 +1,312 @@
+"""What two processes do in tests, as a program: `pair_scenarios.py STORE RANK`; see `pairs.Pair`."""
+
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from contextlib import redirect_stdout
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from pairs import SIZE
+from torch import Generator, Tensor, distributed, nn
+from typer.testing import CliRunner
+
+from ebmkit.cli.main import app
+from ebmkit.energies.mlp import MLP
+from ebmkit.inits.replay import ReplayBuffer
+from ebmkit.interfaces import InitDistribution
+from ebmkit.methods.maximum_likelihood import Trainer
+from ebmkit.processes import Processes, joined
+from ebmkit.registry.lookup import register
+from ebmkit.runs.origin import fingerprint
+from ebmkit.runs.training import new_run, resume_run
+from ebmkit.samplers.langevin import Langevin
+
+SHAPE = (6,)
+SMALL: dict[str, dict[str, Any]] = {
+    "energy": {"width": 4},
+    "sampler": {"steps": 2},
+    "init": {"use": "replay", "size": 20},
+    "train": {"batch_size": 8, "iterations": 6, "device": "cpu", "average": 0.9},
+    "watch.pictures": {"every": 0},
+    "watch.checkpoints": {"every": 2},
+}
+
+
+class Part:
+    """A generator whose draws are this process's part of those of one process."""
+
+    def __init__(self, processes: Processes) -> None:
+        self.processes, self.rng = processes, Generator().manual_seed(3)
+        self.device = self.rng.device
+
+    def draw(self, n: int) -> Tensor:
+        whole = torch.randn(n * self.processes.size, *SHAPE, generator=self.rng, dtype=torch.float64)
+        return whole.chunk(self.processes.size)[self.processes.rank]
+
+
+class Starts(InitDistribution):
+    def sample(self, n, rng):
+        return rng.draw(n)
+
+
+class Chains(Langevin):
+    """Langevin chains with the noise of `Part`."""
+
+    def chain(self, energy, x, rng):
+        for state in Langevin(steps=1, step_size=self.step_size, noise=0).chain(energy, x, Generator()):
+            for _ in range(3):
+                x = state.x + 0.1 * rng.draw(len(x))
+                yield state._replace(x=x)
+                (state,) = Langevin(steps=1, step_size=self.step_size, noise=0).chain(energy, x, Generator())
+
+
+class Normed(nn.Module):
+    """A network with buffers that training changes."""
+
+    def __init__(self, spectral: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        first = nn.Linear(6, 8)
+        self.layers = nn.Sequential(
+            nn.utils.parametrizations.spectral_norm(first) if spectral else first, nn.SiLU(), nn.Linear(8, 1)
+        ).double()
+
+    def forward(self, x):
+        return self.layers(x).squeeze(1)
+
+
+def trainer(processes: Processes, penalty: float) -> Trainer:
+    energy = Normed(spectral=penalty > 0)
+    optimizer = torch.optim.Adam(energy.parameters(), lr=0.01)
+    settings: dict[str, Any] = {"gradient_penalty": penalty, "gradient_clip": "auto", "average": 0.9}
+    sampler = Chains(step_size=0.1)
+    return Trainer(
+        energy, sampler, Starts(), optimizer, Part(processes), energy_l2=0.1, processes=processes, **settings
+    )
+
+
+def follow(penalty: str) -> Any:
+    """How far two processes are from one after 15 updates with the same noise: in weights, and in scalars."""
+    together, alone = (trainer(one, float(penalty)) for one in (joined(), Processes()))
+    rng, far = Generator().manual_seed(5), 0.0
+    for _ in range(15):
+        batch = torch.randn(8, *SHAPE, generator=rng, dtype=torch.float64)
+        found = together.update(batch.chunk(2)[joined().rank]).scalars
+        expected = alone.update(batch).scalars
+        assert found.keys() == expected.keys()
+        far = max(far, *(abs(found[name] - expected[name]) / (1 + abs(expected[name])) for name in found))
+    begun = Normed(spectral=float(penalty) > 0)
+    return [distance(together.model, alone.model), far, distance(begun, alone.model)]
+
+
+def distance(one: nn.Module, other: nn.Module) -> float:
+    """The largest difference between the weights and buffers of two networks."""
+    states = one.state_dict(), other.state_dict()
+    return max(float((states[0][name] - states[1][name]).abs().max()) for name in states[0])
+
+
+def buffers() -> Any:
+    """The buffers after an update in which each process changed them otherwise."""
+
+    class Counting(MLP):
+        def __init__(self):
+            super().__init__(SHAPE, width=2, depth=1)
+            self.register_buffer("seen", torch.zeros(1))
+
+        def forward(self, x):
+            if self.training:
+                self.seen += 0.1 * (1 + joined().rank)
+            return super().forward(x)
+
+    torch.manual_seed(0)
+    energy = Counting()
+    training = Trainer(
+        energy,
+        Langevin(steps=1),
+        ReplayBuffer(SHAPE, size=9),
+        torch.optim.SGD(energy.parameters()),
+        Generator(),
+        processes=joined(),
+    )
+    training.update(torch.zeros(4, *SHAPE))
+    return energy.seen.item()
+
+
+def unused() -> Any:
+    """An energy of which process 1 does not use a layer."""
+
+    class Half(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.other = MLP(SHAPE, width=2, depth=1), MLP(SHAPE, width=2, depth=1)
+
+        def forward(self, x):
+            return self.one(x) + (self.other(x) if joined().first else 0)
+
+    torch.manual_seed(0)
+    energy = Half()
+    optimizer = torch.optim.SGD(energy.parameters())
+    Trainer(energy, Langevin(steps=1), ReplayBuffer(SHAPE, size=9), optimizer, Generator(), processes=joined()).update(
+        torch.zeros(4, *SHAPE)
+    )
+
+
+def changed(changes: str) -> dict[str, dict[str, Any]]:
+    found = {section: dict(values) for section, values in SMALL.items()}
+    for section, values in json.loads(changes).items():
+        found.setdefault(section, {}).update(values)
+    return found
+
+
+def train(folder: str, changes: str = "{}") -> Any:
+    """Train a new run; the scalars of its updates and the hash of its weights."""
+    return made(new_run(changed(changes), folder))
+
+
+def resume(folder: str, changes: str = "{}") -> Any:
+    """Resume a run."""
+    return made(resume_run(folder, json.loads(changes)))
+
+
+def made(run: Any) -> Any:
+    scalars = [update.scalars for update in run.train()]
+    state = run.trainer.state_dict()
+    return {"scalars": scalars, "weights": fingerprint(state["energy"]), "bank": fingerprint(state["init"])}
+
+
+def differing(folder: str) -> Any:
+    """A run whose settings differ between the processes."""
+    return train(folder, json.dumps({"optimizer": {"lr": 0.01 * (1 + joined().rank)}}))
+
+
+def stopped(folder: str) -> Any:
+    """A run that process 1 is asked to stop in update 3; where it ended."""
+    run = new_run(SMALL, folder)
+    try:
+        for update in run.train():
+            if joined().rank == 1 and update.index == 3:
+                signal.raise_signal(signal.SIGTERM)
+    except Exception as error:
+        return [type(error).__name__, str(error), run.trainer.index, run.status]
+
+
+def left(folder: str) -> Any:
+    """A loop that only process 0 leaves, before the last update."""
+    run = new_run(SMALL, folder)
+    for update in run.train():
+        if joined().first and update.index == 5:
+            break
+    return [run.trainer.index, run.status]
+
+
+def bad_data(folder: str) -> Any:
+    """A run whose data process 1 cannot read after the start."""
+
+    class Rows(list):
+        broken = False
+
+        def __getitem__(self, index):
+            if self.broken and joined().rank == 1:
+                raise OSError(5, "the disk is gone")
+            return super().__getitem__(index)
+
+    rows = Rows(torch.rand(40, 6, generator=Generator().manual_seed(0)))
+    register("data", "rows", lambda: rows)
+    settings = {**SMALL, "data": {"use": "rows"}, "energy": {"use": "mlp", "width": 4}}
+    run = new_run(settings, folder)
+    try:
+        for update in run.train():
+            rows.broken = update.index == 3
+    except Exception as error:
+        return [type(error).__name__, str(error), run.trainer.index, getattr(error, "__notes__", [])]
+
+
+def bug(folder: str) -> Any:
+    """An energy of process 1 with a bug that shows in update 3."""
+    run = new_run(SMALL, folder)
+    for update in run.train():
+        if update.index == 2 and joined().rank == 1:
+            run.trainer.sampler = None
+
+
+def drifted(folder: str) -> Any:
+    """A run whose weights process 1 changes."""
+    run = new_run(SMALL, folder)
+    for update in run.train():
+        if update.index == 3 and joined().rank == 1:
+            next(run.trainer.energy.parameters()).data[0] += 1
+
+
+def commands(words: str, second: str) -> Any:
+    """A command, and that of process 1; the exit code, stdout and stderr."""
+    result = CliRunner().invoke(app, json.loads(second if joined().rank else words))
+    return [result.exit_code, result.stdout, result.stderr]
+
+
+def full(folder: str) -> Any:
+    """A run whose pictures cannot be written from update 2 on."""
+    settings = {**SMALL, "watch.pictures": {"every": 3, "count": 4, "chains": 2}}
+    run = new_run(settings, folder)
+    try:
+        for update in run.train():
+            if update.index == 1 and joined().first:
+                Path(folder, "samples").write_text("no folder")
+    except Exception as error:
+        return [type(error).__name__, str(error), run.trainer.index, run.status]
+
+
+def killed(folder: str) -> Any:
+    """Process 1 is killed in update 4."""
+    return lost(folder, lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+
+def hung(folder: str) -> Any:
+    """Process 1 hangs in update 4."""
+    return lost(folder, lambda: time.sleep(60))
+
+
+def lost(folder: str, end: Any) -> Any:
+    run = new_run({**SMALL, "train": {**SMALL["train"], "rank_timeout": 4.0}}, folder)
+    try:
+        for update in run.train():
+            if joined().rank == 1 and update.index == 4:
+                end()
+    except Exception as error:
+        return [type(error).__name__, str(error), getattr(error, "__notes__", []), run.status]
+
+
+def refused(folder: str) -> Any:
+    """A run with a watcher that asks for `save`."""
+
+    def saving(updates, save):
+        return updates
+
+    register("watcher", "saving", saving)
+    return train(folder, json.dumps({"watch.saving": {}}))
+
+
+def main(store: str, rank: str) -> None:
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{store}", rank=int(rank), world_size=SIZE, timeout=timedelta(seconds=300)
+    )
+    answers = sys.stdout
+    for line in sys.stdin:
+        name, given = json.loads(line)
+        with redirect_stdout(sys.stderr):
+            try:
+                found = globals()[name](**given)
+            except (Exception, KeyboardInterrupt) as error:
+                traceback.print_exc()
+                found = [type(error).__name__, str(error)]
+        print(json.dumps(found), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main(*sys.argv[1:])
