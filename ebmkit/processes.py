@@ -17,6 +17,7 @@ from typing import Any, NoReturn, TypeVar
 import torch
 from torch import Tensor
 from torch import distributed as dist
+from torch.distributed.rendezvous import rendezvous
 
 from ebmkit.errors import ProcessFailed, ProcessLost, UsageError, kind_and_message, one_line
 
@@ -154,7 +155,7 @@ class Processes:
         found = self.exchange(value)
         for rank, other in enumerate(found):
             if other != found[0]:
-                self.refuse(UsageError(f"{what} of process {rank} are not those of process 0: {other} and {found[0]}"))
+                self.refuse(UsageError(f"process {rank} has other {what} than process 0: {other}"))
 
     def refuse(self, error: Exception) -> NoReturn:
         """Raise an error that is raised in all processes alike.
@@ -209,7 +210,11 @@ def started_together() -> bool:
 def _joined() -> Processes:
     with reaching():
         if not dist.is_initialized():
-            dist.init_process_group(BACKEND, timeout=timedelta(seconds=TIMEOUT))
+            limit = timedelta(seconds=TIMEOUT)
+            store, rank, size = next(rendezvous("env://", timeout=limit))
+            # torchrun may keep its store when it restarts the processes: what those before wrote there is out of date.
+            store = dist.PrefixStore(f"restart-{restarts()}", store)  # type: ignore[attr-defined]
+            dist.init_process_group(BACKEND, store=store, rank=rank, world_size=size, timeout=limit)
             atexit.register(_leave)
         group = dist.new_group(backend=BACKEND, timeout=timedelta(seconds=TIMEOUT))
     rank = dist.get_rank()
@@ -231,10 +236,15 @@ def _leave() -> None:
         dist.destroy_process_group()
 
 
-def job() -> str:
-    """What distinguishes the job that started these processes from others; the same in all of its restarts.
+def restarts() -> int:
+    """How often `torchrun` has restarted these processes."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT") or 0)
 
-    That is the identifier of the job by `torchrun --rdzv-id`, or the `torchrun` of this machine.
+
+def job() -> str | None:
+    """What distinguishes the job of `torchrun` from others, the same in all of its restarts; None without `torchrun`.
+
+    That is its `--rdzv-id`, or, where it has none, its process on this machine.
     """
-    named = os.environ.get("TORCHELASTIC_RUN_ID", "none")
-    return named if named != "none" else f"{socket.gethostname()}:{os.getppid()}"
+    named = os.environ.get("TORCHELASTIC_RUN_ID")
+    return f"{socket.gethostname()}:{os.getppid()}" if named == "none" else named

@@ -4,10 +4,11 @@ import json
 
 import pytest
 import torch
-from pair_scenarios import SMALL, changed
+from pair_scenarios import SMALL
 from pairs import Pair
 from training_runs import same, state_of
 
+from ebmkit.data.examples import Examples, batches
 from ebmkit.errors import Notice, UsageError
 from ebmkit.processes import Processes, joined
 from ebmkit.runs.origin import fingerprint
@@ -34,10 +35,9 @@ def test_buffers_are_those_of_process_0(pair):
 
 
 def test_weights_that_only_one_process_uses_are_refused(pair):
-    expected = (
-        "weights of the energy have a gradient in only some of the processes: use them in every pass, or freeze them"
-    )
-    assert pair("unused") == [["UsageError", expected]] * 2
+    for kind, message in pair("unused"):
+        assert kind == "UsageError"
+        assert message.startswith("weights of the energy have a gradient in only some of the processes: ")
 
 
 def test_metrics_and_weights_are_the_same_in_both(pair, tmp_path):
@@ -47,9 +47,8 @@ def test_metrics_and_weights_are_the_same_in_both(pair, tmp_path):
     assert one["weights"] == other["weights"]
     assert one["bank"] != other["bank"]
     lines = [json.loads(line) for line in (tmp_path / "a/metrics.jsonl").read_text().splitlines()]
-    assert [{name: line[name] for name in scalars} for line, scalars in zip(lines, one["scalars"], strict=True)] == one[
-        "scalars"
-    ]
+    pairs = zip(lines, one["scalars"], strict=True)
+    assert all(line[name] == value for line, scalars in pairs for name, value in scalars.items())
 
 
 def test_a_run_is_resumed_bit_for_bit(pair, tmp_path):
@@ -86,13 +85,11 @@ def test_two_processes_resume_a_run_of_one(pair, tmp_path):
     assert not torch.equal(state["rng"], state["ranks"][0]["rng"])
 
 
-def test_two_processes_see_the_examples_of_one(tmp_path):
-    settings = changed(json.dumps({"train": {"flip": True}}))
-    run = new_run(settings, tmp_path / "a")
-    from ebmkit.data.examples import batches
+def test_two_processes_see_the_examples_of_one():
+    source = Examples(torch.rand(50, 1, 4, 4))
 
     def drawn(**more):
-        batch = batches(run.examples, 8, torch.Generator().manual_seed(1), noise=0.1, flip=True, **more)
+        batch = batches(source, 8, torch.Generator().manual_seed(1), noise=0.1, flip=True, **more)
         return [next(batch) for _ in range(3)]
 
     halves = [drawn(part=(rank, 2)) for rank in range(2)]

@@ -105,9 +105,8 @@ class TrainSettings:
         size, rest = divmod(self.batch_size, processes)
         if rest or not size:
             near = " or ".join(str(n * processes) for n in (size, size + 1) if n)
-            raise UsageError(
-                f"batch_size must be a multiple of the number of processes, {processes}, not {self.batch_size}: write {near}"
-            )
+            multiple = f"a multiple of the number of processes, {processes}"
+            raise UsageError(f"batch_size must be {multiple}, not {self.batch_size}: write {near}")
         return size
 
     def penalty(self, shape: tuple[int, ...]) -> float:

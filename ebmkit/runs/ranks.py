@@ -26,7 +26,7 @@ def gathered(trainer: Trainer, processes: Processes) -> dict[str, Any]:
     state = trainer.state_dict()
     if processes.size == 1:
         return state
-    processes.check_same("the weights", fingerprint(state["energy"]))
+    processes.check_same("weights", fingerprint(state["energy"]))
     found = processes.exchange(fingerprint(state["init"]))
     own = {} if found[processes.rank] == found[0] else {name: here(value) for name, value in state["init"].items()}
     parts = processes.gather({"rng": state["rng"], "init": own})

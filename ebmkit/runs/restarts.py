@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from ebmkit.errors import UsageError
-from ebmkit.processes import Processes, job
+from ebmkit.processes import Processes, job, restarts
 from ebmkit.runs.checkpoint import NAME
 from ebmkit.runs.folder import ENVIRONMENT
 from ebmkit.runs.new_folders import clear
@@ -16,8 +16,7 @@ def restarted(out: Path, processes: Processes) -> bool:
 
     A run of the same job that has no checkpoint is removed, to be begun again.
     """
-    again = int(os.environ.get("TORCHELASTIC_RESTART_COUNT") or 0) > 0
-    return again and processes.from_first(lambda: _left_behind(out))
+    return restarts() > 0 and processes.from_first(lambda: _left_behind(out))
 
 
 def _left_behind(out: Path) -> bool:

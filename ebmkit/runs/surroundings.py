@@ -34,7 +34,8 @@ def environment(recipe: Recipe, device: torch.device) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
-        **({"processes": joined().size, "job": job()} if started_together() else {}),
+        **({"processes": joined().size} if started_together() else {}),
+        **({"job": job()} if job() else {}),
     }
 
 

@@ -154,8 +154,12 @@ def check_alike(recipe: Recipe, examples: Examples, init: InitDistribution, proc
     Raises:
         UsageError: if they do not.
     """
-    processes.check_same("the settings", recipe.toml())
-    processes.check_same("the data", examples.fingerprint)
+    sections = {section: values for section, values in recipe.plain.items() if section != "data"}
+    own = {f"{section}.{key}": value for section, values in sections.items() for key, value in values.items()}
+    first = processes.from_first(lambda: own)
+    differing = [f"{name}={own.get(name)}" for name in {**own, **first} if own.get(name) != first.get(name)]
+    processes.check_same("settings", ", ".join(differing))
+    processes.check_same("data", examples.fingerprint)
     state = processes.from_first(init.state_dict)
     if state and not processes.first:
         init.load_state_dict(state)
