@@ -24,6 +24,23 @@ CODES: dict[type[Exception], int] = {
 
 
 @contextmanager
+def one_process(command: str) -> Iterator[None]:
+    """A command that does not divide its work among processes.
+
+    Raises:
+        UsageError: if it was started in several.
+    """
+    from ebmkit.processes import joined
+
+    with printed_once(processes := joined()):
+        if processes.size > 1:
+            processes.refuse(
+                UsageError(f"{command} runs in one process, and {processes.size} were started: run it without torchrun")
+            )
+        yield
+
+
+@contextmanager
 def printed_once(processes: "Processes") -> Iterator[None]:
     """Leave it to process 0 to print results, notices, and what ends all processes.
 

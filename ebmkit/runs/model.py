@@ -13,6 +13,7 @@ from ebmkit.config.recipe import Recipe
 from ebmkit.config.resolution import resolve
 from ebmkit.data.examples import Examples
 from ebmkit.errors import UsageError, nearest, one_line
+from ebmkit.processes import Processes
 from ebmkit.registry.component import BUILT_IN
 from ebmkit.runs.build import build_parts, open_data
 from ebmkit.runs.checkpoint import NAME, PREVIOUS, Checkpoint, Damaged, read_checkpoint
@@ -83,15 +84,18 @@ def open_model(
     device: str | None = None,
     data: Layer | None = None,
     announce: Announce | None = None,
+    processes: Processes | None = None,
 ) -> Model:
     """The model of a run or a file, with its settings and where it computes; see `load`, and `data_of` for `announce`.
 
-    No file or address that its settings name is opened, except the data for a part that asks for them.
+    No file or address that its settings name is opened, except the data for a part that asks for them. Several
+    `processes` open it together, each on a device of its own; None is only this one.
     """
+    processes = processes or Processes()
     saved = read_model(Path(place))
     kept = pick_weights(saved, weights)
     recipe = resolve([saved.layer], MODEL_PARTS)
-    where = pick_device(recipe.train.device if device is None else device)
+    where = pick_device(recipe.train.device if device is None else device, processes)
     energy, sampler, init = build_parts(
         recipe, saved.shape, lambda: data_of(saved, data, announce), where, restored=bool(saved.init)
     )
@@ -109,8 +113,9 @@ def open_model(
     energy.eval()
     threads = threads_for(energy, recipe.train)
     start = torch.zeros(recipe.train.batch_size, *saved.shape, device=where)
-    choice = choose(
-        energy, start, precision=recipe.train.precision, compile=recipe.train.compile, passes=None, threads=threads
+    precision, compile = recipe.train.precision, recipe.train.compile
+    choice = processes.from_first(
+        lambda: choose(energy, start, precision=precision, compile=compile, passes=None, threads=threads)
     )
     short = ShortRun(choice.accelerated(energy), sampler, init)
     return Model(short, saved.shape, recipe, saved, kept, where, threads)
