@@ -10,7 +10,7 @@ ACCELERATED := tests/test_acceleration*.py tests/test_convolutions.py tests/test
 	tests/test_tracing.py tests/test_choice.py tests/test_run_resume.py tests/test_model.py
 LIMITS := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2,ATEN_CPU_CAPABILITY=avx2
 
-.PHONY: help demo test limits lint types docs plugins wheel peers bench race precision clean
+.PHONY: help demo test limits lint types docs plugins wheel peers bench race kills precision clean
 help:  ## What can be made
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
 
@@ -63,6 +63,9 @@ bench: .venv-peers/ready  ## The speed of chains beside that of other libraries,
 
 race: .venv-peers/ready  ## Time to quality beside other libraries, on Fashion-MNIST in RACE_DATA=FOLDER: about 15 hours
 	.venv-peers/bin/python benchmarks/race.py $(if $(RACE_DATA),--path "$(RACE_DATA)") $(RACE_OPTIONS)
+
+kills: $(VENV)/ready  ## Diverging trainings, killed at random instants, end as without it: a few minutes
+	OMP_NUM_THREADS=1 $(BIN)/python tests/kill_trainings.py
 
 precision: $(VENV)/ready  ## Whether chains and training in bf16 give what fp32 gives: about an hour
 	$(BIN)/python benchmarks/precision.py --json precision.json
