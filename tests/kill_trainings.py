@@ -49,7 +49,7 @@ def finish(place: Path, settings: dict[str, str]) -> None:
 
 
 def forked(work: Callable[[], Any], seconds: float = 0.0) -> float | None:
-    """The CPU time of a process that did this work; None if it was killed, after so many seconds of it.
+    """The CPU time of a process that did this work; None if it was killed, after this many `seconds` of it.
 
     Args:
         work: What it does.
