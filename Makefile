@@ -10,7 +10,7 @@ ACCELERATED := tests/test_acceleration*.py tests/test_convolutions.py tests/test
 	tests/test_tracing.py tests/test_choice.py tests/test_run_resume.py tests/test_model.py
 LIMITS := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2,ATEN_CPU_CAPABILITY=avx2
 
-.PHONY: help demo test limits lint types docs plugins wheel peers bench race fuzz precision clean
+.PHONY: help demo test limits lint types docs plugins wheel peers bench race fuzz kills precision clean
 help:  ## What can be made
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
 
@@ -66,6 +66,9 @@ race: .venv-peers/ready  ## Time to quality beside other libraries, on Fashion-M
 
 fuzz: $(VENV)/ready  ## Hostile inputs for everything that is read, more than 100,000: about 15 minutes
 	PYTHONPATH=tests $(BIN)/python -m fuzz $(FUZZ_OPTIONS)
+
+kills: $(VENV)/ready  ## Diverging trainings, killed at random instants, end as without it: a few minutes
+	OMP_NUM_THREADS=1 $(BIN)/python tests/kill_trainings.py
 
 precision: $(VENV)/ready  ## Whether chains and training in bf16 give what fp32 gives: about an hour
 	$(BIN)/python benchmarks/precision.py --json precision.json

@@ -14,7 +14,7 @@ from training_runs import assert_same_run, metrics, same, state_of
 from ebmkit.config.layers import typed
 from ebmkit.config.resolution import resolve
 from ebmkit.errors import Diverged, UsageError
-from ebmkit.evaluation.training_curves import read_events
+from ebmkit.evaluation.training_curves import METRICS, read_events
 from ebmkit.registry.lookup import register
 from ebmkit.runs import diverging
 from ebmkit.runs.checkpoint import read_checkpoint
@@ -41,8 +41,11 @@ def recipe(policy: str, cause: str = "weights", **more: str) -> Any:
 def finish(place: Path, changes: dict[str, Any] | None = None) -> str:
     """Resume a run to its end, or begin it again if it was killed before it was begun; the message if it diverges."""
     run = resume_run(place, changes)
+    updates = run.train()
+    lines = [line["update"] for line in metrics(place) if "event" not in line] if (place / METRICS).exists() else []
+    assert lines == list(range(1, run.trainer.index + 1)), "the metrics are those of the state"
     try:
-        list(run.train())
+        list(updates)
     except Diverged as error:
         return str(error).replace(str(place), "PLACE")
     return ""
@@ -100,8 +103,23 @@ def test_a_run_that_is_resumed_from_before_its_divergence_is_killed_anywhere(tmp
     assert [line["update"] for line in metrics(tmp_path / "a") if "event" not in line] == list(range(1, 17))
     assert [event["event"] for event in read_events(tmp_path / "a")] == ["diverged", "resumed"]
     for place in pictures:
+        resume_run(place)  # also without the change: until it is written, the run is as it was
         assert finish(place, changes) == ""
         assert_same_run(place, tmp_path / "a")
+
+
+def test_the_one_before_is_never_of_updates_that_were_left(tmp_path):
+    """A run that goes back, and whose newest checkpoint is then damaged, does not return to where it turned."""
+    with pytest.raises(Diverged):
+        list(new_run(recipe("stop"), tmp_path / "a").train())
+    run = resume_run(tmp_path / "a", {"optimizer": {"lr": 3e-4}})
+    updates = run.train()
+    next(updates)
+    shutil.copytree(tmp_path / "a", tmp_path / "killed")
+    list(updates)
+    spoil(tmp_path / "killed" / "checkpoint.pt")
+    assert finish(tmp_path / "killed") == ""
+    assert_same_run(tmp_path / "killed", tmp_path / "a")
 
 
 def test_without_metrics_a_run_is_resumed_from_before_its_divergence_only_once(tmp_path):

@@ -126,6 +126,16 @@ def test_a_run_goes_on_from_the_one_before_to_the_same_end(run, straight, harm):
     assert read_checkpoint(run, PREVIOUS).updates == 4
 
 
+def test_what_a_killed_process_left_half_written_is_removed(run):
+    for name, file in ((".new-a", NEWEST), (".new-b", PREVIOUS), (".new-c", "report.html")):
+        (run / name).mkdir()
+        (run / name / file).write_text("half")
+    resumed = resume_run(run, {"train": {"iterations": 6}})
+    assert len(list(run.glob(".new-*"))) == 3
+    list(resumed.train())
+    assert [path.name for path in run.glob(".new-*")] == [".new-c"]
+
+
 def test_a_damaged_checkpoint_is_never_kept_as_the_one_before(run):
     spoil(run / NEWEST)
     with pytest.warns(Notice):

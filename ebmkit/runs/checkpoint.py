@@ -64,7 +64,7 @@ class Checkpoint:
         try:
             self.write_to(path, previous)
         except Unwritten as error:
-            if error.errno not in FULL or not (path.is_file() and previous.is_file()):
+            if error.errno not in FULL or not path.is_file() or not is_single(previous):
                 raise
             previous.unlink()
             self.write_to(path, previous)
@@ -108,6 +108,11 @@ class Checkpoint:
             if name.startswith("module.")
         }
         return {"last": self.trainer["energy"], **({"average": average} if average else {})}
+
+
+def is_single(path: Path) -> bool:
+    """Whether there is a file at this path that has no other link, so that removing it makes room."""
+    return path.is_file() and path.stat().st_nlink == 1
 
 
 def keep(path: Path, previous: Path) -> None:
