@@ -131,7 +131,8 @@ def shown_by(usual: Callable[..., None]) -> Callable[..., None]:
         if issubclass(category, Notice):
             say(f"warning: {message}", "yellow")
         else:
-            usual(message, category, *place, **more)
+            shown = visible(str(message))
+            usual(message if shown == str(message) else shown, category, *place, **more)
 
     return show
 
