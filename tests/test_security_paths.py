@@ -154,11 +154,14 @@ def test_a_parquet_file_cannot_name_a_file_outside_of_its_folder(tmp_path, monke
 
 def test_data_that_the_settings_of_a_run_name_are_not_read_unsaid(empty_folder):
     np.save("rows.npy", np.random.default_rng(0).uniform(-1, 1, (60, 5)).astype(np.float32))
-    train("--energy", "mlp", "--data", "arrays", "-s", "data.path=rows.npy", "--init", "data", *SHORT, "--out", "a")
-    said = f"data      arrays(path={Path('rows.npy').absolute()}, fit=pad), as a says\n"
-    for words in (("evaluate", "a", "-n", "20"), ("sample", "a", "-n", "2", "--out", "x.npy")):
-        assert said in invoked(*words)[1]
-    assert said not in invoked("evaluate", "a", "-n", "20", "-s", "data.path=rows.npy")[1]
+    data = ("--energy", "mlp", "--data", "arrays", "-s", "data.path=rows.npy")
+    train(*data, "--init", "data", *SHORT, "--out", "a")
+    train(*data, *SHORT, "--out", "b")
+    said = f"data      arrays(path={Path('rows.npy').absolute()}, fit=pad), as"
+    assert f"{said} a says\n" in invoked("sample", "a", "-n", "2", "--out", "x.npy")[1]
+    assert f"{said} b says\n" in invoked("evaluate", "b", "-n", "20")[1]
+    assert said not in invoked("sample", "b", "-n", "2", "--out", "y.npy")[1]
+    assert said not in invoked("evaluate", "b", "-n", "20", "-s", "data.path=rows.npy")[1]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there are no such permissions")
