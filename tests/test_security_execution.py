@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import matplotlib
@@ -11,12 +12,14 @@ import numpy as np
 import pytest
 import torch
 from commands import invoked, refused, train
+from hub_data import library_with_cache
+from image_data import write
 from safetensors.torch import save_file
 from studies import small
 from training_runs import trained
 
 import ebmkit
-from ebmkit.data import arrays, folder
+from ebmkit.data import arrays, folder, hub
 from ebmkit.errors import UsageError
 from ebmkit.registry.lookup import register
 from ebmkit.report import figures
@@ -109,6 +112,20 @@ def test_settings_of_matplotlib_do_not_have_texts_set_by_latex(monkeypatch):
     with matplotlib.rc_context({"text.usetex": True, "text.latex.preamble": r"\input{/etc/passwd}"}):
         drawn = figures.curves(torch.arange(3), {"a": torch.ones(3)}, title=r"$\alpha and a_b")
     assert r"$\alpha and a_b" in drawn
+
+
+def test_the_help_says_that_torchscript_is_a_program():
+    assert "a TorchScript file is a program" in invoked("show", "features", "torchscript")[0]
+
+
+def test_a_script_beside_the_pictures_of_a_data_set_is_not_executed(tmp_path, monkeypatch):
+    library_with_cache(tmp_path / "cache", monkeypatch)
+    trap, place = tmp_path / "sprung", tmp_path / "pets"
+    write(place / "train" / "a.png", np.zeros((8, 8), np.uint8))
+    (place / "pets.py").write_text(f"open({str(trap)!r}, 'w')\n")
+    with suppress(UsageError):
+        hub(id=place)
+    assert not trap.exists()
 
 
 def test_opening_a_model_touches_nothing_that_its_settings_name(empty_folder):

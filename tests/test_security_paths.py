@@ -14,6 +14,7 @@ from ebmkit.data.encoded import ImageRows
 from ebmkit.data.hub import folders_of
 from ebmkit.errors import UsageError
 from ebmkit.runs.training import resume_run
+from ebmkit.study.plan import cell_name
 
 SHORT = ("--iterations", "1", "--steps", "2", "--batch-size", "4", "--device", "cpu", "-s", "energy.width=4")
 PIXELS = np.random.default_rng(0).integers(0, 256, (8, 8), dtype=np.uint8)
@@ -104,11 +105,10 @@ def test_what_varies_in_a_study_cannot_name_a_path(empty_folder):
     for path in ("sampler.a/../../b", "sampler/../..steps", "train.seed/../.."):
         with pytest.raises(UsageError, match=r"no setting|unknown section|written section"):
             small("s", seeds=1, vary={path: [2]})
-    for cell in small(
-        "s", seeds=1, vary={"data.path": ["../../x", "/etc/x", "..", "a/b"]}, data={"use": "arrays"}
-    ).cells:
-        assert Path(cell.name).name == cell.name
-        assert Path("x", cell.name).resolve().parent == Path("x").resolve()
+    for value in ("../../x", "/etc/x", "..", "a/b", "a\x00b"):
+        name = cell_name({"path": value}, 0)
+        assert Path("x", name).resolve().parent == Path("x").resolve()
+        assert Path(name).name == name
 
 
 class Rows(list):
@@ -154,11 +154,14 @@ def test_a_parquet_file_cannot_name_a_file_outside_of_its_folder(tmp_path, monke
 
 def test_data_that_the_settings_of_a_run_name_are_not_read_unsaid(empty_folder):
     np.save("rows.npy", np.random.default_rng(0).uniform(-1, 1, (60, 5)).astype(np.float32))
-    train("--energy", "mlp", "--data", "arrays", "-s", "data.path=rows.npy", "--init", "data", *SHORT, "--out", "a")
-    said = f"data      arrays(path={Path('rows.npy').absolute()}, fit=pad), as a says\n"
-    for words in (("evaluate", "a", "-n", "20"), ("sample", "a", "-n", "2", "--out", "x.npy")):
-        assert said in invoked(*words)[1]
-    assert said not in invoked("evaluate", "a", "-n", "20", "-s", "data.path=rows.npy")[1]
+    data = ("--energy", "mlp", "--data", "arrays", "-s", "data.path=rows.npy")
+    train(*data, "--init", "data", *SHORT, "--out", "a")
+    train(*data, *SHORT, "--out", "b")
+    said = f"data      arrays(path={Path('rows.npy').absolute()}, fit=pad), as"
+    assert f"{said} a says\n" in invoked("sample", "a", "-n", "2", "--out", "x.npy")[1]
+    assert f"{said} b says\n" in invoked("evaluate", "b", "-n", "20")[1]
+    assert said not in invoked("sample", "b", "-n", "2", "--out", "y.npy")[1]
+    assert said not in invoked("evaluate", "b", "-n", "20", "-s", "data.path=rows.npy")[1]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there are no such permissions")
