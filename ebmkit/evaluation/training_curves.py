@@ -39,7 +39,7 @@ def read_metrics(folder: Path) -> dict[str, Tensor]:
             values = json_of(line)
             if "event" not in values:
                 rows.append({key: math.nan if value is None else float(value) for key, value in values.items()})
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, AttributeError, OverflowError):
             if number < len(lines):
                 raise UsageError(
                     f"{path}:{number} is damaged: expected a JSON object of values; delete that line"
