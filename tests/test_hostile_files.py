@@ -61,6 +61,15 @@ def test_metrics_of_nested_json_are_damaged_lines(tmp_path):
     assert not has_diverged(tmp_path)
 
 
+def test_numbers_that_no_float_holds_are_damaged_lines(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text(f'{{"update": 1, "gap": 1{"0" * 400}}}\n{{}}\n', encoding="utf-8")
+    with pytest.raises(UsageError, match="1 is damaged"):
+        read_metrics(tmp_path)
+    lines = '{"update": 1, "passes": 2, "seconds": 3}\n{"update": 2, "passes": Infinity, "seconds": 4}\n'
+    (tmp_path / "cost.jsonl").write_text(lines, encoding="utf-8")
+    assert Cost.restored(SimpleNamespace(path=tmp_path / "cost.jsonl"), 9) == (2, 3.0)
+
+
 def test_env_json_and_evaluation_json_of_nested_json_are_refused(tmp_path):
     for name in ("env.json", "evaluation.json"):
         (tmp_path / name).write_text(DEEP, encoding="utf-8")

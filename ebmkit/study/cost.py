@@ -63,10 +63,10 @@ class Cost:
             return 0, 0.0
         kept, found = [], (0, 0.0)
         for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
-            with suppress(ValueError, KeyError, TypeError):  # the last line may have been cut off
+            with suppress(ValueError, KeyError, TypeError, OverflowError):  # the last line may have been cut off
                 values = json_of(line)
                 if values["update"] <= index:
-                    kept.append(line)
                     found = int(values["passes"]), float(values["seconds"])
+                    kept.append(line)
         write_text(self.path, "".join(f"{line}\n" for line in kept))
         return found

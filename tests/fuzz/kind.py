@@ -45,10 +45,10 @@ class Kind:
     package: str = ""
 
     def batch(self, seeds: list[bytes], seed: int, number: int) -> list[bytes]:
-        """The inputs of a batch: first the valid ones, then half mutated and half made, always the same."""
+        """The inputs of a batch: first the valid ones, then a quarter made and the rest mutated, always the same."""
         rng = random.Random(f"{self.name} {seed} {number}")
         found = list(seeds) if number == 0 else []
-        made = [] if self.made is None else examples(self.made, BATCH // 2, rng.randrange(2**32))
+        made = [] if self.made is None else examples(self.made, BATCH // 4, rng.randrange(2**32))
         return found + made + [rng.choice(self.mutations)(rng, seeds) for _ in range(BATCH - len(made) - len(found))]
 
 

@@ -56,12 +56,16 @@ def metrics(place: Path) -> list[bytes]:
 
 
 def read_metrics_of(place: Path) -> None:
-    """Everything that reads metrics; at last they are cut at an update, as a resumed run does."""
-    has_diverged(place)
+    """What a report shows of the metrics."""
     for event in read_events(place):
         happened(event)
-    rewrite_metrics(place, 3, [ROLLBACK])
     correlations(read_metrics(place))
+
+
+def resume_metrics(place: Path) -> None:
+    """The metrics cut at an update, as a resumed run does."""
+    has_diverged(place)
+    rewrite_metrics(place, 3, [ROLLBACK])
 
 
 def environment(place: Path) -> list[bytes]:
@@ -88,6 +92,7 @@ def configuration(place: Path) -> list[bytes]:
 RECIPE = resolve([loads(SMALL, "small")])
 KINDS = [
     Kind("metrics", "metrics.jsonl", metrics, read_metrics_of, line_texts(UPDATE, ROLLBACK)),
+    Kind("metrics-resumed", "metrics.jsonl", metrics, resume_metrics, line_texts(UPDATE, ROLLBACK)),
     Kind(
         "environment",
         "env.json",
