@@ -105,6 +105,19 @@ def test_a_figure_is_collected_with_its_numbers_and_its_picture(tmp_path):
     assert (tmp_path / "paper-drawn-a.png").read_text(encoding="utf-8") == "a picture"
 
 
+@pytest.mark.parametrize(
+    ("platform", "expected"),
+    [
+        ("Linux-6.8.0-x86_64-with-glibc2.39", "x86_64 CPU with AVX2, 2 threads"),
+        ("macOS-15.1-arm64-arm-64bit", "arm64 CPU with AVX2, 2 threads"),
+    ],
+)
+def test_the_machine_of_a_run_is_named_without_its_kernel(platform, expected):
+    machine = {"device": "cpu", "platform": platform, "cpu_capability": "AVX2", "threads": 2}
+    assert make_results.machine_of(machine) == expected
+    assert make_results.machine_of({**machine, "device": "NVIDIA H100"}) == "NVIDIA H100"
+
+
 def test_what_was_not_run_says_so():
     text = results_page.page([STUDIED, DRAWN], {})
     assert text.count("Small form: not run.") == 2

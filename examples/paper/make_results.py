@@ -8,6 +8,7 @@ examples/paper/measured/, and pictures in docs/images/. No number of the page is
 """
 
 import json
+import re
 import shutil
 import sys
 import tomllib
@@ -67,8 +68,9 @@ def spread(values: list[float]) -> list[float | None] | None:
 
 def machine_of(machine: dict[str, Any]) -> str:
     """The machine of a run, in a few words, from its env.json."""
-    architecture = machine["platform"].split("-with-")[0].rpartition("-")[2]
-    return hardware(machine["device"], machine["cpu_capability"], machine["threads"], architecture)
+    architecture = re.search(r"x86_64|aarch64|arm64|AMD64", machine["platform"])
+    name = architecture[0] if architecture else "unknown"
+    return hardware(machine["device"], machine["cpu_capability"], machine["threads"], name)
 
 
 def collect(runs: Path, wanted: list[dict[str, Any]], measured: Path, images: Path) -> None:
