@@ -73,7 +73,7 @@ class Reference:
         kept = {STATES: str(place / "states"), **kind.environment}
         process = Process(("train", *kind.words, "--out", "run"), kind.processes, place, kept, fresh=True)
         if process.wait() != 0:
-            raise SystemExit(f"the undisturbed run failed: {process.said()}")
+            raise SystemExit(f"the undisturbed run failed: {process.said}")
         self.course = Course.of(process.began, process.marks, time.monotonic())
 
     def shares_state(self, folder: Path) -> bool:
@@ -98,14 +98,14 @@ def killed_runs(reference: Reference, rng: random.Random, kills: int, place: Pat
         mark = process.kill(instant.victim)
         if mark is None:  # it had ended before
             if not process.whole:
-                rows.append({**asdict(instant), "phase": "failed", "said": process.said()})
+                rows.append({**asdict(instant), "phase": "failed", "said": process.said})
             break
         begun = (place / "run" / NAME).exists()
         same = reference.shares_state(place / "run") if begun else None
         rows.append({**asdict(instant), "phase": phase_of(mark, reference), "update": mark.index, "state": same})
     process = Process(words(kind, place), kind.processes, place, kind.environment, fresh=False)
     process.wait()
-    found = differences(place / "run", reference.place / "run") if process.whole else [process.said()]
+    found = differences(place / "run", reference.place / "run") if process.whole else [process.said]
     left = left_behind(place / "run")
     return [{**asdict(kind), **row, "differences": found, "left behind": left} for row in rows]
 

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -24,6 +25,7 @@ Victim = Literal["rank 0", "rank 1", "all"]
 # How many of 100 instants are of each sort. All but those of "update" are rare if instants are uniform over a run.
 SHARES: dict[Where, int] = {"start": 10, "update": 40, "write": 30, "rollback": 10, "end": 10}
 HANG = 300.0  # seconds after which a process counts as hung; nothing is measured by it
+OUTPUTS = ("stdout", "stderr")
 # What a run imports, now or later.
 IMPORTED = (
     "torch._dynamo",
@@ -70,7 +72,7 @@ class Process:
     Args:
         words: What follows `ebmkit`.
         processes: How many processes the run has.
-        folder: Where the pipe and the output are written, and what paths are relative to.
+        place: Where the command is given; the pipe and the output are beside it.
         environment: What the environment has besides that of this process.
         fresh: Whether Python is started, by torchrun for several processes; else processes are forked from one that has
             imported everything, which takes a tenth of the time.
@@ -78,23 +80,22 @@ class Process:
 
     words: Sequence[str]
     processes: int
-    folder: Path
+    place: Path
     environment: dict[str, str]
     fresh: bool
     marks: list[Mark] = field(default_factory=list)
     rest: bytes = b""
 
     def __post_init__(self) -> None:
-        pipe = self.folder / "pipe"
-        pipe.unlink(missing_ok=True)
-        os.mkfifo(pipe)
-        self.pipe = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)  # also a writer, so that it has no end
-        for name in ("stdout", "stderr"):
-            (self.folder / name).write_bytes(b"")
-        environment = self.environment | {"OMP_NUM_THREADS": "1", marked.PIPE: str(pipe)}
+        self.out = Path(tempfile.mkdtemp(prefix="out-", dir=self.place.parent))
+        os.mkfifo(self.out / "pipe")
+        self.pipe = os.open(self.out / "pipe", os.O_RDWR | os.O_NONBLOCK)  # also a writer, so that it has no end
+        for name in OUTPUTS:
+            (self.out / name).touch()
+        environment = self.environment | {"OMP_NUM_THREADS": "1", marked.PIPE: str(self.out / "pipe")}
         self.began = time.monotonic()
         start = started if self.fresh else forked
-        self.children = start(self.words, self.processes, self.folder, environment)
+        self.children = start(self.words, self.processes, self.place, self.out, environment)
 
     def codes(self) -> list[int | None]:
         """The exit code of each process; None while it runs."""
@@ -128,17 +129,20 @@ class Process:
         Others of the run that survive must then end by themselves.
         """
         self.read(0.0)
-        pids = {mark.rank: mark.pid for mark in self.marks}
         rank = 1 if victim == "rank 1" else 0
         if self.processes == 1 or victim == "all":
             self.kill_all()
         else:
-            with suppress(ProcessLookupError):
-                os.kill(pids[rank], signal.SIGKILL)
+            self.send(signal.SIGKILL, rank)
         code, codes = self.wait(), self.codes()
         if not (-signal.SIGKILL in codes or (self.fresh and self.processes > 1 and code)):
             return None
         return next((mark for mark in reversed(self.marks) if mark.rank == rank), None)
+
+    def send(self, number: signal.Signals, rank: int = 0) -> None:
+        """Send a signal to the process of this rank, which has written a mark."""
+        with suppress(ProcessLookupError):
+            os.kill(next(mark.pid for mark in reversed(self.marks) if mark.rank == rank), number)
 
     def wait(self) -> int:
         """The exit code, once all processes have ended; 128 and more after a signal."""
@@ -156,26 +160,34 @@ class Process:
     @property
     def whole(self) -> bool:
         """Whether the run has all of its updates."""
-        return set(self.codes()) == {0} or "has all of its" in self.said()
+        return set(self.codes()) == {0} or "has all of its" in self.said
 
+    def lines(self) -> list[str]:
+        """The lines on stderr that are not blank."""
+        return [line for line in (self.out / "stderr").read_text(errors="replace").splitlines() if line.strip()]
+
+    @property
     def said(self) -> str:
-        """The last line on stderr that is not blank."""
-        lines = (self.folder / "stderr").read_text(errors="replace").splitlines()
-        return next((line for line in reversed(lines) if line.strip()), "")
+        """The last line on stderr."""
+        return (self.lines() or [""])[-1]
 
 
-def started(words: Sequence[str], processes: int, folder: Path, environment: dict[str, str]) -> list[subprocess.Popen]:
+def started(
+    words: Sequence[str], processes: int, place: Path, out: Path, environment: dict[str, str]
+) -> list[subprocess.Popen[bytes]]:
     """A new Python, or torchrun."""
     start = [sys.executable]
     if processes > 1:
         start += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    with (folder / "stdout").open("ab") as out, (folder / "stderr").open("ab") as err:
+    with (out / "stdout").open("ab") as stdout, (out / "stderr").open("ab") as stderr:
         command, environment = [*start, marked.__file__, *words], os.environ | environment
         null = subprocess.DEVNULL
-        return [subprocess.Popen(command, cwd=folder, env=environment, stdin=null, stdout=out, stderr=err)]
+        return [subprocess.Popen(command, cwd=place, env=environment, stdin=null, stdout=stdout, stderr=stderr)]
 
 
-def forked(words: Sequence[str], processes: int, folder: Path, environment: dict[str, str]) -> list[BaseProcess]:
+def forked(
+    words: Sequence[str], processes: int, place: Path, out: Path, environment: dict[str, str]
+) -> list[BaseProcess]:
     """Processes that are forked from one that has imported everything, with the variables that torchrun would set."""
     context = get_context("forkserver")
     context.set_forkserver_preload(list(IMPORTED))
@@ -183,12 +195,11 @@ def forked(words: Sequence[str], processes: int, folder: Path, environment: dict
     if processes > 1:
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = str(server.getsockname()[1])
-        same = {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes)}
-        same |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        environments = [
-            one | same | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank, one in enumerate(environments)
-        ]
-    children = [context.Process(target=marked.in_a_child, args=(words, folder, one)) for one in environments]
+        size, ranks = str(processes), enumerate(environments)
+        same = {"WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        environments = [one | same | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank, one in ranks]
+    outputs = [str(out / name) for name in OUTPUTS]
+    children = [context.Process(target=marked.in_a_child, args=(words, place, outputs, one)) for one in environments]
     for child in children:
         child.start()
     return children

@@ -189,11 +189,11 @@ def main() -> None:
     run()
 
 
-def in_a_child(words: Sequence[str], folder: Path, environment: dict[str, str]) -> None:
-    """Run the command line in a process that was forked."""
-    os.chdir(folder)
+def in_a_child(words: Sequence[str], place: Path, outputs: Sequence[str], environment: dict[str, str]) -> None:
+    """Run the command line in a process that was forked; `outputs` are the files for stdout and stderr."""
+    os.chdir(place)
     os.environ |= environment
-    for number, name in enumerate(("stdout", "stderr"), start=1):
+    for number, name in enumerate(outputs, start=1):
         os.dup2(os.open(name, os.O_WRONLY | os.O_APPEND), number)
     sys.argv = ["ebmkit", *words]
     main()
