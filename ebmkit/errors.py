@@ -26,6 +26,14 @@ class Interrupted(Exception):
     """A run was asked to stop; its state is saved."""
 
 
+class ProcessFailed(RuntimeError):
+    """Another process of a run raised an exception, which the message names; all of them end."""
+
+
+class ProcessLost(RuntimeError):
+    """Another process of a run ended, or does not answer."""
+
+
 def one_line(error: BaseException) -> str:
     """The message of an exception without its line breaks."""
     return " ".join(str(error).split())

@@ -23,6 +23,7 @@ LAYERS = (
     ("energies", "samplers", "inits", "features"),
     ("data",),
     ("interfaces",),
+    ("processes",),
     ("errors", "files", "threads", "modes", "_lazy"),
 )
 FACADE = ""

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from ebmkit.cli.letters import escaped
 from ebmkit.cli.streams import encodable, silence_stdout
-from ebmkit.errors import Diverged, Interrupted, Notice, UsageError, one_line
+from ebmkit.errors import Diverged, Interrupted, Notice, ProcessFailed, ProcessLost, UsageError, one_line
 from ebmkit.registry.lookup import get_registry
 
 FAILURE, USAGE, DIVERGED, INTERRUPTED = 1, 2, 3, 130
@@ -70,7 +70,7 @@ def errors() -> Iterator[None]:
     except BrokenPipeError:
         silence_stdout()  # its reader has closed it, as `head` does: nothing can be printed
         raise typer.Exit(FAILURE) from None
-    except OSError as error:  # a full disk, a folder that was removed
+    except (OSError, ProcessFailed, ProcessLost) as error:  # a full disk, a folder that was removed
         say("; ".join([f"error: {one_line(error)}", *getattr(error, "__notes__", [])]), "red")
         raise typer.Exit(FAILURE) from None
 

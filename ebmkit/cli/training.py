@@ -10,6 +10,7 @@ import typer
 from ebmkit.cli.complete import names_of, preset_names, settings
 from ebmkit.cli.console import errors, result, say, warn_of_plugins
 from ebmkit.cli.options import expanded
+from ebmkit.cli.processes import printed_once
 from ebmkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -85,13 +86,21 @@ def train(
     Later settings win: defaults, --from, --preset, --config, options. stdout carries the run's folder, or JSON lines.
     """
     given = {key: value for key, value in locals().items() if key in SHORT and value is not None}
-    with errors():
-        layer = typed_layer(given, setting or [], watch or [])
-        if resume is None:
-            found = new(layer, preset, config, origin, out, print_config, quiet)
-        else:
+    from ebmkit.config.layers import Layer
+    from ebmkit.processes import joined
+    from ebmkit.runs.restarts import restarted
+
+    with errors(), printed_once(processes := joined()):
+        quiet, as_json = quiet or not processes.first, as_json and processes.first
+        with processes.together():
+            layer = typed_layer(given, setting or [], watch or [])
             others = {"--out": out, "--preset": preset, "--config": config, "--from": origin}
-            found = resumed(resume, layer, others, print_config, quiet)
+            if resume is not None:
+                found = resumed(resume, layer, others, print_config, quiet)
+            elif out is not None and restarted(out, processes):
+                found = resumed(out, Layer("restart"), {}, print_config, quiet)
+            else:
+                found = new(layer, preset, config, origin, out, print_config, quiet)
         if found is None:
             return
         if not quiet:
@@ -136,6 +145,7 @@ def new(
     from ebmkit.config import layers
     from ebmkit.config.resolution import resolve
     from ebmkit.runs.origin import read_origin
+    from ebmkit.runs.restarts import check_restarts
     from ebmkit.runs.training import check_settings, new_run
 
     below = [] if origin is None else [read_origin(origin).layer]
@@ -146,6 +156,7 @@ def new(
         check_settings(recipe)
         result(recipe.toml(with_origins=True))
         return None
+    check_restarts(out)
     return new_run(recipe, out, origin=origin)
 
 
@@ -191,16 +202,24 @@ def print_estimate(run: "Run", quiet: bool, as_json: bool) -> None:
 
 
 def go(run: "Run", quiet: bool, as_json: bool) -> None:
-    """Train to the end, or until a signal arrives, and show the updates."""
+    """Train to the end, or until a signal arrives, and show the updates.
+
+    Of several processes the first shows them; if it cannot, as where stdout is closed, all stop.
+    """
     from ebmkit.cli.progress import header, shown
     from ebmkit.runs.events import rolled_back
+    from ebmkit.runs.isolation import caught
 
-    updates = run.train(announce=say)
+    updates = run.train(announce=say if run.processes.first else None)
     if not quiet:
         header(run)
         say(f"folder    {run.folder}")
     try:
-        with closing(shown(updates, run, quiet, as_json)) as view:  # type: ignore[type-var]
+        if run.processes.size == 1:
+            updates = shown(updates, run, quiet, as_json)
+        elif run.processes.first:
+            updates = caught(lambda inner: shown(inner, run, quiet, as_json), updates, run.hold)
+        with closing(updates) as view:  # type: ignore[type-var]
             for _ in view:
                 pass
     finally:

@@ -18,7 +18,7 @@ class TrainSettings:
 
     Args:
         iterations: How many updates the run makes.
-        batch_size: Real examples, and chains, in one update.
+        batch_size: Real examples, and chains, in one update, of all processes together.
         data_noise: Standard deviation of the noise that each batch of real examples gets.
         flip: Whether each image of a batch is mirrored left to right with probability 1/2.
         lr_schedule: Schedule of the learning rate: constant, or linear or cosine to zero after update schedule_from.
@@ -44,6 +44,7 @@ class TrainSettings:
         seed: Seed of the weights, the batches and the chains.
         device: Where to compute: auto, cpu, cuda, cuda:N or mps.
         threads: Threads on a CPU; none uses one for energies of up to 100,000 parameters, torch's own number above.
+        rank_timeout: Seconds that one of several processes waits for another before the run ends.
 
     Raises:
         UsageError: if a setting is outside its range.
@@ -71,6 +72,7 @@ class TrainSettings:
     seed: int = 0
     device: str = "auto"
     threads: int | None = None
+    rank_timeout: float = 1800.0
 
     def __post_init__(self) -> None:
         check("iterations", self.iterations, at_least=1)
@@ -89,9 +91,24 @@ class TrainSettings:
         if self.threads is not None:
             check("threads", self.threads, at_least=1)
             check("threads", self.threads, at_most=1024)
+        check("rank_timeout", self.rank_timeout, above=0, at_most=10**6)
         check("iterations", self.iterations, at_most=10**12)
         check("batch_size", self.batch_size, at_most=10**9)
         check("seed", self.seed, below=2**63)
+
+    def part(self, processes: int) -> int:
+        """How many examples, and chains, each process has in one update.
+
+        Raises:
+            UsageError: if the batch cannot be divided among them.
+        """
+        size, rest = divmod(self.batch_size, processes)
+        if rest or not size:
+            near = " or ".join(str(n * processes) for n in (size, size + 1) if n)
+            raise UsageError(
+                f"batch_size={self.batch_size} cannot be divided among {processes} processes: write {near}"
+            )
+        return size
 
     def penalty(self, shape: tuple[int, ...]) -> float:
         """The weight of the gradient penalty for examples of a shape."""

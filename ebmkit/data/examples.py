@@ -155,8 +155,11 @@ def batches(
     flip: bool = False,
     device: torch.device | str = "cpu",
     start: int = 0,
+    part: tuple[int, int] = (0, 1),
 ) -> Iterator[Tensor]:
     """Endless batches `(batch_size, *shape)`: examples drawn uniformly with replacement, as in the paper's code.
+
+    Of n processes, each draws the same batch from the same `rng`, and keeps its n-th part of it.
 
     Args:
         examples: What to draw from.
@@ -166,6 +169,7 @@ def batches(
         flip: Whether each image is mirrored left to right with probability 1/2.
         device: Where the batches go.
         start: How many updates were made before; the first batch is that of update `start + 1`.
+        part: Which part of each batch to keep, from 0, and into how many equal parts it is divided.
 
     Raises:
         UsageError: at the call, if there are fewer than `batch_size` examples, the noise is negative, or examples that
@@ -181,18 +185,23 @@ def batches(
     if flip:
         check_flip(examples.shape)
 
+    number, parts = part
+    size = batch_size // parts
+    kept = slice(number * size, (number + 1) * size)
+
     def draw() -> Iterator[Tensor]:
         index = start
         while True:
             index += 1
             scale = noise(index) if callable(noise) else noise
             check(f"data noise of update {index}", scale, at_least=0)
-            batch = examples.fetch(torch.randint(len(examples), (batch_size,), generator=rng))
+            batch = examples.fetch(torch.randint(len(examples), (batch_size,), generator=rng)[kept])
             if flip:
-                mirrored = torch.rand(batch_size, generator=rng) < 0.5
+                mirrored = torch.rand(batch_size, generator=rng)[kept] < 0.5
                 batch = torch.where(per_example(batch, mirrored), batch.flip(-1), batch)
             if scale:
-                batch = torch.add(batch, noise_like(batch, rng), alpha=scale)
+                whole = noise_like(batch.new_empty(batch_size, *batch.shape[1:]), rng)
+                batch = torch.add(batch, whole[kept], alpha=scale)
             yield _sent(batch, torch.device(device))
 
     return draw()

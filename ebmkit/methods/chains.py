@@ -7,6 +7,8 @@ from torch import Tensor
 
 from ebmkit.interfaces import State
 
+MEASURED = ("start_gradient", "end_gradient", "displacement", "accepted", "nonfinite")
+
 
 def follow(start: Tensor, states: Iterable[State]) -> tuple[Tensor, dict[str, Tensor]]:
     """Run chains to their ends and measure them on the way, without waiting for the device.
@@ -16,10 +18,10 @@ def follow(start: Tensor, states: Iterable[State]) -> tuple[Tensor, dict[str, Te
         states: What `Sampler.chain` yields from there.
 
     Returns:
-        Where they ended `(B, *shape)`, and means over the batch: `start_gradient` and `end_gradient`, the norm of dE/dx
-        at the first and the last step; `displacement`, the mean length of a step; and, for samplers that accept or
-        reject, `accepted` and `nonfinite`, fractions of the proposals in [0, 1]. What a sampler does not report is
-        absent.
+        Where they ended `(B, *shape)`, and the means over the batch that MEASURED names: `start_gradient` and
+        `end_gradient`, the norm of dE/dx at the first and the last step; `displacement`, the mean length of a step;
+        and, for samplers that accept or reject, `accepted` and `nonfinite`, fractions of the proposals in [0, 1]. What
+        a sampler does not report is absent.
     """
     # Sums are per example: the mean over the batch at every step would be one more operation.
     sums: dict[str, Tensor] = {}

@@ -14,7 +14,9 @@ from ebmkit.methods.averaging import Average
 from ebmkit.methods.chains import follow
 from ebmkit.methods.clipping import RunningBound
 from ebmkit.methods.penalties import slopes
+from ebmkit.methods.sharing import Sharing
 from ebmkit.modes import training_mode
+from ebmkit.processes import Processes
 
 Clip = float | Literal["auto"]
 
@@ -22,6 +24,8 @@ Clip = float | Literal["auto"]
 @dataclass(frozen=True, eq=False)
 class Update:
     """The values of one update of the weights; tensors stay on their device, so that training need not wait for them.
+
+    Of several processes, each has its part of the batch; scalars are means over all of them, the same bits in each.
 
     Attributes:
         index: The number of this update, from 1.
@@ -32,6 +36,7 @@ class Update:
         gradient_norm: Norm of the gradient of the loss by all parameters, before clipping.
         chain: The scalars that `follow` measured along the chains.
         gradient_scale: The factor that clipping scaled the gradient by; only where the bound is not a setting.
+        means: Mean `real_energy` and `fake_energy` over all processes; None computes them from those of this one.
     """
 
     index: int
@@ -42,6 +47,7 @@ class Update:
     gradient_norm: Tensor
     chain: dict[str, Tensor]
     gradient_scale: Tensor | None = None
+    means: tuple[Tensor, Tensor] | None = None
 
     @cached_property
     def scalars(self) -> dict[str, float]:
@@ -49,7 +55,7 @@ class Update:
 
         `gap` is mean E(batch) - mean E(fake); all others are named as in this class and in `follow`.
         """
-        real, fake = self.real_energy.mean(), self.fake_energy.mean()
+        real, fake = self.means or (self.real_energy.mean(), self.fake_energy.mean())
         scalars = {"loss": self.loss, "gap": real - fake, "real_energy": real, "fake_energy": fake}
         scalars |= {"gradient_norm": self.gradient_norm, **self.chain}
         if self.gradient_scale is not None:
@@ -82,6 +88,7 @@ class Trainer:
         average: Decay in (0, 1) of an exponential moving average of the weights; None keeps no average.
         schedule: Factor of the learning rate as a function of the index of the update, from 1.
         accelerate: Returns the energy for the chains of one update; by default the energy itself.
+        processes: Those that make each update together, each with a part of the batch; None is only this one.
 
     Raises:
         UsageError: if a setting is out of range, or the optimiser has other parameters than the energy.
@@ -103,6 +110,7 @@ class Trainer:
         average: float | None = None,
         schedule: Callable[[int], float] | None = None,
         accelerate: Callable[[nn.Module], EnergyFn] | None = None,
+        processes: Processes | None = None,
     ) -> None:
         check("energy_l2", energy_l2, at_least=0)
         check("gradient_penalty", gradient_penalty, at_least=0)
@@ -119,6 +127,7 @@ class Trainer:
         self.gradient_clip, self.steps = gradient_clip, steps
         self.schedule, self.accelerate = schedule, accelerate
         self.averaged = Average(energy, average) if average is not None else None
+        self.sharing = Sharing(energy, processes or Processes())
         self.index = 0
         for group in optimizer.param_groups:
             group.setdefault("initial_lr", group["lr"])
@@ -144,6 +153,8 @@ class Trainer:
             loss = loss + self.energy_l2 * (real_energy.square() + fake_energy.square()).mean()
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        own = {"loss": loss, "real_energy": real_energy.mean(), "fake_energy": fake_energy.mean(), **chain}
+        means = {name: value.detach() for name, value in self.sharing.mean(own).items()}
         gradient_norm, gradient_scale = self.clip()
         self.index += 1
         self.set_learning_rate()
@@ -152,13 +163,14 @@ class Trainer:
             self.averaged.update_parameters(self.energy)
         return Update(
             index=self.index,
-            loss=loss.detach(),
+            loss=means["loss"],
             real_energy=real_energy.detach(),
             fake_energy=fake_energy.detach(),
             fake=fake,
             gradient_norm=gradient_norm.detach(),
-            chain=chain,
+            chain={name: means[name] for name in chain},
             gradient_scale=gradient_scale,
+            means=(means["real_energy"], means["fake_energy"]),
         )
 
     def real_energy(self, batch: Tensor) -> tuple[Tensor, Tensor | float]:

@@ -7,6 +7,7 @@ from torch import Generator, nn
 from ebmkit.config.recipe import Recipe, naming
 from ebmkit.interfaces import EnergyFn
 from ebmkit.methods.maximum_likelihood import Trainer
+from ebmkit.processes import Processes
 from ebmkit.runs.build import Parts
 
 
@@ -16,6 +17,7 @@ def build_trainer(
     shape: tuple[int, ...],
     rng: Generator,
     accelerate: Callable[[nn.Module], EnergyFn] | None = None,
+    processes: Processes | None = None,
 ) -> Trainer:
     """The trainer of these parts, with a new optimiser.
 
@@ -25,6 +27,7 @@ def build_trainer(
         shape: The shape of one example.
         rng: Randomness of the starts and the chains.
         accelerate: Returns the energy for the chains of one update.
+        processes: Those that make each update together.
 
     Raises:
         UsageError: for a setting out of range.
@@ -44,4 +47,5 @@ def build_trainer(
             average=train.average,
             schedule=train.schedule(train.lr_schedule),
             accelerate=accelerate,
+            processes=processes,
         )

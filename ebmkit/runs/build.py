@@ -1,6 +1,6 @@
 """The parts of a recipe, built, seeded and placed on a device."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
@@ -38,10 +38,16 @@ class Parts(NamedTuple):
     init: InitDistribution
 
 
-def seeds_of(recipe: Recipe, rollbacks: int = 0) -> Seeds:
-    """The seeds of weights, chains and batches; others after each rollback."""
+def seeds_of(recipe: Recipe, rollbacks: int = 0, rank: int = 0) -> Seeds:
+    """The seeds of weights, chains and batches; others after each rollback. That of the chains depends on the rank."""
     entropy = [recipe.train.seed, rollbacks] if rollbacks else recipe.train.seed
-    return Seeds(*(int(seed) for seed in np.random.SeedSequence(entropy).generate_state(3)))
+    seeds = Seeds(*(int(seed) for seed in np.random.SeedSequence(entropy).generate_state(3)))
+    return seeds._replace(chains=later_seed(entropy, rank)) if rank else seeds
+
+
+def later_seed(entropy: int | Sequence[int], rank: int) -> int:
+    """A seed of the chains of a process, independent of those of other ranks and of other entropies."""
+    return int(np.random.SeedSequence(entropy, spawn_key=(rank,)).generate_state(1)[0])
 
 
 def open_data(recipe: Recipe) -> Examples:
@@ -109,8 +115,8 @@ def build_parts(
     return Parts(energy, sampler, recipe.build("init", shape=shape, data=known))
 
 
-def first_starts(recipe: Recipe, init: InitDistribution, examples: Examples, device: torch.device) -> Tensor:
-    """The starts of one batch of chains `(B, *shape)`, from an init distribution of their own.
+def first_starts(recipe: Recipe, init: InitDistribution, examples: Examples, device: torch.device, n: int) -> Tensor:
+    """The starts of the `n` chains of an update `(n, *shape)`, from an init distribution of their own.
 
     A replay buffer that is too small is thus refused before a run begins, and the buffer of the run is not changed.
     What the init of the run fits to the data is fitted once, for both.
@@ -120,7 +126,7 @@ def first_starts(recipe: Recipe, init: InitDistribution, examples: Examples, dev
         if state := init.state_dict():
             with naming_failure(f"the state of init '{recipe.parts['init'].name}' cannot be restored"):
                 trial.load_state_dict(state)
-        return trial.sample(recipe.train.batch_size, Generator(device))
+        return trial.sample(n, Generator(device))
 
 
 def _own(energy: nn.Module, recipe: Recipe) -> nn.Module:

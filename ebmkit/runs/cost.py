@@ -39,10 +39,12 @@ def estimate(run: Run) -> dict[str, Any]:
 
     train, grown = run.recipe.train, trainer.steps
     left = train.iterations - trainer.index
-    batch: Tensor = next(batches(run.examples, train.batch_size, run.batch_rng, device=run.device))
+    part = (run.processes.rank, run.processes.size)
     trainer.accelerate, trainer.steps = counted, None
-    began = time.perf_counter()
-    run.update(batch)
+    with trainer.sharing.whole():
+        batch: Tensor = next(batches(run.examples, train.batch_size, run.batch_rng, device=run.device, part=part))
+        began = time.perf_counter()
+        run.update(batch)
     if run.device.type == "cuda":
         torch.cuda.synchronize()
     seconds = time.perf_counter() - began

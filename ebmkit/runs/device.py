@@ -11,6 +11,7 @@ from ebmkit.acceleration.twin import channels_last
 from ebmkit.config.recipe import Recipe
 from ebmkit.config.train_settings import TrainSettings
 from ebmkit.errors import UsageError
+from ebmkit.processes import Processes
 
 # From malloc.h; the last from malloc.c on 64-bit machines.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD = -1, -3, 32 * 2**20
@@ -25,12 +26,16 @@ def place_on(energy: nn.Module, device: torch.device) -> None:
         channels_last(energy)
 
 
-def pick_device(name: str) -> torch.device:
+def pick_device(name: str, processes: Processes | None = None) -> torch.device:
     """The device of that name; `auto` is the first of cuda, mps and cpu that this machine has.
 
+    Of several processes each has the GPU of its number on its machine.
+
     Raises:
-        UsageError: for a device that this machine does not have.
+        UsageError: for a device that this machine does not have, or that several processes cannot use.
     """
+    if processes is not None and processes.size > 1:
+        return own_device(name, processes)
     cuda, mps = torch.cuda.device_count(), torch.backends.mps.is_available()
     there = [*(["cuda"] if cuda else []), *(f"cuda:{n}" for n in range(cuda)), *(["mps"] if mps else []), "cpu"]
     if name == "auto":
@@ -38,6 +43,26 @@ def pick_device(name: str) -> torch.device:
     if name not in there:
         raise UsageError(f"train.device: '{name}' is not on this machine; it has: auto, {', '.join(there)}")
     return torch.device(name)
+
+
+def own_device(name: str, processes: Processes) -> torch.device:
+    """The device of one of several processes: a GPU of its own, or the CPU.
+
+    Raises:
+        UsageError: for any other device, or if there are fewer GPUs than processes.
+    """
+    cuda, number = torch.cuda.device_count(), processes.local_rank
+    if name == "cpu" or (name == "auto" and not cuda):
+        return torch.device("cpu")
+    if name not in ("auto", "cuda"):
+        raise UsageError(f"train.device: {processes.size} processes compute on auto, cuda or cpu, not on '{name}'")
+    if number >= cuda:
+        raise UsageError(
+            f"train.device: there is no GPU for process {number} of this machine, which has {cuda}: start one process "
+            "for each GPU, or write -s train.device=cpu"
+        )
+    torch.cuda.set_device(number)
+    return torch.device(f"cuda:{number}")
 
 
 def occupy(threads: int) -> None:

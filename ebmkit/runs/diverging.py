@@ -9,6 +9,7 @@ from typing import Any
 from torch.optim import Optimizer
 
 from ebmkit.files import replacing, writing
+from ebmkit.processes import Processes
 from ebmkit.runs.checkpoint import BEFORE, NAME, Checkpoint, read_checkpoint
 
 NEXT = "checkpoint-next.pt"
@@ -34,26 +35,30 @@ class EarlierCheckpoints:
     was sound for 50 more updates. Both are links to files that were written as `checkpoint.pt`, so that they cost no
     writing.
 
+    Of several processes, only the first changes files.
+
     Args:
         folder: The folder of the run.
         index: How many updates the run has made.
+        processes: The processes of the run.
     """
 
-    def __init__(self, folder: Path, index: int) -> None:
-        self.folder = folder
-        self.next = read_checkpoint(folder, NEXT).updates if (folder / NEXT).is_file() else None
+    def __init__(self, folder: Path, index: int, processes: Processes) -> None:
+        self.folder, self.processes = folder, processes
+        there = processes.first and (folder / NEXT).is_file()
+        self.next = read_checkpoint(folder, NEXT).updates if there else None
         if self.next is not None and self.next > index:  # the run went back to before it
             (folder / NEXT).unlink()
             self.next = None
 
     def begin(self, write: Callable[[Path], None]) -> None:
         """Write the first `checkpoint-before.pt`, the state in which the run begins, if there is none."""
-        if not (self.folder / BEFORE).is_file():
+        if not self.processes.from_first((self.folder / BEFORE).is_file):
             write(self.folder / BEFORE)
 
     def keep(self, index: int) -> None:
         """Keep `checkpoint.pt`, which was written after update `index`, if it is time for another one."""
-        if self.next is not None and index - self.next < SOUND:
+        if not self.processes.first or (self.next is not None and index - self.next < SOUND):
             return
         self.promote(index)
         link(self.folder / NAME, self.folder / NEXT)
@@ -67,10 +72,13 @@ class EarlierCheckpoints:
 
     def before(self, index: int) -> Checkpoint:
         """The checkpoint from before the turn, in a run that diverged at update `index`."""
-        self.promote(index)
-        (self.folder / NEXT).unlink(missing_ok=True)
-        self.next = None
-        return read_checkpoint(self.folder, BEFORE)
+        with self.processes.together():
+            if self.processes.first:
+                self.promote(index)
+                (self.folder / NEXT).unlink(missing_ok=True)
+                self.next = None
+        with self.processes.together():
+            return read_checkpoint(self.folder, BEFORE)
 
 
 def link(source: Path, target: Path) -> None:

@@ -21,7 +21,7 @@ NAMED = ("energy", "sampler", "init")  # the parts that name the folder of a run
 CONFIG, ENVIRONMENT = "config.toml", "env.json"
 # What a resumed run may change, besides its watchers. Data may have moved; that they are the same is checked apart.
 FREE = (
-    *("train.iterations", "train.device", "train.threads", "train.precision", "train.compile"),
+    *("train.iterations", "train.device", "train.threads", "train.precision", "train.compile", "train.rank_timeout"),
     *("train.on_divergence", "train.rollbacks", "train.rollback_factor", "data"),
 )
 RATE = "optimizer.lr"  # may also change where the run diverged

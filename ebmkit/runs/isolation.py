@@ -10,7 +10,20 @@ Updates = Iterator[Update]
 
 
 def isolated(watcher: Callable[[Updates], Updates], updates: Updates, warn: Callable[[str], None]) -> Updates:
-    """The updates, as seen by a watcher that is switched off with one warning if it raises.
+    """The updates, as seen by a watcher that is switched off with one warning if it raises; see `caught`.
+
+    Args:
+        watcher: The watcher, which may raise.
+        updates: What it watches.
+        warn: Called with the reason if the watcher is switched off.
+    """
+    return caught(watcher, updates, lambda error: warn(f"switched off: {type(error).__name__}: {one_line(error)}"))
+
+
+def caught(
+    watcher: Callable[[Updates], Updates], updates: Updates, switched_off: Callable[[BaseException], None]
+) -> Updates:
+    """The updates, as seen by a watcher that is switched off if it raises.
 
     Whatever the watcher yields, every update is yielded unchanged, once and in order. Exceptions of the training loop
     itself are passed on.
@@ -18,7 +31,7 @@ def isolated(watcher: Callable[[Updates], Updates], updates: Updates, warn: Call
     Args:
         watcher: The watcher, which may raise.
         updates: What it watches.
-        warn: Called with the reason if the watcher is switched off.
+        switched_off: Called with the exception if the watcher is switched off.
     """
     pending: list[Update] = []
     upstream: list[BaseException] = []
@@ -37,9 +50,6 @@ def isolated(watcher: Callable[[Updates], Updates], updates: Updates, warn: Call
     def released() -> Updates:
         while pending:
             yield pending.pop(0)
-
-    def switched_off(error: BaseException) -> None:
-        warn(f"switched off: {type(error).__name__}: {one_line(error)}")
 
     def watched() -> Updates:
         try:

@@ -34,12 +34,14 @@ def roll_back(run: RunState, error: Diverged) -> bool:
     run.restore(saved)
     trainer.gradient_penalty = penalty
     set_rate(trainer.optimizer, rates)
-    trainer.rng.manual_seed(seeds_of(run.recipe, 1 + len(events)).chains)
+    trainer.rng.manual_seed(seeds_of(run.recipe, 1 + len(events), run.processes.rank).chains)
     event = {"event": "rollback", "update": diverged, "to_update": saved.updates, "reason": str(error)}
     run.events = [*events, {**event, "lr": rates[0], "gradient_penalty": penalty}]
-    run.checkpoint().write(run.earlier.folder)
-    rewrite_metrics(run.earlier.folder, saved.updates, run.events)
-    warnings.warn(f"{one_line(error)}; {rolled_back(run.events[-1])}", Notice, stacklevel=2)
+    run.save(run.earlier.folder / NAME)
+    with run.processes.together():
+        if run.processes.first:
+            rewrite_metrics(run.earlier.folder, saved.updates, run.events)
+            warnings.warn(f"{one_line(error)}; {rolled_back(run.events[-1])}", Notice, stacklevel=2)
     return True
 
 
@@ -48,7 +50,8 @@ def ended(run: RunState, error: Diverged) -> str:
     index, place = run.trainer.index, cast(Path, run.folder)
     before = run.earlier.before(index)
     try:
-        add_event(run.earlier.folder, {"event": "diverged", "update": index, "reason": str(error)})
+        if run.processes.first:
+            add_event(run.earlier.folder, {"event": "diverged", "update": index, "reason": str(error)})
     except Unwritten as unwritten:  # the advice matters more
         warnings.warn(one_line(unwritten), Notice, stacklevel=2)
     written = (run.earlier.folder / NAME).exists()

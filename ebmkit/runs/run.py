@@ -1,13 +1,12 @@
 """The life of a run, from the first update to the last: watched, saved, stopped, rolled back."""
 
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 from typing import cast
 
-from ebmkit.errors import Diverged, Interrupted
+from ebmkit.errors import Diverged, Interrupted, ProcessFailed, ProcessLost, UsageError
 from ebmkit.files import Unwritten
 from ebmkit.methods.maximum_likelihood import Update
 from ebmkit.registry.lookup import blame
@@ -23,13 +22,24 @@ from ebmkit.runs.watching import watched
 
 @dataclass
 class Run(RunState):
-    """A run whose parts are built; nothing is written before `train` is called. See `RunState` for its attributes."""
+    """A run whose parts are built; nothing is written before `train` is called. See `RunState` for its attributes.
+
+    Attributes:
+        held: The error of what only process 0 does, which all processes raise after the next update; None without one.
+        left: Whether the loop over its updates was left.
+    """
+
+    held: BaseException | None = None
+    left: bool = False
 
     def train(self, announce: Callable[[str], None] | None = None) -> Iterator[Update]:
         """Make the remaining updates, watched and saved in the folder of the run.
 
         A loop that is left early leaves a run that can be resumed. In the main thread, SIGINT, SIGTERM and SIGHUP end
         it after the current update. The number of torch's threads is set for the whole process.
+
+        Of several processes, all must make all updates. A signal to one of them ends all after the same update. A loop
+        that is left early is not saved: the run is resumed from its last checkpoint.
 
         Args:
             announce: Called with a line for the user when a signal arrives.
@@ -42,40 +52,66 @@ class Run(RunState):
             Diverged: if training diverged; the message names the last good checkpoint.
             Interrupted: after a signal; the message says how to resume.
             Unwritten: if a file of the run cannot be written, as on a full disk; updates are saved where possible.
+            ProcessFailed: if another process failed.
+            ProcessLost: if another process ended, or does not answer.
         """
         occupy(self.threads)
-        if self.resumed and self.folder is not None:
-            updates = self.watched_updates(self.folder)
-            rewrite_folder(self.folder, self.recipe, self.trainer.index, self.device, self.events)
-        else:
-            with new_folder(self.folder, self.recipe, self.device, self.origin) as folder:
-                updates = self.watched_updates(folder)
-            self.folder = folder
+        with self.processes.together(), self._prepared() as folder:
+            updates = self.watched_updates(folder)
+        self.folder = folder
         self.status = "running"
-        self.earlier = EarlierCheckpoints(self.folder.absolute(), self.trainer.index)
+        self.earlier = EarlierCheckpoints(folder.absolute(), self.trainer.index, self.processes)
         return self._train(updates, announce or (lambda line: None))
+
+    @contextmanager
+    def _prepared(self) -> Iterator[Path]:
+        """The folder of the run, which process 0 makes or rewrites; undone if the block raises in any process.
+
+        Raises:
+            UsageError: if it cannot be made, or another process does not see it.
+        """
+        processes = self.processes
+        if self.resumed and self.folder is not None:
+            yield self.folder
+            processes.exchange(None)
+            if processes.first:
+                rewrite_folder(self.folder, self.recipe, self.trainer.index, self.device, self.events)
+        elif processes.first:
+            with new_folder(self.folder, self.recipe, self.device, self.origin) as folder:
+                yield processes.from_first(lambda: folder)
+                processes.exchange(None)
+        else:
+            folder = processes.from_first(Path)
+            if not folder.is_dir():
+                raise UsageError(f"there is no folder {folder}: all processes need the same disk, and the same folder")
+            yield folder
+            processes.exchange(None)
 
     def _train(self, updates: Iterator[Update], announce: Callable[[str], None]) -> Iterator[Update]:
         status: Status = "failed"
         folder = self.earlier.folder
         try:
-            self.earlier.begin(lambda path: self.checkpoint().write_to(path))
+            self.earlier.begin(self.save)
             with stop_signals(announce) as stop:
+                self.trainer.sharing.wish = lambda: stop.is_set() or self.held is not None
                 while status == "failed":
                     try:
-                        status = yield from self._until(updates, stop)
+                        status = yield from self._until(updates)
                     except Diverged as error:
                         # While a loop is left, nobody takes more updates.
                         if isinstance(error.__context__, GeneratorExit) or not roll_back(self, error):
                             status = "diverged"
                             raise
                         updates = self.watched_updates(folder)
+            reached, status = status, "failed"
+            self.processes.exchange(None, self.held)
+            status = reached
         except Diverged as error:
             raise Diverged(f"{error}; {ended(self, error)}") from error
         except (GeneratorExit, KeyboardInterrupt):
             status = "interrupted"
             raise
-        except Unwritten as error:
+        except (Unwritten, ProcessFailed, ProcessLost) as error:
             if self.folder is not None and (self.folder / NAME).exists():
                 error.add_note(f"resume with: ebmkit train --resume {self.folder}")
             raise
@@ -89,14 +125,27 @@ class Run(RunState):
                 f"stopped after update {self.trainer.index}; resume with: ebmkit train --resume {self.folder}"
             )
 
-    def _until(self, updates: Iterator[Update], stop: Event) -> Generator[Update, None, Status]:
-        """The updates to the end, or until `stop` is set; returns which of the two it was."""
+    def _until(self, updates: Iterator[Update]) -> Generator[Update, None, Status]:
+        """The updates to the end, or until a process is to stop; returns which of the two it was."""
         with closing(updates):  # type: ignore[type-var]
-            for update in updates:
-                yield update
-                if stop.is_set() and update.index < self.recipe.train.iterations:
-                    return "interrupted"
+            try:
+                for update in updates:
+                    yield update
+                    if self.trainer.sharing.stopping and update.index < self.recipe.train.iterations:
+                        return "interrupted"
+            except (GeneratorExit, KeyboardInterrupt):
+                self.left = True
+                raise
         return "done"
+
+    def hold(self, error: BaseException) -> None:
+        """Stop after the next update, and raise this error then: in all processes, which are saved before."""
+        self.held = self.held or error
+
+    def _save(self) -> None:
+        """Write `checkpoint.pt`; not where a loop was left, for the other processes may still be in theirs."""
+        if self.processes.size == 1 or not self.left:
+            self.save(self.earlier.folder / NAME)
 
     def watched_updates(self, folder: Path) -> Iterator[Update]:
         """The remaining updates, as seen by every watcher of the recipe; `folder` is where they write.
@@ -111,11 +160,11 @@ class Run(RunState):
             "examples": self.examples,
             "iterations": self.recipe.train.iterations,
             "config": self.recipe.plain,
-            "save": lambda: self.checkpoint().write(folder),
+            "save": self._save,
             "keep": lambda: self.earlier.keep(self.trainer.index),
             "memory": self.memory,
         }
-        return watched(self.updates(), self.recipe, facts)
+        return watched(self.updates(), self.recipe, facts, self.processes, self.hold)
 
     def check_watchers(self) -> None:
         """Check the settings of every watcher; nothing is written.

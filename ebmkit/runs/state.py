@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,9 +15,11 @@ from ebmkit.config.recipe import Recipe
 from ebmkit.data.examples import Examples, batches
 from ebmkit.errors import UsageError
 from ebmkit.methods.maximum_likelihood import Trainer, Update
+from ebmkit.processes import Processes
 from ebmkit.runs.checkpoint import Checkpoint
 from ebmkit.runs.device import threads_for
 from ebmkit.runs.diverging import EarlierCheckpoints
+from ebmkit.runs.ranks import gathered, part_of
 
 Status = Literal["ready", "running", "done", "interrupted", "diverged", "failed"]
 
@@ -56,6 +57,11 @@ class RunState:
     earlier: EarlierCheckpoints = field(init=False, repr=False)
 
     @property
+    def processes(self) -> Processes:
+        """The processes that train it together."""
+        return self.trainer.sharing.processes
+
+    @property
     def device(self) -> torch.device:
         """Where it computes."""
         return self.trainer.rng.device
@@ -77,8 +83,12 @@ class RunState:
             flip=train.flip,
             device=self.device,
             start=self.trainer.index,
+            part=(self.processes.rank, self.processes.size),
         )
-        yield from islice(map(self.update, real), train.iterations - self.trainer.index)
+        while self.trainer.index < train.iterations:
+            with self.trainer.sharing.whole():
+                update = self.update(next(real))
+            yield update
 
     def update(self, batch: Tensor) -> Update:
         """One update on a batch `(B, *shape)`; the gradient of the weights is computed in fp32 at any precision."""
@@ -87,20 +97,38 @@ class RunState:
             return self.trainer.update(batch.clone() if batch.is_inference() else batch)
 
     def checkpoint(self) -> Checkpoint:
-        """The state after the last update."""
+        """The state after the last update; of several processes, all must ask for it, and the first gets it whole.
+
+        Raises:
+            UsageError: if the processes have different weights.
+        """
         return Checkpoint(
             config=self.recipe.toml(),
             shape=self.examples.shape,
             device=self.device.type,
             data=self.examples.fingerprint,
             batch_rng=self.batch_rng.get_state(),
-            trainer=self.trainer.state_dict(),
+            trainer=gathered(self.trainer, self.processes),
             memory=deepcopy(self.memory),
             events=list(self.events),
         )
 
+    def save(self, path: Path) -> None:
+        """Write the state after the last update; of several processes, all must call this, and the first writes.
+
+        Raises:
+            UsageError: if the processes have different weights; nothing is written.
+            Unwritten: if it cannot be written, in all processes.
+        """
+        state = self.checkpoint()
+        with self.processes.together():
+            if self.processes.first:
+                state.write_to(path)
+
     def restore(self, saved: Checkpoint) -> None:
         """Restore a checkpoint; on another type of device the random state of the chains starts from the seed again.
+
+        Each of several processes restores its own part of the state; see `part_of`.
 
         Raises:
             UsageError: if the examples have another shape.
@@ -110,7 +138,7 @@ class RunState:
                 f"the checkpoint is of examples {saved.shape}, but the data have shape {self.examples.shape}"
             )
         self.batch_rng.set_state(saved.batch_rng)
-        trainer = dict(saved.trainer)
+        trainer = part_of(saved.trainer, self.processes, self.recipe.train.seed, self.device)
         if saved.device != self.device.type:
             trainer["rng"] = self.trainer.rng.get_state()
         self.trainer.load_state_dict(trainer)

@@ -11,13 +11,17 @@ import torch
 
 import ebmkit
 from ebmkit.config.recipe import Recipe
+from ebmkit.processes import job, joined, started_together
 from ebmkit.registry.lookup import get_registry
 
 REPORTED = ("shortrun-ebmkit", "torch", "numpy", "einops", "pluggy", "typer", "rich", "pillow", "scikit-learn")
 
 
 def environment(recipe: Recipe, device: torch.device) -> dict[str, Any]:
-    """Versions, parts with their packages, plug-ins, commit, command line, device and threads, as in `env.json`."""
+    """Versions, parts with their packages, plug-ins, commit, command line, device and threads, as in `env.json`.
+
+    Of several processes also how many there are, and the `job` that started them.
+    """
     return {
         "ebmkit": ebmkit.__version__,
         "python": platform.python_version(),
@@ -30,6 +34,7 @@ def environment(recipe: Recipe, device: torch.device) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
+        **({"processes": joined().size, "job": job()} if started_together() else {}),
     }
 
 

@@ -1,20 +1,23 @@
 """Training by settings: a new run, or one that is resumed."""
 
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import Generator
+from torch import Generator, Tensor
 
-from ebmkit.acceleration.choice import choose
+from ebmkit.acceleration.choice import Choice, choose
 from ebmkit.config.layers import Layer, layer_of, loads
 from ebmkit.config.recipe import Recipe, asks_for, check_finite, naming
 from ebmkit.config.resolution import resolve
-from ebmkit.data.examples import check_flip
-from ebmkit.errors import UsageError, kind_and_message
+from ebmkit.data.examples import Examples, check_flip
+from ebmkit.errors import Notice, UsageError, kind_and_message
+from ebmkit.interfaces import InitDistribution
 from ebmkit.methods.maximum_likelihood import Update
+from ebmkit.processes import Processes, joined
 from ebmkit.runs.assembly import build_trainer
-from ebmkit.runs.build import build_parts, check_energy, first_starts, open_data, seeds_of
+from ebmkit.runs.build import Parts, build_parts, check_energy, first_starts, open_data, seeds_of
 from ebmkit.runs.checkpoint import BEFORE, NAME, read_checkpoint
 from ebmkit.runs.device import measured, pick_device, threads_for
 from ebmkit.runs.diverging import set_rate
@@ -22,6 +25,7 @@ from ebmkit.runs.events import has_diverged
 from ebmkit.runs.folder import FREE, RATE, check_same, settings_in
 from ebmkit.runs.new_folders import refuse_existing
 from ebmkit.runs.origin import read_origin, start_from
+from ebmkit.runs.ranks import saved_by
 from ebmkit.runs.run import Run
 from ebmkit.runs.trial import try_out
 
@@ -66,7 +70,13 @@ def train(
     return resume_run(resume, settings).train()
 
 
-def new_run(settings: Settings, folder: str | Path | None = None, *, origin: str | Path | None = None) -> Run:
+def new_run(
+    settings: Settings,
+    folder: str | Path | None = None,
+    *,
+    origin: str | Path | None = None,
+    processes: Processes | None = None,
+) -> Run:
     """Build every part of a run; nothing is written.
 
     One update with chains of one step is tried on other parts, saved in memory, and read back as a resumed run would.
@@ -77,26 +87,31 @@ def new_run(settings: Settings, folder: str | Path | None = None, *, origin: str
         origin: The folder of another run, one of its checkpoints, or a model file, whose weights, moving average and
             replay buffer the run starts with. Its settings are the defaults of those that `settings` leaves out; a
             recipe is complete, and leaves out none.
+        processes: The processes that train it together; None are those that this program was started with.
 
     Raises:
         UsageError: for settings out of range, data that cannot be read, an energy that does not take the data, parts
             that cannot make an update or be restored from their state, a device that does not exist, a folder that
             does, or an origin of another energy or shape.
     """
-    saved = None if origin is None else read_origin(origin)
-    below = [] if saved is None else [saved.layer]
-    recipe = settings if isinstance(settings, Recipe) else resolve([*below, as_layer(settings)])
-    if folder is not None:
-        refuse_existing(Path(folder))
-    run = _built(recipe, None if folder is None else Path(folder), tried=True)
-    if saved is not None:
-        run.origin = start_from(saved, run.trainer, run.recipe, run.examples.shape)
+    with (processes or joined()).together():
+        saved = None if origin is None else read_origin(origin)
+        below = [] if saved is None else [saved.layer]
+        recipe = settings if isinstance(settings, Recipe) else resolve([*below, as_layer(settings)])
+        processes = processes or joined(recipe.train.rank_timeout)
+        if folder is not None and processes.first:
+            refuse_existing(Path(folder))
+        run = _built(recipe, None if folder is None else Path(folder), processes, tried=True)
+        if saved is not None:
+            run.origin = start_from(saved, run.trainer, run.recipe, run.examples.shape)
     return run
 
 
-def _built(recipe: Recipe, folder: Path | None, *, tried: bool) -> Run:
+def _built(recipe: Recipe, folder: Path | None, processes: Processes, *, tried: bool) -> Run:
     """A run of new parts; `tried` says whether one update is made and read back on parts that are thrown away."""
-    device = pick_device(recipe.train.device)
+    device = pick_device(recipe.train.device, processes)
+    with naming("train", recipe.settings("train")):
+        size = recipe.train.part(processes.size)
     examples = open_data(recipe)
     if recipe.train.batch_size > len(examples):
         raise UsageError(
@@ -107,11 +122,23 @@ def _built(recipe: Recipe, folder: Path | None, *, tried: bool) -> Run:
             check_flip(examples.shape)
     parts = build_parts(recipe, examples.shape, lambda: examples, device)
     check_energy(parts.energy, recipe, examples)
-    starts = first_starts(recipe, parts.init, examples, device)
+    if processes.size > 1:
+        check_alike(recipe, examples, parts.init, processes)
+    starts = first_starts(recipe, parts.init, examples, device, size)
     if tried:
-        try_out(recipe, examples, device, parts.init)
+        try_out(recipe, examples, device, parts.init, size)
+    choice = processes.from_first(lambda: chosen(recipe, parts, starts))
+    recipe, seeds = settled(measured(recipe, choice), examples.shape), seeds_of(recipe, rank=processes.rank)
+    rng = Generator(device).manual_seed(seeds.chains)
+    accelerate = choice.accelerated(parts.energy).refreshed
+    trainer = build_trainer(recipe, parts, examples.shape, rng, accelerate, processes)
+    return Run(recipe, trainer, examples, Generator().manual_seed(seeds.batches), choice, folder)
+
+
+def chosen(recipe: Recipe, parts: Parts, starts: Tensor) -> Choice:
+    """How chains pass through the network: as the recipe says, or as measured at these starts."""
     gradients = parts.sampler.promises.gradients
-    choice = choose(
+    return choose(
         parts.energy,
         starts,
         precision=recipe.train.precision,
@@ -119,13 +146,22 @@ def _built(recipe: Recipe, folder: Path | None, *, tried: bool) -> Run:
         passes=None if gradients is None else gradients * recipe.train.iterations,
         threads=threads_for(parts.energy, recipe.train),
     )
-    recipe, seeds = settled(measured(recipe, choice), examples.shape), seeds_of(recipe)
-    rng = Generator(device).manual_seed(seeds.chains)
-    trainer = build_trainer(recipe, parts, examples.shape, rng, choice.accelerated(parts.energy).refreshed)
-    return Run(recipe, trainer, examples, Generator().manual_seed(seeds.batches), choice, folder)
 
 
-def resume_run(folder: str | Path, changes: Settings | None = None) -> Run:
+def check_alike(recipe: Recipe, examples: Examples, init: InitDistribution, processes: Processes) -> None:
+    """Check that several processes begin with the same settings and data; what the first fitted to these, all use.
+
+    Raises:
+        UsageError: if they do not.
+    """
+    processes.check_same("the configuration", recipe.toml())
+    processes.check_same("the data set", examples.fingerprint)
+    state = processes.from_first(init.state_dict)
+    if state and not processes.first:
+        init.load_state_dict(state)
+
+
+def resume_run(folder: str | Path, changes: Settings | None = None, *, processes: Processes | None = None) -> Run:
     """The run in a folder, restored from its checkpoint.
 
     Args:
@@ -134,12 +170,17 @@ def resume_run(folder: str | Path, changes: Settings | None = None) -> Run:
             `.precision`, `.compile`, those of watchers, those about divergence, and those of `data` if the examples are
             the same. A run that diverged is resumed from its checkpoint from before the turn, and `optimizer.lr` may
             differ too.
+        processes: The processes that train it together; None are those that this program was started with.
 
     Raises:
         UsageError: if the folder is not that of a run, its checkpoint cannot be read, the data are others, or settings
             differ that must not; all of them are listed.
     """
-    folder = Path(folder)
+    with (processes or joined()).together():
+        return _resumed(Path(folder), changes, processes)
+
+
+def _resumed(folder: Path, changes: Settings | None, processes: Processes | None) -> Run:
     base, diverged = settings_in(folder), has_diverged(folder)
     name = BEFORE if diverged and (folder / BEFORE).is_file() else NAME
     saved = read_checkpoint(folder, name)
@@ -148,7 +189,8 @@ def resume_run(folder: str | Path, changes: Settings | None = None) -> Run:
     before = resolve([loads(saved.config, str(folder / name))])
     recipe = resolve([base, as_layer(changes or {})])
     check_same(before, recipe, (*FREE, RATE) if diverged else FREE)
-    run = _built(recipe, None, tried=False)
+    processes = processes or joined(recipe.train.rank_timeout)
+    run = _built(recipe, None, processes, tried=False)
     if before.sections["data"] != recipe.sections["data"] and run.examples.fingerprint != saved.data:
         raise UsageError(f"these are not the data of the run: it had {saved.data}, not {run.examples.fingerprint}")
     try:
@@ -159,6 +201,9 @@ def resume_run(folder: str | Path, changes: Settings | None = None) -> Run:
     if rate is not None and rate != before.sections["optimizer"].get("lr"):
         set_rate(run.trainer.optimizer, [rate] * len(run.trainer.optimizer.param_groups))
     run.folder, run.resumed = folder, True
+    if processes.first and saved_by(saved.trainer) != processes.size:
+        counts = f"{saved_by(saved.trainer)} at the last checkpoint, {processes.size} now"
+        warnings.warn(f"the number of processes changes ({counts}): their chains draw others", Notice, stacklevel=3)
     return run
 
 

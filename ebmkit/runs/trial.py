@@ -40,7 +40,7 @@ class FirstStep(Sampler):
         return islice(self.sampler.chain(energy, x, rng), 1)
 
 
-def try_out(recipe: Recipe, examples: Examples, device: torch.device, init: InitDistribution) -> None:
+def try_out(recipe: Recipe, examples: Examples, device: torch.device, init: InitDistribution, size: int) -> None:
     """Make one update with chains of one step, save it and read it back; the run's own parts are not used.
 
     The global random states are restored.
@@ -50,6 +50,7 @@ def try_out(recipe: Recipe, examples: Examples, device: torch.device, init: Init
         examples: The data.
         device: Where to compute.
         init: That of the run; what it fitted to the data is not fitted again.
+        size: How many examples, and chains, an update has in this process.
 
     Raises:
         UsageError: for the first of these that cannot be done; it names the part.
@@ -59,7 +60,6 @@ def try_out(recipe: Recipe, examples: Examples, device: torch.device, init: Init
         if fitted := init.state_dict():
             with naming_failure(f"the state of init '{recipe.parts['init'].name}' cannot be restored"):
                 trial.init.load_state_dict(fitted)
-        size = recipe.train.batch_size
         x = examples.fetch(torch.arange(min(size, DISTINCT)))[torch.arange(size) % DISTINCT].to(device)
         name, sampler = (recipe.parts[section].name for section in ("energy", "sampler"))
         with naming_failure(f"energy '{name}' gives no value and gradient in evaluation mode, which chains need"):

@@ -18,6 +18,7 @@ from ebmkit.errors import Diverged, Interrupted, UsageError, kind_and_message, o
 from ebmkit.evaluation.measures import as_rows, check_count, evaluate_model
 from ebmkit.features.protocols import Features
 from ebmkit.methods.maximum_likelihood import Update
+from ebmkit.processes import Processes
 from ebmkit.runs.checkpoint import NAME as CHECKPOINT
 from ebmkit.runs.device import occupy
 from ebmkit.runs.evaluations import count_for, evaluation_of, write_evaluation
@@ -55,10 +56,10 @@ def work_on(cell: Cell, place: Path, judging: Judging, announce: Callable[[str],
     blank = Result(cell.name, "done", 0, 0, 0.0)
     try:
         if (place / CHECKPOINT).exists():
-            run = resume_run(place)
+            run = resume_run(place, processes=Processes())
         else:
             shutil.rmtree(place, ignore_errors=True)
-            run = new_run(cell.recipe, place)
+            run = new_run(cell.recipe, place, processes=Processes())
         features = features_of(judging, run.examples)  # before the training: an error in them costs nothing then
         check_count(run.examples, count_for(run.examples, judging.n))
         cost = Cost(run, place)
