@@ -10,17 +10,18 @@ import random
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import machine
 import torch
 import typer
-from kill_tables import tables
-from killing import Process, instants
-from marked import STATES, TURN
+from kill_tables import Row, tables
+from killing import Instant, Process, instants
+from marked import STATES, TURN, Mark
 from undisturbed import Course, differences, left_behind, parts_that_differ, state
 
 from ebmkit.acceleration.precision import supported
@@ -65,32 +66,36 @@ class Kind:
 
 
 class Reference:
-    """The undisturbed run of a kind, in a folder with every state that it went through."""
+    """The undisturbed run of a kind, in a folder with every state that it went through.
 
-    def __init__(self, kind: Kind, place: Path) -> None:
+    Args:
+        kind: Its settings.
+        place: Where its folder `run` is made; what the processes print is beside it.
+        fresh: See `Process`; only a fresh process has the usual time of a start.
+    """
+
+    def __init__(self, kind: Kind, place: Path, *, fresh: bool = True) -> None:
         self.kind, self.place = kind, place
         (place / "states").mkdir(parents=True)
         kept = {STATES: str(place / "states"), **kind.environment}
-        process = Process(("train", *kind.words, "--out", "run"), kind.processes, place, kept, fresh=True)
+        process = Process(("train", *kind.words, "--out", "run"), kind.processes, place, kept, fresh)
         if process.wait() != 0:
-            raise SystemExit(f"the undisturbed run failed: {process.said}")
+            raise RuntimeError(f"the undisturbed run failed: {process.said}")
         self.course = Course.of(process.began, process.marks, time.monotonic())
 
     def shares_state(self, folder: Path) -> bool:
         """Whether the checkpoint in a folder is bitwise that of the undisturbed run after the same update."""
         found = state(folder)
         name = f"{len(found['events'])}-{found['trainer']['index']}.pt"
-        return (self.place / "states" / name).exists() and not parts_that_differ(
-            found, state(self.place / "states", name)
-        )
+        states = self.place / "states"
+        return (states / name).exists() and not parts_that_differ(found, state(states, name))
 
 
-def killed_runs(reference: Reference, rng: random.Random, kills: int, place: Path) -> list[dict[str, Any]]:
-    """Kill one run several times and resume it to its end; a row for each kill."""
+def killed_run(reference: Reference, planned: Sequence[Instant], place: Path) -> list[Row]:
+    """Kill one run at these instants, each time resumed, and resume it to its end; a row for each kill."""
     kind, rows = reference.kind, []
-    shutil.rmtree(place, ignore_errors=True)
     place.mkdir()
-    for instant in instants(rng, kills, rollback=kind.rollback, processes=kind.processes):
+    for instant in planned:
         fresh = instant.where == "start"
         process = Process(words(kind, place), kind.processes, place, kind.environment, fresh)
         if process.first(lambda mark, at=instant: reference.course.begins(at, mark)) is not None:
@@ -118,7 +123,7 @@ def words(kind: Kind, place: Path) -> tuple[str, ...]:
     return ("train", *kind.words, "--out", "run")
 
 
-def phase_of(mark: Any, reference: Reference) -> str:
+def phase_of(mark: Mark, reference: Reference) -> str:
     """The phase in which a process was killed, as in the table."""
     first, *inner = mark.phase.split("/")
     if first == "starting":
@@ -149,24 +154,25 @@ def main(
             processes.split(","), starts.split(","), ("fp32", bf16), rollbacks.split(",")
         )
     ]
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     for number, kind in enumerate(kinds, start=1):
         with tempfile.TemporaryDirectory(prefix="ebmkit-chaos-") as folder:
             reference, run = Reference(kind, Path(folder) / "undisturbed"), 0
             while len(rows) < kills * number / len(kinds):
                 rng = random.Random(f"{seed} {kind} {run}")
-                rows += killed_runs(reference, rng, per_run, Path(folder) / "killed")
+                planned = instants(rng, per_run, rollback=kind.rollback, processes=kind.processes)
+                rows += killed_run(reference, planned, Path(folder) / f"killed-{run}")
+                shutil.rmtree(Path(folder) / f"killed-{run}")
                 run += 1
-                typer.echo(
-                    f"{kind}: {len(rows)} kills, {sum(bool(row['differences']) for row in rows)} differ", err=True
-                )
+                differ = sum(bool(row["differences"]) for row in rows)
+                typer.echo(f"{kind}: {len(rows)} kills, {differ} differ", err=True)
                 save(rows, out)
     for table in tables(rows):
         typer.echo(table.markdown())
-    raise typer.Exit(int(any(row["differences"] or row["state"] is False for row in rows)))
+    raise typer.Exit(int(any(row["differences"] or row.get("state") is False for row in rows)))
 
 
-def save(rows: list[dict[str, Any]], out: Path) -> None:
+def save(rows: list[Row], out: Path) -> None:
     """Write the kills as JSON, and the tables as Markdown beside it."""
     write_text(out, indented_json({"machine": machine.facts(torch.device("cpu")), "kills": rows}))
     write_text(out.with_suffix(".md"), "\n".join(table.markdown() for table in tables(rows)))

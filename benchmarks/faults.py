@@ -33,38 +33,54 @@ WORDS = (
     *("-s", "watch.checkpoints.every=5", "-s", "train.on_divergence=rollback"),
 )
 MEBIBYTES = 16  # of the small disk
+TIMEOUT = 60  # seconds that one of two processes waits for the other
+FAILED, REFUSED, INTERRUPTED = 1, 2, 130  # exit codes
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault by its name, how it is planted, in how many processes, and at which update the run diverges."""
+    """A fault.
+
+    Attributes:
+        name: What happens.
+        plant: How it is planted.
+        code: The exit code that the user must see.
+        processes: How many processes the run has.
+        turn: After which update the run diverges; None is never.
+    """
 
     name: str
     plant: Callable[[Case], None]
+    code: int = 0
     processes: int = 1
     turn: int | None = None
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The options that begin the run."""
+        return (*WORDS, "-s", f"train.rank_timeout={TIMEOUT}") if self.processes > 1 else WORDS
 
 
 FAULTS = (
     Fault("none", planting.undisturbed),
-    Fault("full disk", planting.full_disk),
-    Fault("full disk when the run is resumed", planting.full_disk_at_resume),
-    Fault("read-only folder when the run is resumed", planting.read_only),
+    Fault("full disk", planting.full_disk, FAILED),
+    Fault("full disk when the run is resumed", planting.full_disk_at_resume, FAILED),
+    Fault("read-only folder when the run is resumed", planting.read_only, FAILED),
     Fault("last line of the metrics cut off", planting.torn_metrics),
-    Fault("resumed while it is at work", planting.two_writers),
-    Fault("another run begun in its folder", planting.two_beginners),
-    Fault("SIGTERM", planting.signalled(signal.SIGTERM)),
-    Fault("SIGHUP", planting.signalled(signal.SIGHUP)),
-    Fault("SIGINT", planting.signalled(signal.SIGINT)),
-    Fault("SIGINT, then SIGTERM", planting.signalled(signal.SIGINT, signal.SIGTERM)),
+    Fault("resumed while it is at work", planting.two_writers, REFUSED),
+    Fault("another run begun in its folder", planting.two_beginners, REFUSED),
+    Fault("SIGTERM", planting.signalled(signal.SIGTERM), INTERRUPTED),
+    Fault("SIGHUP", planting.signalled(signal.SIGHUP), INTERRUPTED),
+    Fault("SIGINT", planting.signalled(signal.SIGINT), INTERRUPTED),
+    Fault("SIGINT, then SIGTERM", planting.signalled(signal.SIGINT, signal.SIGTERM), INTERRUPTED),
     Fault("newest checkpoint: one bit flipped", planting.damaged(planting.flipped)),
     Fault("newest checkpoint: half of it missing", planting.damaged(lambda content: content[: len(content) // 2])),
     Fault("newest checkpoint: a block of zeros", planting.damaged(planting.zeros)),
     Fault("newest checkpoint: empty", planting.damaged(lambda content: b"")),
     Fault("killed in a rollback", planting.killed_in_rollback, turn=25),
-    Fault("one of 2 processes killed", planting.dead_rank, processes=2),
-    Fault("one of 2 processes hangs", planting.hung_rank, processes=2),
-    Fault("SIGTERM to one of 2 processes", planting.signalled_rank, processes=2),
+    Fault("one of 2 processes killed", planting.dead_rank, FAILED, processes=2),
+    Fault("one of 2 processes hangs", planting.hung_rank, FAILED, processes=2),
+    Fault("SIGTERM to one of 2 processes", planting.signalled_rank, INTERRUPTED, processes=2),
 )
 
 
@@ -93,11 +109,17 @@ def result_of(fault: Fault, reference: Path | None, keep: Path | None = None) ->
     """
     environment = {TURN: str(fault.turn)} if fault.turn else {}
     with small_disk() as (place, mounted):
-        case = Case(place, mounted, WORDS, environment, fault.processes)
+        case = Case(place, mounted, fault.words, environment, fault.processes)
         fault.plant(case)
         last = case.train()
         last.wait()
-        row: dict[str, Any] = {"fault": fault.name, "seen": case.seen, "whole": last.whole, "said": last.lines()}
+        row: dict[str, Any] = {
+            "fault": fault.name,
+            "seen": case.seen,
+            "expected": fault.code,
+            "whole": last.whole,
+            "said": last.lines(),
+        }
         if last.whole and reference is not None:
             row["differences"] = differences(place / "run", reference)
             row["left behind"] = left_behind(place / "run")
@@ -109,13 +131,14 @@ def result_of(fault: Fault, reference: Path | None, keep: Path | None = None) ->
 def table(rows: list[dict[str, Any]]) -> Table:
     """A row for each fault."""
     cells = [[row["fault"], *seen(row), outcome(row)] for row in rows]
-    return Table("Planted faults", ["fault", "what the user sees", "exit code", "after it is resumed"], cells)
+    return Table("Planted faults", ["fault", "what the user sees", "exit code", "it ended after", "resumed"], cells)
 
 
 def seen(row: dict[str, Any]) -> list[str]:
-    """The lines on stderr, and the exit code."""
-    lines, code = row["seen"][-1]
-    return [" ".join(f"`{line}`" for line in lines) or "nothing", str(code)]
+    """The lines on stderr, the exit code, and how long the process took to end."""
+    lines, code, seconds = row["seen"]
+    expected = "" if code == row["expected"] else f", not {row['expected']}"
+    return [" ".join(f"`{line}`" for line in lines) or "nothing", f"{code}{expected}", f"{seconds:.1f} s"]
 
 
 def outcome(row: dict[str, Any]) -> str:
@@ -132,7 +155,7 @@ def main(
         "faults.json"
     ),
 ) -> None:
-    """Plant every fault; write and print the table. The exit code is 1 if anything was lost."""
+    """Plant every fault; write and print the table. The exit code is 1 if anything was lost, or is not as expected."""
     rows = []
     with tempfile.TemporaryDirectory(prefix="ebmkit-faults-") as folder:
         for fault in FAULTS:
@@ -140,13 +163,16 @@ def main(
                 continue
             reference = Path(folder) / f"{fault.processes}-{fault.turn}"
             if not reference.exists():
-                result_of(Fault("none", planting.undisturbed, fault.processes, fault.turn), None, reference)
+                result_of(
+                    Fault("none", planting.undisturbed, processes=fault.processes, turn=fault.turn), None, reference
+                )
             rows.append(result_of(fault, reference))
             typer.echo(json.dumps(rows[-1]), err=True)
             write_text(out, indented_json({"machine": machine.facts(torch.device("cpu")), "faults": rows}))
             write_text(out.with_suffix(".md"), table(rows).markdown())
     typer.echo(table(rows).markdown())
-    raise typer.Exit(int(any(not row["whole"] or row["differences"] for row in rows)))
+    lost = [row for row in rows if not row["whole"] or row["differences"] or row["seen"][1] != row["expected"]]
+    raise typer.Exit(int(bool(lost)))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from typing import Any
 
 from tables import Table
 
+Row = dict[str, Any]  # one kill: the kind of run, the instant, the phase, and what was found
 PHASES = {
     "starting": "starting",
     "folder": "making or preparing the folder",
@@ -18,7 +19,7 @@ PHASES = {
 }
 
 
-def tables(rows: list[dict[str, Any]]) -> list[Table]:
+def tables(rows: list[Row]) -> list[Table]:
     """The kills by phase, and by kind of run."""
     by_phase = [[PHASES.get(phase, phase), *counts(rows, lambda row, p=phase: row["phase"] == p)] for phase in PHASES]
     failed = [row for row in rows if row["phase"] == "failed"]
@@ -39,7 +40,7 @@ def tables(rows: list[dict[str, Any]]) -> list[Table]:
     return [*found, Table("Kinds of runs", ["processes", "start", "precision", "rolled back", *columns], by_kind)]
 
 
-def counts(rows: list[dict[str, Any]], chosen: Callable[[dict[str, Any]], bool] = lambda row: True) -> list[str]:
+def counts(rows: list[Row], chosen: Callable[[Row], bool] = lambda row: True) -> list[str]:
     """Kills, those before the first checkpoint, bitwise checkpoints and bitwise results of some rows."""
     some = [row for row in rows if chosen(row) and row["phase"] != "failed"]
     early = sum(row["state"] is None for row in some)

@@ -6,6 +6,7 @@ checkpoint is also kept under another name.
 """
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -193,6 +194,8 @@ def in_a_child(words: Sequence[str], place: Path, outputs: Sequence[str], enviro
     """Run the command line in a process that was forked; `outputs` are the files for stdout and stderr."""
     os.chdir(place)
     os.environ |= environment
+    for number in (signal.SIGHUP, signal.SIGINT):  # which `nohup`, or a shell in the background, has ignored
+        signal.signal(number, signal.SIG_DFL if number == signal.SIGHUP else signal.default_int_handler)
     for number, name in enumerate(outputs, start=1):
         os.dup2(os.open(name, os.O_WRONLY | os.O_APPEND), number)
     sys.argv = ["ebmkit", *words]

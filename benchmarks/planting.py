@@ -1,12 +1,12 @@
 """The faults that `make faults` plants, each in a run of its own."""
 
-import os
 import resource
 import signal
 import subprocess
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from killing import Process
@@ -27,7 +27,7 @@ class Case:
         words: The options that begin the run.
         environment: What the environment has besides that of this process.
         processes: How many processes the run has.
-        seen: What the user sees of the fault: the lines on stderr, and the exit code.
+        seen: What the user sees of the fault: the lines on stderr, the exit code, and the seconds until then.
     """
 
     place: Path
@@ -35,7 +35,7 @@ class Case:
     words: tuple[str, ...]
     environment: dict[str, str]
     processes: int = 1
-    seen: list[tuple[str, int]] = field(default_factory=list)
+    seen: tuple[list[str], int, float] = ([], 0, 0.0)
 
     def train(self, *words: str) -> Process:
         """A process of the run with these words; without any it begins the run, or resumes it."""
@@ -57,8 +57,9 @@ class Case:
 
     def see(self, process: Process) -> None:
         """Wait for the end of a process, and note what the user sees."""
+        since = time.monotonic()
         code = process.wait()
-        self.seen.append((process.lines(), code))
+        self.seen = (process.lines(), code, time.monotonic() - since)
 
     def remount(self, option: str) -> None:
         """Mount the disk with another option."""
@@ -73,26 +74,30 @@ def undisturbed(case: Case) -> None:
 def full_disk(case: Case) -> None:
     """The disk is full after update 22; then something is removed."""
     process = case.reached()
-    if not case.mounted:
-        resource.prlimit(process.marks[0].pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
-        return case.see(process)
-    filler = case.place / "filler"
-    with filler.open("wb", buffering=0) as file, suppress(OSError):
-        while True:
-            file.write(bytes(1 << 16))
-    case.see(process)
-    filler.unlink()
-    return None
+    with filled(case, process.marks[0].pid):
+        case.see(process)
 
 
 def full_disk_at_resume(case: Case) -> None:
-    """A killed run is resumed on a disk that is full."""
+    """A killed run is resumed on a disk that is full; then something is removed."""
     case.killed()
+    process = case.reached(lambda mark: True)
+    with filled(case, process.marks[0].pid):
+        case.see(process)
+
+
+@contextmanager
+def filled(case: Case, pid: int) -> Iterator[None]:
+    """A disk without room; where none of its own could be mounted, a process that can write no byte into a file."""
+    if not case.mounted:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+        yield
+        return
     filler = case.place / "filler"
     with filler.open("wb", buffering=0) as file, suppress(OSError):
         while True:
-            file.write(bytes(1 << 12))
-    case.see(case.train())
+            file.write(bytes(4096))
+    yield
     filler.unlink()
 
 
@@ -180,10 +185,11 @@ def hung_rank(case: Case) -> None:
     """One of two processes hangs."""
     process = case.reached()
     process.send(signal.SIGSTOP, 1)
-    with suppress(StopIteration):
-        process.first(lambda mark: process.codes()[0] is not None)
-    os.kill(process.children[1].pid, signal.SIGKILL)
+    since = time.monotonic()
+    process.children[0].join()
+    process.send(signal.SIGKILL, 1)
     case.see(process)
+    case.seen = (*case.seen[:2], time.monotonic() - since)
 
 
 def signalled_rank(case: Case) -> None:
