@@ -116,8 +116,8 @@ def killed_run(reference: Reference, planned: Sequence[Instant], place: Path) ->
 
 
 def words(kind: Kind, place: Path) -> tuple[str, ...]:
-    """The command that begins or resumes the run; without a checkpoint there is nothing to resume."""
-    if (place / "run" / NAME).exists():
+    """The command that begins or resumes the run; without any checkpoint there is nothing to resume."""
+    if list((place / "run").glob("checkpoint*.pt")):
         return ("train", "--resume", "run", "-q")
     shutil.rmtree(place / "run", ignore_errors=True)
     return ("train", *kind.words, "--out", "run")

@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -150,10 +150,11 @@ def keep_states(marks: Marks, folder: Path) -> None:
 
     write = Checkpoint.write_to
 
-    def kept(checkpoint: Checkpoint, path: Path) -> None:
-        write(checkpoint, path)
+    def kept(checkpoint: Checkpoint, path: Path, *given: Any) -> None:
+        write(checkpoint, path, *given)
         if path.name == NAME:
-            os.link(path, folder / f"{len(checkpoint.events)}-{checkpoint.updates}.pt")
+            with suppress(FileExistsError):
+                os.link(path, folder / f"{len(checkpoint.events)}-{checkpoint.updates}.pt")
 
     Checkpoint.write_to = kept
 

@@ -39,7 +39,7 @@ class Case:
 
     def train(self, *words: str) -> Process:
         """A process of the run with these words; without any it begins the run, or resumes it."""
-        begun = (self.place / "run" / NAME).exists()
+        begun = list((self.place / "run").glob("checkpoint*.pt"))
         usual = ("--resume", "run") if begun else (*self.words, "--out", "run")
         return Process(("train", *(words or usual), "-q"), self.processes, self.place, self.environment, fresh=False)
 

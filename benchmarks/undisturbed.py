@@ -12,7 +12,9 @@ import torch
 from killing import Instant
 from marked import Mark
 
-from ebmkit.runs.checkpoint import BEFORE, NAME, read_checkpoint
+from ebmkit.runs.checkpoint import NAME, read_checkpoint
+
+DISTURBED = ("lock", "checkpoint-damaged.pt")  # the lock of a killed process, and what was found damaged
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def differences(folder: Path, undisturbed: Path) -> list[str]:
     """What differs between a run and the undisturbed one: nothing if all is bitwise the same, times excepted."""
     found = [
         f"{name}: {part}"
-        for name in (NAME, BEFORE)
+        for name in sorted(name for name in files(folder) & files(undisturbed) if name.endswith(".pt"))
         for part in parts_that_differ(state(folder, name), state(undisturbed, name))
     ]
     if metrics(folder) != metrics(undisturbed):
@@ -99,9 +101,9 @@ def differences(folder: Path, undisturbed: Path) -> list[str]:
 
 
 def files(folder: Path) -> set[str]:
-    """The names of all files of a run, without what an interrupted write left behind."""
+    """The names of all files of a run, without those that only a disturbed run has."""
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    return {name for name in names if ".new-" not in name}
+    return {name for name in names if name not in DISTURBED and ".new-" not in name}
 
 
 def left_behind(folder: Path) -> int:
