@@ -28,7 +28,7 @@ from ebmkit.acceleration.precision import supported
 from ebmkit.files import indented_json, write_text
 from ebmkit.runs.checkpoint import NAME
 
-TURNS_AT = 55  # the alarm goes off one update later, when the checkpoint of update 1 is the one from before the turn
+TURNS_AT = 55  # the alarm goes off soon after, when the checkpoint of update 1 is the one from before the turn
 WORDS = (
     *("--steps", "5", "--batch-size", "16", "--device", "cpu", "--iterations", "60", "--samples-every", "30", "-q"),
     *("-s", "energy.width=256", "-s", "train.average=0.9", "-s", "train.lr_schedule=constant"),

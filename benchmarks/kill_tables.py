@@ -30,6 +30,8 @@ def tables(rows: list[Row]) -> list[Table]:
         by_kind.append([*cells, *counts(chosen, lambda row: True)])
     columns = ["kills", "without a checkpoint yet", "checkpoint bitwise", "result bitwise"]
     notes = [f"Failed by itself: {row['said']}" for row in failed]
+    if left := max((row["left behind"] for row in rows), default=0):
+        notes.append(f"Writes that were interrupted left up to {left} temporary folders in one run.")
     found = [Table("Where processes were killed", ["phase", *columns], [*by_phase, ["all", *counts(rows)]], notes)]
     victims = [
         [one, *counts(rows, lambda row, v=one: row["processes"] > 1 and row["victim"] == v)]

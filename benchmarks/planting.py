@@ -88,9 +88,9 @@ def full_disk_at_resume(case: Case) -> None:
 
 @contextmanager
 def filled(case: Case, pid: int) -> Iterator[None]:
-    """A disk without room; where none of its own could be mounted, a process that can write no byte into a file."""
+    """A disk without room; where none of its own could be mounted, a limit on the files that the process writes."""
     if not case.mounted:
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
         yield
         return
     filler = case.place / "filler"
