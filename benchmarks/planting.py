@@ -59,7 +59,8 @@ class Case:
         """Wait for the end of a process, and note what the user sees."""
         since = time.monotonic()
         code = process.wait()
-        self.seen = (process.lines(), code, time.monotonic() - since)
+        lines = [line.replace(f"{self.place}/", "") for line in process.lines()]
+        self.seen = (lines, code, time.monotonic() - since)
 
     def remount(self, option: str) -> None:
         """Mount the disk with another option."""
@@ -118,16 +119,24 @@ def torn_metrics(case: Case) -> None:
 
 def two_writers(case: Case) -> None:
     """The run is resumed while it is at work."""
-    first = case.reached()
-    case.see(case.train())
-    first.wait()
+    with paused(case):
+        case.see(case.train())
 
 
 def two_beginners(case: Case) -> None:
     """A second run is begun in its folder while it is at work."""
-    first = case.reached()
-    case.see(case.train(*case.words, "--out", "run"))
-    first.wait()
+    with paused(case):
+        case.see(case.train(*case.words, "--out", "run"))
+
+
+@contextmanager
+def paused(case: Case) -> Iterator[None]:
+    """The run does not end during the block, and does after it."""
+    process = case.reached()
+    process.send(signal.SIGSTOP)
+    yield
+    process.send(signal.SIGCONT)
+    process.wait()
 
 
 def signalled(*numbers: signal.Signals) -> Callable[[Case], None]:
