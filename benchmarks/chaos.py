@@ -31,7 +31,7 @@ from ebmkit.runs.checkpoint import NAME
 TURNS_AT = 55  # the alarm goes off soon after, when the checkpoint of update 1 is the one from before the turn
 WORDS = (
     *("--steps", "5", "--batch-size", "16", "--device", "cpu", "--iterations", "60", "--samples-every", "30", "-q"),
-    *("-s", "energy.width=256", "-s", "train.average=0.9", "-s", "train.lr_schedule=constant"),
+    *("-s", "energy.width=1024", "-s", "energy.depth=1", "-s", "train.average=0.9", "-s", "train.lr_schedule=constant"),
     *("-s", "optimizer.lr=1e-3", "-s", "train.on_divergence=rollback", "-s", "watch.checkpoints.every=1"),
 )
 STARTS = {
@@ -138,7 +138,6 @@ def phase_of(mark: Mark, reference: Reference) -> str:
 def main(
     kills: Annotated[int, typer.Option(min=1, help="How many processes are killed at least.")] = 200,
     processes: Annotated[str, typer.Option(help="Numbers of processes of a run.")] = "1,2",
-    starts: Annotated[str, typer.Option(help="Where chains start: uniform, replay.")] = "uniform,replay",
     rollbacks: Annotated[str, typer.Option(help="Whether runs diverge and are rolled back: no, yes.")] = "no,yes",
     per_run: Annotated[int, typer.Option(min=1, help="Kills of one run.")] = 6,
     seed: Annotated[int, typer.Option(help="Seed of the instants.")] = 0,
@@ -147,12 +146,9 @@ def main(
     ),
 ) -> None:
     """Kill, resume and compare; write and print the tables. The exit code is 1 if anything differed."""
-    bf16 = "bf16" if "bf16" in supported(torch.device("cpu")) else "bf16, emulated"
     kinds = [
         Kind(int(count), start, precision, rollback == "yes")
-        for count, start, precision, rollback in product(
-            processes.split(","), starts.split(","), ("fp32", bf16), rollbacks.split(",")
-        )
+        for count, (start, precision), rollback in product(processes.split(","), pairs(), rollbacks.split(","))
     ]
     rows: list[Row] = []
     for number, kind in enumerate(kinds, start=1):
@@ -170,6 +166,12 @@ def main(
     for table in tables(rows):
         typer.echo(table.markdown())
     raise typer.Exit(int(any(row["differences"] or row.get("state") is False for row in rows)))
+
+
+def pairs() -> tuple[tuple[str, str], ...]:
+    """Where chains start, with a precision; bf16 is emulated, and also computed by units if this CPU has them."""
+    units = [("uniform", "bf16")] if "bf16" in supported(torch.device("cpu")) else []
+    return (("uniform", "fp32"), *units, ("replay", "fp32"), ("replay", "bf16, emulated"))
 
 
 def save(rows: list[Row], out: Path) -> None:

@@ -28,12 +28,9 @@ HANG = 300.0  # seconds after which a process counts as hung; nothing is measure
 OUTPUTS = ("stdout", "stderr")
 # What a run imports, now or later.
 IMPORTED = (
-    "torch._dynamo",
-    "torch.distributed",
-    "sklearn.datasets",
-    "ebmkit.cli.main",
-    "ebmkit.runs.training",
-    "undisturbed",
+    *("torch._dynamo", "torch.distributed", "sklearn.datasets", "PIL.ImageDraw", "pydantic", "chaos"),
+    *("ebmkit.cli.main", "ebmkit.cli.progress", "ebmkit.runs.training", "ebmkit.energies.mlp", "ebmkit.inits.replay"),
+    *("ebmkit.samplers.langevin", "ebmkit.watchers.divergence", "ebmkit.watchers.metrics", "ebmkit.watchers.pictures"),
 )
 
 

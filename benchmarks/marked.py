@@ -167,8 +167,8 @@ def register_rounded() -> None:
     class Rounded(MLP):
         """Energies and gradients rounded to bf16 after every layer; sums are in fp32, as in hardware."""
 
-        def __init__(self, shape: tuple[int, ...], *, width: int = 128) -> None:
-            super().__init__(shape, width=width)
+        def __init__(self, shape: tuple[int, ...], *, width: int = 128, depth: int = 3) -> None:
+            super().__init__(shape, width=width, depth=depth)
             for layer in self.layers:
                 layer.register_forward_hook(lambda layer, inputs, output: output.bfloat16().float())
 
