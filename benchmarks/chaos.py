@@ -148,7 +148,7 @@ def main(
     """Kill, resume and compare; write and print the tables. The exit code is 1 if anything differed."""
     kinds = [
         Kind(int(count), start, precision, rollback == "yes")
-        for count, (start, precision), rollback in product(processes.split(","), pairs(), rollbacks.split(","))
+        for (start, precision), rollback, count in product(pairs(), rollbacks.split(","), processes.split(","))
     ]
     rows: list[Row] = []
     for number, kind in enumerate(kinds, start=1):
