@@ -5,12 +5,10 @@ run is resumed until it is whole, and compared with an undisturbed run as in `ch
 """
 
 import json
-import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +17,7 @@ import machine
 import planting
 import torch
 import typer
+from disks import small_disk
 from marked import TURN
 from planting import Case
 from tables import Table
@@ -32,7 +31,6 @@ WORDS = (
     *("-s", "train.average=0.9", "-s", "train.lr_schedule=constant", "-s", "optimizer.lr=1e-3"),
     *("-s", "watch.checkpoints.every=5", "-s", "train.on_divergence=rollback"),
 )
-MEBIBYTES = 16  # of the small disk
 TIMEOUT = 60  # seconds that one of two processes waits for the other
 FAILED, REFUSED, INTERRUPTED = 1, 2, 130  # exit codes
 
@@ -78,25 +76,11 @@ FAULTS = (
     Fault("newest checkpoint: a block of zeros", planting.damaged(planting.zeros)),
     Fault("newest checkpoint: empty", planting.damaged(lambda content: b"")),
     Fault("killed in a rollback", planting.killed_in_rollback, turn=25),
+    Fault("full disk, 2 processes", planting.full_disk, FAILED, processes=2),
     Fault("one of 2 processes killed", planting.dead_rank, FAILED, processes=2),
     Fault("one of 2 processes hangs", planting.hung_rank, FAILED, processes=2),
     Fault("SIGTERM to one of 2 processes", planting.signalled_rank, INTERRUPTED, processes=2),
 )
-
-
-@contextmanager
-def small_disk() -> Iterator[tuple[Path, bool]]:
-    """A folder, and whether it is a disk of its own, which takes the rights to mount one."""
-    with tempfile.TemporaryDirectory(prefix="ebmkit-faults-") as folder:
-        place = Path(folder) / "disk"
-        place.mkdir()
-        mount = ["mount", "-t", "tmpfs", "-o", f"size={MEBIBYTES}m", "ebmkit-faults", str(place)]
-        mounted = os.geteuid() == 0 and subprocess.run(mount, stderr=subprocess.DEVNULL, check=False).returncode == 0
-        try:
-            yield place, mounted
-        finally:
-            if mounted:
-                subprocess.run(["umount", str(place)], check=True)
 
 
 def result_of(fault: Fault, reference: Path | None, keep: Path | None = None) -> dict[str, Any]:

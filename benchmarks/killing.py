@@ -4,34 +4,24 @@ import os
 import random
 import select
 import signal
-import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing import get_context
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Literal
 
 import marked
 from marked import Mark
+from starting import OUTPUTS, forked, started
 
 Where = Literal["start", "update", "write", "rollback", "end"]
 Victim = Literal["rank 0", "rank 1", "all"]
 # How many of 100 instants are of each sort. All but those of "update" are rare if instants are uniform over a run.
 SHARES: dict[Where, int] = {"start": 10, "update": 40, "write": 30, "rollback": 10, "end": 10}
 HANG = 300.0  # seconds after which a process counts as hung; nothing is measured by it
-OUTPUTS = ("stdout", "stderr")
-# What a run imports, now or later.
-IMPORTED = (
-    *("torch._dynamo", "torch.distributed", "sklearn.datasets", "PIL.ImageDraw", "pydantic", "chaos"),
-    *("ebmkit.cli.main", "ebmkit.cli.progress", "ebmkit.runs.training", "ebmkit.energies.mlp", "ebmkit.inits.replay"),
-    *("ebmkit.samplers.langevin", "ebmkit.watchers.divergence", "ebmkit.watchers.metrics", "ebmkit.watchers.pictures"),
-)
 
 
 @dataclass(frozen=True)
@@ -137,9 +127,13 @@ class Process:
         return next((mark for mark in reversed(self.marks) if mark.rank == rank), None)
 
     def send(self, number: signal.Signals, rank: int = 0) -> None:
-        """Send a signal to the process of this rank, which has written a mark."""
+        """Send a signal to the process of this rank."""
         with suppress(ProcessLookupError):
-            os.kill(next(mark.pid for mark in reversed(self.marks) if mark.rank == rank), number)
+            os.kill(self.pid(rank), number)
+
+    def pid(self, rank: int = 0) -> int:
+        """The process of this rank, which has written a mark."""
+        return next(mark.pid for mark in self.marks if mark.rank == rank)
 
     def wait(self) -> int:
         """The exit code, once all processes have ended; 128 and more after a signal."""
@@ -167,36 +161,3 @@ class Process:
     def said(self) -> str:
         """The last line on stderr."""
         return (self.lines() or [""])[-1]
-
-
-def started(
-    words: Sequence[str], processes: int, place: Path, out: Path, environment: dict[str, str]
-) -> list[subprocess.Popen[bytes]]:
-    """A new Python, or torchrun."""
-    start = [sys.executable]
-    if processes > 1:
-        start += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    with (out / "stdout").open("ab") as stdout, (out / "stderr").open("ab") as stderr:
-        command, environment = [*start, marked.__file__, *words], os.environ | environment
-        null = subprocess.DEVNULL
-        return [subprocess.Popen(command, cwd=place, env=environment, stdin=null, stdout=stdout, stderr=stderr)]
-
-
-def forked(
-    words: Sequence[str], processes: int, place: Path, out: Path, environment: dict[str, str]
-) -> list[BaseProcess]:
-    """Processes that are forked from one that has imported everything, with the variables that torchrun would set."""
-    context = get_context("forkserver")
-    context.set_forkserver_preload(list(IMPORTED))
-    environments = [dict(environment) for _ in range(processes)]
-    if processes > 1:
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            port = str(server.getsockname()[1])
-        size, ranks = str(processes), enumerate(environments)
-        same = {"WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        environments = [one | same | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank, one in ranks]
-    outputs = [str(out / name) for name in OUTPUTS]
-    children = [context.Process(target=marked.in_a_child, args=(words, place, outputs, one)) for one in environments]
-    for child in children:
-        child.start()
-    return children

@@ -1,14 +1,14 @@
 """The faults that `make faults` plants, each in a run of its own."""
 
-import resource
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from disks import filled
 from killing import Process
 from marked import Mark
 
@@ -75,7 +75,7 @@ def undisturbed(case: Case) -> None:
 def full_disk(case: Case) -> None:
     """The disk is full after update 22; then something is removed."""
     process = case.reached()
-    with filled(case, process.marks[0].pid):
+    with filled(process, case.mounted):
         case.see(process)
 
 
@@ -83,23 +83,8 @@ def full_disk_at_resume(case: Case) -> None:
     """A killed run is resumed on a disk that is full; then something is removed."""
     case.killed()
     process = case.reached(lambda mark: True)
-    with filled(case, process.marks[0].pid):
+    with filled(process, case.mounted):
         case.see(process)
-
-
-@contextmanager
-def filled(case: Case, pid: int) -> Iterator[None]:
-    """A disk without room; where none of its own could be mounted, a limit on the files that the process writes."""
-    if not case.mounted:
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
-        yield
-        return
-    filler = case.place / "filler"
-    with filler.open("wb", buffering=0) as file, suppress(OSError):
-        while True:
-            file.write(bytes(4096))
-    yield
-    filler.unlink()
 
 
 def read_only(case: Case) -> None:

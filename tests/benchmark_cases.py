@@ -13,6 +13,7 @@ contenders = pytest.importorskip("contenders", reason="benchmarks/ is not beside
 
 import chaos  # noqa: E402
 import conditions  # noqa: E402
+import disks  # noqa: E402
 import equality  # noqa: E402
 import faults  # noqa: E402
 import growth  # noqa: E402
@@ -35,6 +36,7 @@ __all__ = [
     "chaos",
     "conditions",
     "contenders",
+    "disks",
     "equality",
     "faults",
     "growth",

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 import torch
-from benchmark_cases import chaos, faults, kill_tables, killing, undisturbed
+from benchmark_cases import chaos, disks, faults, kill_tables, killing, undisturbed
 from commands import SMALL, train
 
 from ebmkit.runs.checkpoint import NAME
@@ -40,7 +40,7 @@ def test_a_killed_run_is_resumed_to_the_undisturbed_result(kind, planned, tmp_pa
 
 @pytest.mark.parametrize("name", ["full disk", "last line of the metrics cut off", "SIGTERM"])
 def test_a_planted_fault_loses_nothing(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(faults.os, "geteuid", lambda: 1000)  # no disk is mounted
+    monkeypatch.setattr(disks.os, "geteuid", lambda: 1000)  # no disk is mounted
     fault = next(one for one in faults.FAULTS if one.name == name)
     faults.result_of(faults.FAULTS[0], None, tmp_path / "undisturbed")
     row = faults.result_of(fault, tmp_path / "undisturbed")
