@@ -31,7 +31,7 @@ def tables(rows: list[Row]) -> list[Table]:
     columns = ["kills", "without a checkpoint yet", "checkpoint bitwise", "result bitwise"]
     notes = [f"Failed by itself: {row['said']}" for row in failed]
     if left := max((row["left behind"] for row in rows), default=0):
-        notes.append(f"Writes that were interrupted left up to {left} temporary folders in one run.")
+        notes.append(f"After interrupted writes at most {left} temporary folders were left in a run.")
     found = [Table("Where processes were killed", ["phase", *columns], [*by_phase, ["all", *counts(rows)]], notes)]
     victims = [
         [one, *counts(rows, lambda row, v=one: row["processes"] > 1 and row["victim"] == v)]

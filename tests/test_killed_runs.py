@@ -133,6 +133,6 @@ def test_kills_are_counted():
     by_phase, by_kind = kill_tables.tables(rows)
     assert ["in a chain", "2", "0", "1 of 2", "1 of 2"] in by_phase.rows
     assert by_phase.rows[-1] == ["all", "3", "1", "1 of 2", "2 of 3"]
-    left = "Writes that were interrupted left up to 2 temporary folders in one run."
+    left = "After interrupted writes at most 2 temporary folders were left in a run."
     assert by_phase.notes == ["Failed by itself: error: no", left]
     assert by_kind.rows == [["1", "uniform", "fp32", "no", "3", "1", "1 of 2", "2 of 3"]]
