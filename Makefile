@@ -10,7 +10,7 @@ ACCELERATED := tests/test_acceleration*.py tests/test_convolutions.py tests/test
 	tests/test_tracing.py tests/test_choice.py tests/test_run_resume.py tests/test_model.py
 LIMITS := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2,ATEN_CPU_CAPABILITY=avx2
 
-.PHONY: help demo test limits lint types docs plugins wheel peers bench race precision chaos faults clean
+.PHONY: help demo test limits lint types docs plugins wheel peers bench race precision clean
 help:  ## What can be made
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
 
@@ -67,6 +67,7 @@ race: .venv-peers/ready  ## Time to quality beside other libraries, on Fashion-M
 precision: $(VENV)/ready  ## Whether chains and training in bf16 give what fp32 gives: about an hour
 	$(BIN)/python benchmarks/precision.py --json precision.json
 
+.PHONY: chaos faults
 chaos: $(VENV)/ready  ## At least 200 kill -9 of runs, each resumed and compared: about 30 minutes; Linux
 	$(BIN)/python benchmarks/chaos.py $(CHAOS_OPTIONS)
 
