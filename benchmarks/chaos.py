@@ -21,8 +21,8 @@ import torch
 import typer
 from kill_tables import Row, tables
 from killing import Instant, Process, instants
-from marked import STATES, TURN, Mark
-from undisturbed import Course, differences, left_behind, parts_that_differ, state
+from marked import PAUSE, STATES, TURN, Mark
+from undisturbed import PAUSED, Course, differences, left_behind, parts_that_differ, state
 
 from ebmkit.acceleration.precision import supported
 from ebmkit.files import indented_json, write_text
@@ -71,17 +71,18 @@ class Reference:
     Args:
         kind: Its settings.
         place: Where its folder `run` is made; what the processes print is beside it.
-        fresh: See `Process`; only a fresh process has the usual time of a start.
+        start: The seconds that a start takes; None starts Python here to measure them.
     """
 
-    def __init__(self, kind: Kind, place: Path, *, fresh: bool = True) -> None:
+    def __init__(self, kind: Kind, place: Path, start: float | None) -> None:
         self.kind, self.place = kind, place
         (place / "states").mkdir(parents=True)
         kept = {STATES: str(place / "states"), **kind.environment}
-        process = Process(("train", *kind.words, "--out", "run"), kind.processes, place, kept, fresh)
+        process = Process(("train", *kind.words, "--out", "run"), kind.processes, place, kept, start is None)
         if process.wait() != 0:
             raise RuntimeError(f"the undisturbed run failed: {process.said}")
         self.course = Course.of(process.began, process.marks, time.monotonic())
+        self.course.seconds["start"] = start or self.course.seconds["start"]
 
     def shares_state(self, folder: Path) -> bool:
         """Whether the checkpoint in a folder is bitwise that of the undisturbed run after the same update."""
@@ -97,7 +98,8 @@ def killed_run(reference: Reference, planned: Sequence[Instant], place: Path) ->
     place.mkdir()
     for instant in planned:
         fresh = instant.where == "start"
-        process = Process(words(kind, place), kind.processes, place, kind.environment, fresh)
+        pause = {PAUSE: str(PAUSED)} if instant.where == "metrics" else {}
+        process = Process(words(kind, place), kind.processes, place, kind.environment | pause, fresh)
         if process.first(lambda mark, at=instant: reference.course.begins(at, mark)) is not None:
             time.sleep(instant.within * reference.course.seconds[instant.where])
         mark = process.kill(instant.victim)
@@ -151,9 +153,11 @@ def main(
         for (start, precision), rollback, count in product(pairs(), rollbacks.split(","), processes.split(","))
     ]
     rows: list[Row] = []
+    begin: dict[int, float] = {}  # seconds, by the number of processes
     for number, kind in enumerate(kinds, start=1):
         with tempfile.TemporaryDirectory(prefix="ebmkit-chaos-") as folder:
-            reference, run = Reference(kind, Path(folder) / "undisturbed"), 0
+            reference, run = Reference(kind, Path(folder) / "undisturbed", begin.get(kind.processes)), 0
+            begin[kind.processes] = reference.course.seconds["start"]
             while len(rows) < kills * number / len(kinds):
                 rng = random.Random(f"{seed} {kind} {run}")
                 planned = instants(rng, per_run, rollback=kind.rollback, processes=kind.processes)

@@ -17,10 +17,10 @@ import marked
 from marked import Mark
 from starting import OUTPUTS, forked, started
 
-Where = Literal["start", "update", "write", "rollback", "end"]
+Where = Literal["start", "update", "write", "metrics", "rollback", "end"]
 Victim = Literal["rank 0", "rank 1", "all"]
 # How many of 100 instants are of each sort. All but those of "update" are rare if instants are uniform over a run.
-SHARES: dict[Where, int] = {"start": 10, "update": 40, "write": 30, "rollback": 10, "end": 10}
+SHARES: dict[Where, int] = {"start": 5, "update": 40, "write": 30, "metrics": 5, "rollback": 10, "end": 10}
 HANG = 300.0  # seconds after which a process counts as hung; nothing is measured by it
 
 
@@ -29,9 +29,10 @@ class Instant:
     """When a process is killed.
 
     Attributes:
-        where: In its start, in any phase of an update, in a write of a checkpoint, in the rollback, or at the end.
+        where: In its start, in any phase of an update, in a write of a checkpoint or of a line of metrics, in the
+            rollback, or at the end.
         run: The update, as a fraction of all updates of the undisturbed run.
-        within: The instant, as a fraction of the time that the start, update, write, rollback or end takes.
+        within: The instant, as a fraction of the time that this takes.
         victim: Which process of several.
     """
 

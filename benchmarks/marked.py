@@ -1,8 +1,8 @@
 """`ebmkit train` with a mark in a pipe wherever its work changes: the process that `make chaos` kills.
 
 The command is the real one. Functions of ebmkit are wrapped from outside, so that the library knows nothing of it; the
-wrappers change no result. By the environment, a planted update makes the energy steep, as a blow-up does, and every
-checkpoint is also kept under another name.
+wrappers change no result. By the environment, a planted update makes the energy steep, as a blow-up does, every
+checkpoint is also kept under another name, and the process pauses before and after it writes a line of metrics.
 """
 
 import os
@@ -15,7 +15,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, NamedTuple
 
-PIPE, TURN, STATES = "CHAOS_PIPE", "CHAOS_TURN", "CHAOS_STATES"
+PIPE, TURN, STATES, PAUSE = "CHAOS_PIPE", "CHAOS_TURN", "CHAOS_STATES", "CHAOS_PAUSE"
 STEEPER, RATE = 1e4, 6e-4  # how many times steeper the energy is made, and above which learning rate
 
 
@@ -99,12 +99,14 @@ def mark_phases(marks: Marks) -> None:
         (runs, "roll_back", "rollback"),
     ):
         marks.wrap(owner, name, phase)
-    writing = metrics.writing
+    writing, pause = metrics.writing, float(os.environ.get(PAUSE, "0"))
 
     @contextmanager
     def marked_writing(path: Path) -> Iterator[None]:
         with marks.within("metrics"), writing(path):
+            time.sleep(pause)
             yield
+            time.sleep(pause)
 
     metrics.writing = marked_writing
 

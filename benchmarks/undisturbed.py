@@ -15,6 +15,7 @@ from marked import Mark
 
 from ebmkit.runs.checkpoint import NAME, read_checkpoint
 
+PAUSED = 0.05  # seconds before and after a line of metrics, whose writing is too short to be met
 DISTURBED = ("lock", "checkpoint-damaged.pt")  # the lock of a killed process, and what was found damaged
 
 
@@ -24,7 +25,7 @@ class Course:
 
     Attributes:
         places: The number of rollbacks and the index of every update, in their order.
-        seconds: How long the start, an update, a write, the rollback and the end take.
+        seconds: How long the start, an update, a write, a paused line of metrics, the rollback and the end take.
     """
 
     places: list[tuple[int, int]]
@@ -40,6 +41,7 @@ class Course:
             "start": chains[0].seconds - began,
             "update": (chains[-1].seconds - chains[0].seconds) / (len(chains) - 1),
             "write": duration(marks, "between/checkpoint"),
+            "metrics": 2 * PAUSED,
             "rollback": duration(marks, "between/rollback"),
             "end": ended - last.seconds,
         }
@@ -54,7 +56,8 @@ class Course:
         if instant.where == "end":
             return self.number(mark) == len(self.places)
         here = self.number(mark) >= int(instant.run * len(self.places))
-        return here and (instant.where == "update" or mark.phase == "between/checkpoint")
+        wanted = {"update": mark.phase, "write": "between/checkpoint", "metrics": "between/metrics"}
+        return here and mark.phase == wanted[instant.where]
 
     def number(self, mark: Mark) -> int:
         """How many updates the undisturbed run had made here, with those that were rolled back."""
