@@ -3,14 +3,16 @@
 import errno
 import os
 import resource
+import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from commands import SMALL, invoked, metrics, result_of, train, updates_of
+from commands import SMALL, invoked, metrics, result_of, same_run, train, updates_of
 from PIL import Image
 
 from ebmkit.errors import UsageError
@@ -19,6 +21,7 @@ from ebmkit.runs import checkpoint, samples
 from ebmkit.runs.checkpoint import Checkpoint, read_checkpoint
 from ebmkit.runs.model_file import read_model_file
 from ebmkit.runs.samples import write_samples
+from ebmkit.runs.training import resume_run
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 
@@ -150,18 +153,29 @@ def test_a_run_stops_with_a_line_and_can_be_resumed(number, monkeypatch):
 
 
 def test_metrics_that_cannot_be_written_stop_and_save_a_run(monkeypatch):
-    def line(values):
-        if values["update"] == 3:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return f'{{"update": {values["update"]}}}'
+    @contextmanager
+    def full(path):
+        with writing(path):
+            if path.exists() and len(metrics("a")) == 2:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            yield
 
     with monkeypatch.context() as patch:
-        patch.setattr("ebmkit.watchers.metrics.json_line", line)
+        patch.setattr("ebmkit.watchers.metrics.writing", full)
         _, stderr = train(*SMALL, "--iterations", "9", "--out", "a", code=1)
     assert "metrics.jsonl: No space left on device; resume with: ebmkit train --resume a\n" in stderr
     assert updates_of("a") == 3
-    train("--resume", "a", "--iterations", "4")
-    assert [line["update"] for line in metrics("a")] == [1, 2, 4]
+    run = resume_run("a", {"train": {"iterations": 5}})
+    updates = run.train()
+    next(updates)
+    assert [line["update"] for line in metrics("a")] == [1, 2, 3, 4]
+    shutil.copytree("a", "killed")
+    updates.close()
+    for name in ("a", "killed"):  # the killed run has no checkpoint after the one with the line that was not written
+        train("--resume", name, "--iterations", "5")
+    train(*SMALL, "--iterations", "5", "--out", "b")
+    assert same_run("a", "b")
+    assert same_run("killed", "b")
 
 
 @pytest.mark.parametrize("name", ["config.toml", "env.json"])
