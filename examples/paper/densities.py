@@ -20,7 +20,6 @@ from torch import Tensor
 from ebmkit.config.layers import preset
 from ebmkit.evaluation import energies
 from ebmkit.runs import new_run
-from ebmkit.samplers import Langevin
 from ebmkit.study.figure import STYLE
 
 CELLS, EXTENT = 120, 1.8  # the grid is CELLS x CELLS on [-EXTENT, EXTENT]²
@@ -79,7 +78,6 @@ def main(out: Path, name: str = "anatomy-gaussians", iterations: int | None = No
             if update.index == updates:
                 break
         trainer, cells = run.trainer, grid()
-        assert isinstance(trainer.sampler, Langevin)
         temperature = trainer.sampler.implied_temperature or math.nan
         rng = torch.Generator().manual_seed(1)
         starts = trainer.init.sample(SAMPLES, rng)
