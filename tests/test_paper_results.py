@@ -27,6 +27,7 @@ STUDIED = {
     "title": "Table 9: a table",
     "paper": "on other data",
     "study": "small",
+    "small_not_run": "a minute",
     "data": "points in the plane, generated",
     "preset": "none",
     "command": "ebmkit study small",
@@ -39,6 +40,7 @@ DRAWN = {
     "title": "Figure 9: a figure",
     "paper": "a picture",
     "result": "drawn",
+    "small_not_run": "a minute",
     "data": "points",
     "preset": "a run",
     "command": "python drawn.py",
@@ -120,7 +122,7 @@ def test_the_machine_of_a_run_is_named_without_its_kernel(platform, expected):
 
 def test_what_was_not_run_says_so():
     text = results_page.page([STUDIED, DRAWN], {})
-    assert text.count("Small form: not run.") == 2
+    assert text.count("Small form: not run; a minute.") == 2
     assert "At full scale: not run; needs a GPU." in text
 
 

@@ -45,7 +45,7 @@ def section(one: dict[str, Any], measured: dict[str, Any]) -> str:
         lines = [f"| {row['what']} | {row['value']} | {row['mark']} |" for row in reported]
         parts.append("\n".join(["| in the paper | value | mark |", "|---|---|---|", *lines]))
     if found is None:
-        parts.append("Small form: not run." if name else "Small form: none; the digits are in table 2.")
+        parts.append(f"Small form: not run; {one['small_not_run']}." if name else "Small form: that of table 2.")
     else:
         parts += study_part(one, found) if "study" in one else result_part(one, name, found)
     if "command" in one:
