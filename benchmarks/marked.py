@@ -195,6 +195,7 @@ def main() -> None:
 
 def in_a_child(words: Sequence[str], place: Path, outputs: Sequence[str], environment: dict[str, str]) -> None:
     """Run the command line in a process that was forked; `outputs` are the files for stdout and stderr."""
+    os.setsid()  # a shell that ends sends signals to the stopped processes of its session
     os.chdir(place)
     os.environ |= environment
     for number in (signal.SIGHUP, signal.SIGINT):  # which `nohup`, or a shell in the background, has ignored
