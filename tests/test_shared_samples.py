@@ -161,11 +161,11 @@ def difference(one, other):
 
 def test_the_samples_of_two_processes_have_the_energy_of_those_of_one(made):
     short = load(made)
-    alone = energies(short.energy, short.sample(1600, torch.Generator().manual_seed(1)))
+    single = energies(short.energy, short.sample(1600, torch.Generator().manual_seed(1)))
     first, second = (energies(short.energy, torch.cat(batches)) for batches in own(short, 1600, 2))
-    assert abs(difference(torch.cat([first, second]), alone)) < 5
+    assert abs(difference(torch.cat([first, second]), single)) < 5
     starts = energies(short.energy, short.init.sample(800, torch.Generator().manual_seed(3)))
-    assert abs(difference(torch.cat([first, starts]), alone)) > 5  # a process that runs no chains is found
+    assert abs(difference(torch.cat([first, starts]), single)) > 5  # a process that runs no chains is found
 
 
 def correlation(short):
