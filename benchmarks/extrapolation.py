@@ -16,7 +16,7 @@ from costs import (
 from tables import Table
 
 LIMIT = 0.05  # of an update
-STEPS = 100
+STEPS, BATCH = 100, 4096
 MOST = 2**20  # examples of one process, above which no crossing is looked for
 NETWORKS = (convnet(3, 32, 32), convnet(3, 32, 128), convnet(3, 32, 512), convnet(3, 64, 128), convnet(3, 128, 128))
 # H100 SXM, as published: 989 TFLOP/s in bf16 without sparsity; NVLink 450 GB/s each way; 400 Gb/s of network each GPU.
@@ -77,6 +77,21 @@ def crossing_table() -> Table:
     return Table(f"The batch of one process below which the sum takes more than {LIMIT:.0%}", ["network", *heads], rows)
 
 
+def network_table() -> Table:
+    """What the formulas need to know of the networks."""
+    rows = [
+        [
+            one.name,
+            f"{one.weights:,}",
+            f"{one.forward / 1e6:,.1f} million",
+            f"{one.forward / one.weights:.0f}",
+            f"{8 * (one.example + 2 * one.maps) / 1e6:.2f} MB",
+        ]
+        for one in NETWORKS
+    ]
+    return Table("Networks", ["network", "P", "F", "F / P", "8 (D + 2 M)"], rows)
+
+
 def tables() -> list[Table]:
-    """Both tables."""
-    return [update_table(4096), crossing_table()]
+    """All tables."""
+    return [network_table(), update_table(BATCH), crossing_table()]

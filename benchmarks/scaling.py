@@ -96,6 +96,7 @@ def counted(case: Case, processes: Processes) -> dict[str, float]:
         fake, chain = trainer.chains(len(batch))
     with Operations() as gradient, kept_bytes() as kept:
         trainer.follow_gradient(batch, fake, chain)
+    processes.exchange(None)  # what the updates before have sent has arrived
     before = sent_so_far()
     for _ in range(SENDS):
         trainer.update(batch)
