@@ -1,7 +1,6 @@
 """What two processes do in tests, as a program: `pair_scenarios.py STORE RANK`; see `pairs.Pair`."""
 
 import json
-import os
 import signal
 import sys
 import time
@@ -95,16 +94,16 @@ def trainer(processes: Processes, penalty: float) -> Trainer:
 
 def follow(penalty: str) -> Any:
     """How far two processes are from one after 15 updates with the same noise: in weights, and in scalars."""
-    together, alone = (trainer(one, float(penalty)) for one in (joined(), Processes()))
+    together, single = (trainer(one, float(penalty)) for one in (joined(), Processes()))
     rng, far = Generator().manual_seed(5), 0.0
     for _ in range(15):
         batch = torch.randn(8, *SHAPE, generator=rng, dtype=torch.float64)
         found = together.update(batch.chunk(2)[joined().rank]).scalars
-        expected = alone.update(batch).scalars
+        expected = single.update(batch).scalars
         assert found.keys() == expected.keys()
         far = max(far, *(abs(found[name] - expected[name]) / (1 + abs(expected[name])) for name in found))
     begun = Normed(spectral=float(penalty) > 0)
-    return [distance(together.model, alone.model), far, distance(begun, alone.model)]
+    return [distance(together.model, single.model), far, distance(begun, single.model)]
 
 
 def distance(one: nn.Module, other: nn.Module) -> float:
@@ -263,22 +262,24 @@ def full(folder: str) -> Any:
         return [type(error).__name__, str(error), run.trainer.index, run.status]
 
 
-def killed(folder: str) -> Any:
-    """Process 1 is killed in update 4."""
-    return lost(folder, lambda: os.kill(os.getpid(), signal.SIGKILL))
+def diverged(folder: str) -> Any:
+    """A run that diverges, is rolled back, and diverges again."""
+    rising = {"optimizer": {"lr": 1e9}, "train": {"on_divergence": "rollback", "rollbacks": 1, "gradient_penalty": 0.0}}
+    run = new_run(changed(json.dumps(rising)), folder)
+    try:
+        for _ in run.train():
+            pass
+    except Exception as error:
+        return [type(error).__name__, str(error), run.status, run.events, run.trainer.index]
 
 
 def hung(folder: str) -> Any:
     """Process 1 hangs in update 4."""
-    return lost(folder, lambda: time.sleep(60))
-
-
-def lost(folder: str, end: Any) -> Any:
     run = new_run({**SMALL, "train": {**SMALL["train"], "rank_timeout": 4.0}}, folder)
     try:
         for update in run.train():
             if joined().rank == 1 and update.index == 4:
-                end()
+                time.sleep(60)
     except Exception as error:
         return [type(error).__name__, str(error), getattr(error, "__notes__", []), run.status]
 

@@ -1,17 +1,23 @@
 """Two processes train one run: the same update as one process, one decision, one message, one folder."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
+from commands import refused
 from pair_scenarios import SMALL
-from pairs import Pair
-from training_runs import same, state_of
+from pairs import HERE, Pair
+from training_runs import metrics, same, state_of
 
 from ebmkit.data.examples import Examples, batches
 from ebmkit.errors import Notice, UsageError
 from ebmkit.processes import Processes, joined
 from ebmkit.runs.origin import fingerprint
+from ebmkit.runs.restarts import restarted
 from ebmkit.runs.training import new_run, resume_run
 
 
@@ -105,9 +111,8 @@ def test_a_batch_that_cannot_be_divided_is_refused(pair, tmp_path):
 
 
 def test_other_settings_in_one_process_are_refused(pair, tmp_path):
-    for kind, message in pair("differing", folder=tmp_path / "a"):
-        assert kind == "UsageError"
-        assert message.startswith("the settings of process 1 are not those of process 0: ")
+    expected = "process 1 has other settings than process 0: optimizer.lr=0.02"
+    assert pair("differing", folder=tmp_path / "a") == [["UsageError", expected]] * 2
     assert not (tmp_path / "a").exists()
 
 
@@ -179,8 +184,25 @@ def test_weights_that_differ_are_not_saved(pair, tmp_path):
     one, other = pair("drifted", folder=tmp_path / "a")
     assert one == other
     assert one[0] == "UsageError"
-    assert one[1].startswith("the weights of process 1 are not those of process 0")
+    assert one[1].startswith("process 1 has other weights than process 0: ")
     assert state_of(tmp_path / "a")["trainer"]["index"] == 2
+
+
+def test_both_are_rolled_back_and_diverge_alike(pair, tmp_path):
+    one, other = pair("diverged", folder=tmp_path / "a")
+    assert one == other
+    kind, message, status, events, _ = one
+    assert (kind, status, len(events)) == ("Diverged", "diverged", 1)
+    assert "to go on from update 0, before the turn: ebmkit train --from" in message
+    lines = [json.loads(line) for line in (tmp_path / "a/metrics.jsonl").read_text().splitlines()]
+    assert [line["event"] for line in lines if "event" in line] == ["rollback", "diverged"]
+
+
+def test_a_watcher_of_process_0_is_refused_in_a_dry_run(pair):
+    words = json.dumps([*WORDS, "--dry-run", "-s", "watch.metrics.every=-1"])
+    (code, stdout, stderr), other = pair("commands", words=words, second=words)
+    assert (code, stdout, other) == (2, "", [2, "", ""])
+    assert stderr == "error: watch.metrics.every must be at least 0, not -1\n"
 
 
 def test_a_watcher_that_saves_is_refused(pair, tmp_path):
@@ -191,26 +213,63 @@ def test_a_watcher_that_saves_is_refused(pair, tmp_path):
     assert not (tmp_path / "a").exists()
 
 
-@pytest.mark.parametrize(("scenario", "what"), [("killed", "ended"), ("hung", "did not answer for 4 s")])
-def test_a_process_that_is_gone_ends_the_other(scenario, what, tmp_path):
+def test_a_process_that_hangs_ends_the_other(tmp_path):
     pair = Pair()
     try:
-        (found,) = pair(scenario, ranks=(0,), folder=tmp_path / "a")
+        (found,) = pair("hung", ranks=(0,), folder=tmp_path / "a")
     finally:
         pair.close()
     resume = f"resume with: ebmkit train --resume {tmp_path / 'a'}"
-    assert found == ["ProcessLost", f"another process of the run {what}", [resume], "failed"]
+    assert found == ["ProcessLost", "another process of the run did not answer for 4 s", [resume], "failed"]
     assert state_of(tmp_path / "a")["trainer"]["index"] == 4
 
 
 def test_one_process_initialises_nothing():
     assert joined().size == 1
     assert not torch.distributed.is_initialized()
-    alone = Processes()
+    single = Processes()
     values = torch.ones(3)
-    assert alone.sum(values) is values
-    assert alone.exchange(5) == [5]
-    assert alone.gather(5) == [5]
-    assert alone.from_first(lambda: 5) == 5
-    with pytest.raises(UsageError, match="wrong"), alone.together():
+    assert single.sum(values) is values
+    assert single.exchange(5) == [5]
+    assert single.gather(5) == [5]
+    assert single.from_first(lambda: 5) == 5
+    with pytest.raises(UsageError, match="wrong"), single.together():
         raise UsageError("wrong")
+
+
+def test_a_killed_process_is_restarted_and_the_run_goes_on(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--max-restarts", "1"]
+    words = [*WORDS, "-q", "--iterations", "30", "--out", "a", "-s", "watch.pictures.every=0"]
+    path = os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"PYTHONPATH": path, "EBMKIT_PLUGINS": "none"}
+    command += [str(HERE / "victim.py"), "a", *words, "-s", "watch.checkpoints.every=5"]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=500)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines()[-1] == "a"
+    assert "Traceback" not in ran.stderr
+    assert "error: another process of the run ended; resume with: ebmkit train --resume a\n" in ran.stderr
+    (resumed,) = json.loads(Path("a/env.json").read_text())["resumed"]
+    assert resumed["from_update"] > 0
+    assert [line["update"] for line in metrics(Path("a"))] == list(range(1, 31))
+
+
+def test_only_a_folder_of_the_same_job_is_resumed(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "job 1")
+    list(new_run(SMALL, tmp_path / "a").train())
+    assert not restarted(tmp_path / "a", Processes())
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    assert restarted(tmp_path / "a", Processes())
+    assert not restarted(tmp_path / "b", Processes())
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "job 2")
+    assert not restarted(tmp_path / "a", Processes())
+    assert (tmp_path / "a/checkpoint.pt").exists()
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "job 1")
+    (tmp_path / "a/checkpoint.pt").unlink()
+    assert not restarted(tmp_path / "a", Processes())
+    assert list((tmp_path / "a").iterdir()) == []
+
+
+def test_restarts_need_a_folder(monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_MAX_RESTARTS", "1")
+    assert "needs --out RUN" in refused(*WORDS)

@@ -189,7 +189,8 @@ def print_estimate(run: "Run", quiet: bool, as_json: bool) -> None:
     from ebmkit.cli.progress import header
     from ebmkit.runs.cost import estimate
 
-    run.check_watchers()
+    with run.processes.together():
+        run.check_watchers()
     if not quiet:
         header(run)
     values = estimate(run)

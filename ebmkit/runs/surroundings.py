@@ -11,7 +11,7 @@ import torch
 
 import ebmkit
 from ebmkit.config.recipe import Recipe
-from ebmkit.processes import job, joined, started_together
+from ebmkit.processes import job, known_size
 from ebmkit.registry.lookup import get_registry
 
 REPORTED = ("shortrun-ebmkit", "torch", "numpy", "einops", "pluggy", "typer", "rich", "pillow", "scikit-learn")
@@ -34,7 +34,7 @@ def environment(recipe: Recipe, device: torch.device) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
-        **({"processes": joined().size} if started_together() else {}),
+        **({"processes": known_size()} if known_size() > 1 else {}),
         **({"job": job()} if job() else {}),
     }
 

@@ -11,11 +11,11 @@ from ebmkit.acceleration.choice import Choice, choose
 from ebmkit.config.layers import Layer, layer_of, loads
 from ebmkit.config.recipe import Recipe, asks_for, check_finite, naming
 from ebmkit.config.resolution import resolve
-from ebmkit.data.examples import Examples, check_flip
+from ebmkit.data.examples import check_flip
 from ebmkit.errors import Notice, UsageError, kind_and_message
-from ebmkit.interfaces import InitDistribution
 from ebmkit.methods.maximum_likelihood import Update
 from ebmkit.processes import Processes, joined
+from ebmkit.runs.alike import check_alike
 from ebmkit.runs.assembly import build_trainer
 from ebmkit.runs.build import Parts, build_parts, check_energy, first_starts, open_data, seeds_of
 from ebmkit.runs.checkpoint import BEFORE, NAME, read_checkpoint
@@ -146,23 +146,6 @@ def chosen(recipe: Recipe, parts: Parts, starts: Tensor) -> Choice:
         passes=None if gradients is None else gradients * recipe.train.iterations,
         threads=threads_for(parts.energy, recipe.train),
     )
-
-
-def check_alike(recipe: Recipe, examples: Examples, init: InitDistribution, processes: Processes) -> None:
-    """Check that several processes begin with the same settings and data; what the first fitted to these, all use.
-
-    Raises:
-        UsageError: if they do not.
-    """
-    sections = {section: values for section, values in recipe.plain.items() if section != "data"}
-    own = {f"{section}.{key}": value for section, values in sections.items() for key, value in values.items()}
-    first = processes.from_first(lambda: own)
-    differing = [f"{name}={own.get(name)}" for name in {**own, **first} if own.get(name) != first.get(name)]
-    processes.check_same("settings", ", ".join(differing))
-    processes.check_same("data", examples.fingerprint)
-    state = processes.from_first(init.state_dict)
-    if state and not processes.first:
-        init.load_state_dict(state)
 
 
 def resume_run(folder: str | Path, changes: Settings | None = None, *, processes: Processes | None = None) -> Run:

@@ -1,23 +1,18 @@
 """The processes that train one run together, on PyTorch's own engine: who they are, and what they say to each other.
 
-Started alone, a process is the only one: every function here gives back what it was given, and nothing of
+A process that was started by itself is the only one: every function gives back what it was given, and nothing of
 `torch.distributed` is initialised.
 """
 
-import atexit
-import os
-import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
 from typing import Any, NoReturn, TypeVar
 
 import torch
 from torch import Tensor
 from torch import distributed as dist
-from torch.distributed.rendezvous import rendezvous
 
 from ebmkit.errors import ProcessFailed, ProcessLost, UsageError, kind_and_message, one_line
 
@@ -190,37 +185,6 @@ def named(error: BaseException, rank: int, size: int) -> BaseException:
     return kind(f"process {rank} of {size}: {one_line(error)}")
 
 
-def joined() -> Processes:
-    """The processes that this one was started with, as by `torchrun`, or those of a group that its program made.
-
-    Raises:
-        UsageError: if the others cannot be reached.
-    """
-    return _joined() if started_together() else Processes()
-
-
-def started_together() -> bool:
-    """Whether this process is one of several."""
-    if dist.is_available() and dist.is_initialized():
-        return dist.get_world_size() > 1
-    return int(os.environ.get("WORLD_SIZE") or 1) > 1
-
-
-@cache
-def _joined() -> Processes:
-    with reaching():
-        if not dist.is_initialized():
-            limit = timedelta(seconds=TIMEOUT)
-            store, rank, size = next(rendezvous("env://", timeout=limit))
-            # torchrun may keep its store when it restarts the processes: what those before wrote there is out of date.
-            store = dist.PrefixStore(f"restart-{restarts()}", store)  # type: ignore[attr-defined]
-            dist.init_process_group(BACKEND, store=store, rank=rank, world_size=size, timeout=limit)
-            atexit.register(_leave)
-        group = dist.new_group(backend=BACKEND, timeout=timedelta(seconds=TIMEOUT))
-    rank = dist.get_rank()
-    return Processes(rank, dist.get_world_size(), int(os.environ.get("LOCAL_RANK", rank)), group=group)
-
-
 @contextmanager
 def reaching() -> Iterator[None]:
     """Turn what torch raises where a group cannot be made into one line."""
@@ -228,23 +192,3 @@ def reaching() -> Iterator[None]:
         yield
     except (RuntimeError, ValueError) as error:
         raise UsageError(f"cannot reach the other processes of the run: {one_line(error)[:200]}") from error
-
-
-def _leave() -> None:
-    """Leave the group at the end of the program."""
-    with suppress(Exception):  # another process may be gone
-        dist.destroy_process_group()
-
-
-def restarts() -> int:
-    """How often `torchrun` has restarted these processes."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT") or 0)
-
-
-def job() -> str | None:
-    """What distinguishes the job of `torchrun` from others, the same in all of its restarts; None without `torchrun`.
-
-    That is its `--rdzv-id`, or, where it has none, its process on this machine.
-    """
-    named = os.environ.get("TORCHELASTIC_RUN_ID")
-    return f"{socket.gethostname()}:{os.getppid()}" if named == "none" else named
