@@ -125,7 +125,7 @@ def test_other_weights_in_one_process_are_refused(made, pair, tmp_path):
     first, second = (["sample", str(place), "--out", str(tmp_path / "a.npy")] for place in (made, tmp_path / "other"))
     one, other = pair("commands", words=json.dumps(first), second=json.dumps(second))
     assert one[:2] == [2, ""]
-    assert one[2].startswith("error: the weights of process 1 are not those of process 0: ")
+    assert one[2].startswith("error: process 1 has other weights than process 0: ")
     assert other == [2, "", ""]
     assert not (tmp_path / "a.npy").exists()
 
