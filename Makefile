@@ -10,7 +10,8 @@ ACCELERATED := tests/test_acceleration*.py tests/test_convolutions.py tests/test
 	tests/test_tracing.py tests/test_choice.py tests/test_run_resume.py tests/test_model.py
 LIMITS := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2,ATEN_CPU_CAPABILITY=avx2
 
-.PHONY: help demo test limits lint types docs plugins wheel peers bench processes race fuzz kills chaos faults precision clean
+.PHONY: help demo test limits lint types docs plugins wheel peers bench processes race scaling fuzz kills chaos faults \
+	precision clean
 help:  ## What can be made
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
 
@@ -66,6 +67,9 @@ processes: $(VENV)/ready  ## The gradient of two processes: one flat sum beside 
 
 race: .venv-peers/ready  ## Time to quality beside other libraries, on Fashion-MNIST in RACE_DATA=FOLDER: about 15 hours
 	.venv-peers/bin/python benchmarks/race.py $(if $(RACE_DATA),--path "$(RACE_DATA)") $(RACE_OPTIONS)
+
+scaling: $(VENV)/ready  ## The costs of an update in 1, 2 and 4 processes, and what they say of many GPUs: about 5 minutes
+	$(BIN)/python benchmarks/scaling.py
 
 fuzz: $(VENV)/ready  ## Hostile inputs for everything that is read, more than 100,000: about 15 minutes
 	PYTHONPATH=tests $(BIN)/python -m fuzz $(FUZZ_OPTIONS)

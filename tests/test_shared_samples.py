@@ -125,7 +125,7 @@ def test_other_weights_in_one_process_are_refused(made, pair, tmp_path):
     first, second = (["sample", str(place), "--out", str(tmp_path / "a.npy")] for place in (made, tmp_path / "other"))
     one, other = pair("commands", words=json.dumps(first), second=json.dumps(second))
     assert one[:2] == [2, ""]
-    assert one[2].startswith("error: the weights of process 1 are not those of process 0: ")
+    assert one[2].startswith("error: process 1 has other weights than process 0: ")
     assert other == [2, "", ""]
     assert not (tmp_path / "a.npy").exists()
 
@@ -161,11 +161,11 @@ def difference(one, other):
 
 def test_the_samples_of_two_processes_have_the_energy_of_those_of_one(made):
     short = load(made)
-    alone = energies(short.energy, short.sample(1600, torch.Generator().manual_seed(1)))
+    single = energies(short.energy, short.sample(1600, torch.Generator().manual_seed(1)))
     first, second = (energies(short.energy, torch.cat(batches)) for batches in own(short, 1600, 2))
-    assert abs(difference(torch.cat([first, second]), alone)) < 5
+    assert abs(difference(torch.cat([first, second]), single)) < 5
     starts = energies(short.energy, short.init.sample(800, torch.Generator().manual_seed(3)))
-    assert abs(difference(torch.cat([first, starts]), alone)) > 5  # a process that runs no chains is found
+    assert abs(difference(torch.cat([first, starts]), single)) > 5  # a process that runs no chains is found
 
 
 def correlation(short):

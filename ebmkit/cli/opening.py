@@ -59,7 +59,7 @@ def opened(
     processes = processes or Processes()
     model = open_model(place, weights=cast(Any, weights), device=device, data=typed, announce=say, processes=processes)
     if processes.size > 1:
-        processes.check_same("the weights", fingerprint(model.saved.weights[model.weights]))
+        processes.check_same("weights", fingerprint(model.saved.weights[model.weights]))
     occupy(model.threads)
     return model, Generator(model.device).manual_seed(seed_of(seed, processes.rank))
 
