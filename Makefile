@@ -10,7 +10,8 @@ ACCELERATED := tests/test_acceleration*.py tests/test_convolutions.py tests/test
 	tests/test_tracing.py tests/test_choice.py tests/test_run_resume.py tests/test_model.py
 LIMITS := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2,ATEN_CPU_CAPABILITY=avx2
 
-.PHONY: help demo test limits lint types docs plugins wheel peers bench processes race precision clean
+.PHONY: help demo test limits lint types docs plugins wheel peers bench processes race scaling fuzz kills chaos faults \
+	precision clean
 help:  ## What can be made
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
 
@@ -67,8 +68,24 @@ processes: $(VENV)/ready  ## The gradient of two processes: one flat sum beside 
 race: .venv-peers/ready  ## Time to quality beside other libraries, on Fashion-MNIST in RACE_DATA=FOLDER: about 15 hours
 	.venv-peers/bin/python benchmarks/race.py $(if $(RACE_DATA),--path "$(RACE_DATA)") $(RACE_OPTIONS)
 
+scaling: $(VENV)/ready  ## The costs of an update in 1, 2 and 4 processes, and what they say of many GPUs: about 5 minutes
+	$(BIN)/python benchmarks/scaling.py
+
+fuzz: $(VENV)/ready  ## Hostile inputs for everything that is read, more than 100,000: about 15 minutes
+	PYTHONPATH=tests $(BIN)/python -m fuzz $(FUZZ_OPTIONS)
+
+kills: $(VENV)/ready  ## Diverging trainings, killed at random instants, end as without it: a few minutes
+	OMP_NUM_THREADS=1 $(BIN)/python tests/kill_trainings.py
+
 precision: $(VENV)/ready  ## Whether chains and training in bf16 give what fp32 gives: about an hour
 	$(BIN)/python benchmarks/precision.py --json precision.json
+
+.PHONY: chaos faults
+chaos: $(VENV)/ready  ## At least 200 kill -9 of runs, each resumed and compared: about 30 minutes; Linux
+	$(BIN)/python benchmarks/chaos.py $(CHAOS_OPTIONS)
+
+faults: $(VENV)/ready  ## Full disks, damaged checkpoints and other planted faults: about 5 minutes; Linux
+	$(BIN)/python benchmarks/faults.py $(FAULTS_OPTIONS)
 
 wheel:  ## Build the wheel, install it in an empty environment, and run the suite there
 	rm -rf .venv-wheel dist

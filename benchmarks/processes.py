@@ -62,7 +62,8 @@ def compare(rank: int, store: str, rounds: int) -> None:
 
         flat(1), ddp(1)
         pairs = zip(energy.parameters(), wrapped.parameters(), strict=True)
-        assert all(torch.allclose(one.grad, other.grad, rtol=1e-4, atol=1e-6) for one, other in pairs)
+        if not all(torch.allclose(one.grad, other.grad, rtol=1e-4, atol=1e-6) for one, other in pairs):
+            raise RuntimeError("the contenders have different gradients")
         steps = 3
         seconds = time_in_turns({"flat": flat, "ddp": ddp}, steps, rounds)
         # By itself: whoever follows a turn without a sum would have to wait for the other process.

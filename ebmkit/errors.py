@@ -4,14 +4,31 @@ import difflib
 import itertools
 import math
 import operator
+import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 REMEDIES = "try train.gradient_penalty=1, a lower optimizer.lr, more train.data_noise, or train.energy_l2=0.1"
 
+TOO_LARGE = re.compile("not enough memory|out of memory|allocate memory|Overflow when unpacking|calculation overflowed")
+EMBEDDING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # letters that change the order of others
+
+
+LETTERS = 480  # the longest message; a longer one quotes what was read from a damaged or foreign file
+END = 140  # of them those at the end, where a message says what to write
+
 
 class UsageError(ValueError):
-    """What the user asked for cannot be done; the message is one line and says what to write instead."""
+    """What the user asked for cannot be done; the message is one line and says what to write instead.
+
+    Args:
+        message: The message. Line breaks in it become blanks, and of a very long one the middle is left out.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        line = " ".join(message.splitlines())
+        super().__init__(line if len(line) <= LETTERS else f"{line[: LETTERS - END - 5]} ... {line[-END:]}")
 
 
 class Diverged(RuntimeError):
@@ -35,13 +52,40 @@ class ProcessLost(RuntimeError):
 
 
 def one_line(error: BaseException) -> str:
-    """The message of an exception without its line breaks."""
-    return " ".join(str(error).split())
+    """The message of an exception without its line breaks; empty for one of a third party that has none to give."""
+    try:
+        return " ".join(str(error).split())
+    except Exception:
+        return ""
+
+
+def visible(text: str) -> str:
+    r"""A text for a terminal: what would move its cursor, change its state or reorder letters is an escape, `\u001b`.
+
+    Line breaks and tabs stay. Names of files, settings and messages may hold anything.
+    """
+    if text.isprintable():
+        return text
+    return "".join(f"\\u{ord(letter):04x}" if controls(letter) else letter for letter in text)
+
+
+def controls(letter: str) -> bool:
+    """Whether a letter controls a terminal: also a byte of a name of a file that is not text."""
+    return letter not in "\n\t" and (
+        unicodedata.category(letter) in ("Cc", "Zl", "Zp")
+        or unicodedata.bidirectional(letter) in EMBEDDING
+        or "\udc80" <= letter <= "\udc9f"
+    )
 
 
 def kind_and_message(error: BaseException) -> str:
     """The type of an exception and its message, on one line of bounded length."""
     return f"{type(error).__name__}: {one_line(error)[:200]}".removesuffix(": ")
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an exception says that there is not enough memory; torch raises several kinds."""
+    return isinstance(error, MemoryError) or TOO_LARGE.search(str(error)) is not None
 
 
 def listed(words: Iterable[object], room: int = 160) -> str:

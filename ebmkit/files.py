@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole, and JSON that every parser accepts."""
+"""Files that are replaced as a whole, JSON that every parser accepts, and JSON of any origin."""
 
 import json
 import math
@@ -62,12 +62,33 @@ def write_text(path: Path, text: str) -> None:
         new.write_text(text, encoding="utf-8")
 
 
+def stamp(path: Path) -> tuple[int, int] | None:
+    """What differs between a file and one that has replaced it; None if there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
 def json_line(values: Mapping[str, Any]) -> str:
     """Values as one line of JSON; NaN and infinities, which JSON cannot express, become null."""
     strict = {
         key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in values.items()
     }
     return json.dumps(strict, allow_nan=False)
+
+
+def json_of(text: str | bytes) -> Any:
+    """The value of a text of JSON.
+
+    Raises:
+        ValueError: if it is not JSON, or is nested by the thousand, for which `json.loads` raises a RecursionError.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("JSON nested too deeply") from None
 
 
 def indented_json(table: Mapping[str, Any]) -> str:

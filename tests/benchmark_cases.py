@@ -11,10 +11,15 @@ from ebmkit.energies.convnet import ConvNet
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 contenders = pytest.importorskip("contenders", reason="benchmarks/ is not beside the tests")
 
+import chaos  # noqa: E402
 import conditions  # noqa: E402
+import disks  # noqa: E402
 import equality  # noqa: E402
+import faults  # noqa: E402
 import growth  # noqa: E402
 import judge  # noqa: E402
+import kill_tables  # noqa: E402
+import killing  # noqa: E402
 import learners  # noqa: E402
 import learning  # noqa: E402
 import machine  # noqa: E402
@@ -25,13 +30,19 @@ import racing  # noqa: E402
 import results  # noqa: E402
 import tables  # noqa: E402
 import timing  # noqa: E402
+import undisturbed  # noqa: E402
 
 __all__ = [
+    "chaos",
     "conditions",
     "contenders",
+    "disks",
     "equality",
+    "faults",
     "growth",
     "judge",
+    "kill_tables",
+    "killing",
     "learners",
     "learning",
     "machine",
@@ -42,6 +53,7 @@ __all__ = [
     "results",
     "tables",
     "timing",
+    "undisturbed",
 ]
 
 CPU = torch.device("cpu")

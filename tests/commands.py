@@ -81,7 +81,7 @@ def updates_of(place: str | Path) -> int:
 
 def weights(place: str | Path) -> dict[str, torch.Tensor]:
     """The last weights in the checkpoint of a run."""
-    return dict(read_checkpoint(Path(place)).weights["last"])
+    return dict(read_checkpoint(Path(place)).states["last"]["energy"])
 
 
 def metrics(place: str | Path) -> list[dict[str, float]]:

@@ -7,6 +7,7 @@ import time
 import traceback
 from contextlib import redirect_stdout
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 
 from ebmkit.cli.main import app
 from ebmkit.energies.mlp import MLP
+from ebmkit.errors import UsageError
 from ebmkit.inits.replay import ReplayBuffer
 from ebmkit.interfaces import InitDistribution
 from ebmkit.methods.maximum_likelihood import Trainer
@@ -290,6 +292,23 @@ def refused(folder: str) -> Any:
 
     register("watcher", "saving", saving)
     return train(folder, json.dumps({"watch.saving": {}}))
+
+
+def broken_chains(run: str, out: str) -> Any:
+    """Samples of a model whose chains fail in process 1 from the third batch on."""
+    usual, calls = Langevin.chain, count()
+
+    def chain(self, energy, x, rng):
+        if next(calls) == 2 and joined().rank == 1:
+            raise UsageError("the chains are broken")
+        yield from usual(self, energy, x, rng)
+
+    Langevin.chain = chain
+    try:
+        words = json.dumps(["sample", run, "-n", "20", "--batch", "2", "--out", out])
+        return commands(words, words)
+    finally:
+        Langevin.chain = usual
 
 
 def main(store: str, rank: str) -> None:

@@ -138,5 +138,5 @@ def test_an_energy_with_extra_state_is_resumed_and_loaded(tmp_path, kind):
         assert not (tmp_path / "a.safetensors").exists()
     else:
         write_model_file(saved, "last", tmp_path / "a.safetensors")
-        assert read_model(tmp_path / "a.safetensors").weights["last"]["_extra_state"] == seen
+        assert read_model(tmp_path / "a.safetensors").states["last"]["energy"]["_extra_state"] == seen
         assert ebmkit.load(tmp_path / "a.safetensors").sample(2, torch.Generator()).shape == (2, 1, 8, 8)

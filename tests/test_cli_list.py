@@ -116,7 +116,7 @@ def test_version_names_ebmkit_python_and_torch():
 def test_listing_parts_does_not_import_torch():
     code = (
         "import sys; from typer.testing import CliRunner; from ebmkit.cli.main import app\n"
-        "for line in ('--help', 'train --help', 'list', 'list energy --json', 'plugins', 'version'):\n"
+        "for line in ('--help', 'train --help', 'list', 'list energy --json', 'list presets', 'plugins', 'version'):\n"
         "    assert CliRunner().invoke(app, line.split()).exit_code == 0, line\n"
         "    assert 'torch' not in sys.modules, line\n"
     )

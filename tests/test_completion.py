@@ -28,6 +28,9 @@ def test_kinds_and_names_are_completed():
 def test_presets_are_completed():
     assert complete.preset_names("short") == ["short-run-code"]
     assert "nijkamp2019-cifar10" in complete.preset_names("")
+    assert complete.names(context(kind="preset"), "short") == ["short-run-code"]
+    assert complete.listed_kinds("pre") == ["presets"]
+    assert complete.shown_kinds("pre") == ["preset"]
 
 
 def test_settings_of_the_chosen_parts_are_completed():
@@ -57,6 +60,8 @@ def test_completion_with_an_unknown_part_is_silent():
         ("ebmkit show init re", ["replay"]),
         ("ebmkit train --sampler hmc -s sampler.leap", ["sampler.leapfrog="]),
         ("ebmkit train --preset short", ["short-run-code"]),
+        ("ebmkit show preset short", ["short-run-code"]),
+        ("ebmkit copy preset short", ["short-run-code"]),
     ],
 )
 def test_the_shell_gets_the_names(line, expected):

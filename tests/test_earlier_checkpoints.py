@@ -11,6 +11,7 @@ from training_runs import state_of
 from ebmkit.errors import Diverged, Notice
 from ebmkit.evaluation.training_curves import read_events
 from ebmkit.files import Unwritten
+from ebmkit.processes import Processes
 from ebmkit.runs.checkpoint import read_checkpoint
 from ebmkit.runs.diverging import SOUND, EarlierCheckpoints, link
 from ebmkit.runs.training import new_run, resume_run
@@ -20,7 +21,7 @@ pytestmark = [pytest.mark.usefixtures("built_in_parts_only"), quiet]
 
 def kept(folder: Path, every: int, count: int) -> tuple[int, int | None]:
     """The updates of the kept checkpoints after `count` updates: from before the turn, and the next."""
-    earlier = EarlierCheckpoints(folder, 0)
+    earlier = EarlierCheckpoints(folder, 0, Processes())
     (folder / "checkpoint-before.pt").write_text("0")
     for index in range(every, count + 1, every):
         (folder / "checkpoint.pt").unlink(missing_ok=True)
@@ -109,7 +110,7 @@ def test_the_message_names_both_checkpoints_and_a_command(diverged):
     assert message.endswith(f"ebmkit train --from '{place / 'checkpoint-before.pt'}' {on}")
     assert state_of(place)["trainer"]["index"] == 60
     assert read_checkpoint(place, "checkpoint-before.pt").updates == 20 <= TURN - SOUND
-    assert files(place) == {"checkpoint.pt", "checkpoint-before.pt"}
+    assert files(place) == {"checkpoint.pt", "checkpoint-previous.pt", "checkpoint-before.pt"}
 
 
 def test_the_event_is_the_last_line_of_the_metrics(diverged):

@@ -56,7 +56,8 @@ def test_metrics_with_a_byte_order_mark_are_read(tmp_path):
 def test_later_updates_are_removed_and_events_stay(tmp_path):
     write(tmp_path, {"update": 1}, BACK, {"update": 2}, {"update": 3}, END)
     rewrite_metrics(tmp_path, 2, [BACK])
-    assert read(tmp_path) == [{"update": 1}, BACK, {"update": 2}, END]
+    assert read(tmp_path) == [{"update": 1}, BACK, {"update": 2}, END, {"event": "resumed", "update": 2}]
+    assert not has_diverged(tmp_path)
 
 
 def test_an_event_that_is_missing_is_added(tmp_path):
@@ -64,6 +65,22 @@ def test_an_event_that_is_missing_is_added(tmp_path):
     rewrite_metrics(tmp_path, 2, [BACK])
     rewrite_metrics(tmp_path, 2, [BACK])
     assert read(tmp_path) == [{"update": 1}, BACK]
+
+
+@pytest.mark.parametrize("end", ["", '{"update": 9, "ga'])
+def test_an_event_gets_a_line_of_its_own(tmp_path, end):
+    write(tmp_path, {"update": 8})
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write(end)
+    add_event(tmp_path, END)
+    assert has_diverged(tmp_path)
+    assert read_events(tmp_path) == [END]
+    assert (tmp_path / "metrics.jsonl").read_text().count("\n") == (3 if end else 2)
+
+
+def test_an_event_may_be_the_first_line(tmp_path):
+    add_event(tmp_path, END)
+    assert read(tmp_path) == [END]
 
 
 def test_without_metrics_nothing_is_written(tmp_path):

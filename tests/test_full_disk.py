@@ -3,22 +3,25 @@
 import errno
 import os
 import resource
+import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from commands import SMALL, invoked, metrics, result_of, train, updates_of
+from commands import SMALL, invoked, metrics, result_of, same_run, train, updates_of
 from PIL import Image
 
 from ebmkit.errors import UsageError
 from ebmkit.files import Unwritten, replacing, write_text, writing
-from ebmkit.runs import samples
+from ebmkit.runs import checkpoint, samples
 from ebmkit.runs.checkpoint import Checkpoint, read_checkpoint
 from ebmkit.runs.model_file import read_model_file
 from ebmkit.runs.samples import write_samples
+from ebmkit.runs.training import resume_run
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 
@@ -86,10 +89,52 @@ def test_a_checkpoint_that_does_not_fit_says_why():
     assert sorted(path.name for path in Path("a").iterdir()) == there
 
 
+class Room:
+    """A disk that has room for this many checkpoints beside the one that is written; then writing is ENOSPC."""
+
+    def __init__(self, monkeypatch, count: int, number: int = errno.ENOSPC) -> None:
+        self.real, self.count, self.number = checkpoint.save, count, number
+        monkeypatch.setattr(checkpoint, "save", self.save)
+
+    def save(self, state, path: Path) -> None:
+        there = {one.stat().st_ino for one in path.parent.parent.glob("checkpoint*.pt")}
+        if len(there) > self.count:
+            raise OSError(self.number, os.strerror(self.number))
+        self.real(state, path)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_gives_up_the_one_before_first(monkeypatch, number):
+    train(*SMALL, "-s", "watch.checkpoints.every=0", "--iterations", "2", "--out", "a")
+    saved = read_checkpoint(Path("a"))
+    Room(monkeypatch, 2, number)  # those of the updates 0, 1 and 2 are there
+    os.link("a/checkpoint-previous.pt", "a/checkpoint-next.pt")
+    with pytest.raises(Unwritten):
+        saved.write(Path("a"))
+    assert read_checkpoint(Path("a"), "checkpoint-previous.pt").updates == 1
+    Path("a/checkpoint-next.pt").unlink()
+    saved.write(Path("a"))
+    assert read_checkpoint(Path("a"), "checkpoint-previous.pt").updates == 2
+
+
+def test_a_full_disk_keeps_the_newest_and_the_one_before_if_nothing_helps(monkeypatch):
+    train(*SMALL, "-s", "watch.checkpoints.every=0", "--iterations", "2", "--out", "a")
+    saved, content = read_checkpoint(Path("a")), Path("a/checkpoint.pt").read_bytes()
+    Room(monkeypatch, 0, errno.EIO)
+    with pytest.raises(Unwritten, match=r"^cannot write a/checkpoint\.pt: Input/output error$"):
+        saved.write(Path("a"))
+    assert Path("a/checkpoint-previous.pt").exists()
+    Room(monkeypatch, 0)
+    with pytest.raises(Unwritten, match=r"^cannot write a/checkpoint\.pt: No space left on device$"):
+        saved.write(Path("a"))
+    assert Path("a/checkpoint.pt").read_bytes() == content
+    assert not list(Path("a").glob(".new-*"))
+
+
 def test_an_error_of_torch_that_is_not_of_the_disk_stays():
-    checkpoint = Checkpoint("", (1,), "cpu", "", torch.zeros(1), {"index": lambda: None})
+    state = Checkpoint("", (1,), "cpu", "", torch.zeros(1), {"index": lambda: None})
     with pytest.raises(UsageError, match=r"cannot be saved and read again: trainer\.index is a builtins\.function"):
-        checkpoint.write(Path())
+        state.write(Path())
 
 
 @pytest.mark.parametrize("number", ERRORS)
@@ -108,18 +153,29 @@ def test_a_run_stops_with_a_line_and_can_be_resumed(number, monkeypatch):
 
 
 def test_metrics_that_cannot_be_written_stop_and_save_a_run(monkeypatch):
-    def line(values):
-        if values["update"] == 3:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return f'{{"update": {values["update"]}}}'
+    @contextmanager
+    def full(path):
+        with writing(path):
+            if path.exists() and len(metrics("a")) == 2:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            yield
 
     with monkeypatch.context() as patch:
-        patch.setattr("ebmkit.watchers.metrics.json_line", line)
+        patch.setattr("ebmkit.watchers.metrics.writing", full)
         _, stderr = train(*SMALL, "--iterations", "9", "--out", "a", code=1)
     assert "metrics.jsonl: No space left on device; resume with: ebmkit train --resume a\n" in stderr
     assert updates_of("a") == 3
-    train("--resume", "a", "--iterations", "4")
-    assert [line["update"] for line in metrics("a")] == [1, 2, 4]
+    run = resume_run("a", {"train": {"iterations": 5}})
+    updates = run.train()
+    next(updates)
+    assert [line["update"] for line in metrics("a")] == [1, 2, 3, 4]
+    shutil.copytree("a", "killed")
+    updates.close()
+    for name in ("a", "killed"):  # the killed run has no checkpoint after the one with the line that was not written
+        train("--resume", name, "--iterations", "5")
+    train(*SMALL, "--iterations", "5", "--out", "b")
+    assert same_run("a", "b")
+    assert same_run("killed", "b")
 
 
 @pytest.mark.parametrize("name", ["config.toml", "env.json"])

@@ -52,6 +52,13 @@ def parquet(rows, tmp_path):
     return str(path)
 
 
+@pytest.mark.parametrize("form", [{"type": "torch"}, {"type": "numpy", "columns": ["label"]}], ids=str)
+def test_a_folder_that_was_saved_with_a_format_is_read_without_it(library, rows, tmp_path, form):
+    rows.with_format(**form).save_to_disk(tmp_path / "formatted")
+    assert torch.equal(everything(hub(id=tmp_path / "formatted")), ALL)
+    assert len(hub(id=tmp_path / "formatted", classes=("dog",))) == 2
+
+
 def test_a_parquet_file_is_memory_mapped(parquet):
     source = hub(id=parquet)
     assert torch.equal(everything(source), ALL)

@@ -108,7 +108,7 @@ def test_a_row_that_is_not_an_image_is_named(content):
     "kind", [OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError]
 )
 def test_every_error_in_reading_a_row_names_the_row(monkeypatch, kind):
-    def broken(file):
+    def broken(file, **options):
         raise kind("two\nlines")
 
     monkeypatch.setattr(Image, "open", broken)

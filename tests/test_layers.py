@@ -25,7 +25,7 @@ LAYERS = (
     ("energies", "samplers", "inits", "features"),
     ("data",),
     ("interfaces",),
-    ("processes",),
+    ("claims", "processes"),
     ("errors", "files", "threads", "modes", "_lazy"),
 )
 FACADE = ""

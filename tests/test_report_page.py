@@ -46,7 +46,8 @@ def test_a_page_loads_nothing_from_elsewhere(whole):
             assert attributes.get(name, "#").startswith(("#", "data:image/png;base64,"))
     assert not re.findall(r"url\((?!#)|@import", whole.text)
     policy = [meta["content"] for meta in whole.all("meta") if meta.get("http-equiv") == "Content-Security-Policy"]
-    assert policy == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
+    rules = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+    assert policy == [rules]
 
 
 def test_pictures_and_plots_have_alternative_texts(whole):

@@ -86,7 +86,7 @@ def test_each_rollback_lowers_the_rate_until_none_is_left(tmp_path):
     events = read_events(tmp_path / "a")
     assert [event["event"] for event in events] == ["rollback", "rollback", "diverged"]
     assert [event["lr"] for event in events[:2]] == pytest.approx([1e-4, 1e-5])
-    assert files(tmp_path / "a") == {"checkpoint.pt", "checkpoint-before.pt"}
+    assert files(tmp_path / "a") == {"checkpoint.pt", "checkpoint-previous.pt", "checkpoint-before.pt"}
 
 
 def test_without_the_setting_nothing_is_rolled_back(tmp_path):

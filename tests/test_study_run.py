@@ -7,13 +7,13 @@ import pytest
 from studies import SETTINGS, finished, small, without_times
 from training_runs import assert_same_run
 
-from ebmkit.errors import Interrupted, UsageError
+from ebmkit.claims import claim
+from ebmkit.errors import Interrupted, Notice, UsageError
 from ebmkit.registry.lookup import register
 from ebmkit.runs.checkpoint import Checkpoint
 from ebmkit.runs.evaluations import write_evaluation
 from ebmkit.runs.model import open_model
 from ebmkit.runs.training import new_run
-from ebmkit.study.claims import claim
 from ebmkit.study.folder import Study
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
@@ -173,6 +173,17 @@ def test_a_folder_without_a_checkpoint_is_made_again():
     study.place(study.cells[0]).mkdir(parents=True)
     (study.place(study.cells[0]) / "config.toml").touch()
     assert [one.status for one in study.run()] == ["done"] * CELLS
+
+
+def test_a_cell_that_lost_its_newest_checkpoint_is_resumed_from_the_one_before():
+    study = small("a", seeds=1)
+    study.save()
+    place = study.place(study.cells[0])
+    list(new_run(study.cells[0].recipe, place).train())
+    (place / "checkpoint.pt").unlink()
+    with pytest.warns(Notice, match=r"checkpoint-previous\.pt is used, of update 1, without the last 2 updates$"):
+        assert next(study.run()).status == "done"
+    assert [one["from_update"] for one in json.loads((place / "env.json").read_text())["resumed"]] == [1]
 
 
 def test_a_trained_cell_is_only_evaluated():

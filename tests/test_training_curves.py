@@ -2,13 +2,15 @@
 
 import json
 import math
+import warnings
 
 import pytest
 import torch
 from refusing import refused
 from torch import Generator
 
-from ebmkit.evaluation.training_curves import correlations, cross_correlation, read_metrics
+from ebmkit.evaluation.training_curves import correlations, cross_correlation, last_update, read_metrics
+from ebmkit.runs.events import has_diverged, rewrite_metrics
 
 Z = 5
 
@@ -37,16 +39,48 @@ def test_every_value_of_every_line_is_read(tmp_path):
     assert past["accepted"][1] == 1
 
 
-@pytest.mark.parametrize("cut", ['{"update": 3, "ga', "17", '{"update": "x"}', '{"update": [3]}', "\ufffd"])
-def test_a_cut_off_last_line_is_skipped_with_a_warning(tmp_path, cut):
+DAMAGED = [
+    '{"update": 3, "ga',
+    "17",
+    '{"update": "x"}',
+    '{"update": [3]}',
+    '{"gap": 1}',
+    '{"update": 3, "gap": 1' + "0" * 400 + "}",
+    '{"update": 3, "ga{"update": 4, "gap": 1}',
+    "[" * 100_000,
+    "\0" * 40,
+    '\0\0{"update": 3}',
+    "",
+]
+
+
+@pytest.mark.parametrize("cut", DAMAGED, ids=range(len(DAMAGED)))
+def test_a_damaged_line_is_skipped_with_a_warning_wherever_it_is(tmp_path, cut):
     place = written(tmp_path, lines({"update": 1}, {"update": 2}) + cut)
-    with pytest.warns(UserWarning, match="last line was cut off"):
-        assert read_metrics(place)["update"].tolist() == [1, 2]
+    for number in (3, 2):
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            assert read_metrics(place)["update"].tolist() == [1, 2]
+        said = f"{place / 'metrics.jsonl'}: lines that were cut off or damaged are skipped: {number}"
+        assert [str(one.message) for one in warned] == ([said] if cut or number == 2 else [])
+        assert last_update(place) == 2
+        assert not has_diverged(place)
+        written(place, lines({"update": 1}) + cut + "\n" + lines({"update": 2}))
+    rewrite_metrics(place, 2, [])
+    assert (place / "metrics.jsonl").read_text() == lines({"update": 1}, {"update": 2})
 
 
-def test_damaged_empty_and_missing_metrics_are_refused(tmp_path):
+def test_a_letter_that_was_cut_in_two_damages_its_line_only(tmp_path):
+    whole, cut = lines({"update": 1}).encode(), '{"update": 2, "ä'.encode()[:-1]
+    (tmp_path / "metrics.jsonl").write_bytes(whole + cut + b"\n" + whole.replace(b"1", b"2"))
+    with pytest.warns(UserWarning, match="damaged are skipped: 2$"):
+        assert read_metrics(tmp_path)["update"].tolist() == [1, 2]
+    rewrite_metrics(tmp_path, 1, [])
+    assert (tmp_path / "metrics.jsonl").read_bytes() == whole
+
+
+def test_empty_and_missing_metrics_are_refused(tmp_path):
     refused(r"cannot read .*metrics.jsonl: No such file", read_metrics, tmp_path)
-    refused(r"metrics.jsonl:2 is damaged", read_metrics, written(tmp_path, '{"update": 1}\n{"up\n{"update": 3}\n'))
     refused("has no values yet", read_metrics, written(tmp_path, ""))
 
 

@@ -14,9 +14,21 @@ def kinds(incomplete: str) -> list[str]:
     return [kind for kind in KINDS if kind.startswith(incomplete)]
 
 
+def listed_kinds(incomplete: str) -> list[str]:
+    """What `ebmkit list` takes."""
+    return [kind for kind in (*KINDS, "presets") if kind.startswith(incomplete)]
+
+
+def shown_kinds(incomplete: str) -> list[str]:
+    """What `ebmkit show` takes."""
+    return [kind for kind in (*KINDS, "preset") if kind.startswith(incomplete)]
+
+
 def names(ctx: typer.Context, incomplete: str) -> list[str]:
     """Names of the kind that was typed before."""
     kind = ctx.params.get("kind") or ""
+    if kind == "preset":
+        return preset_names(incomplete)
     return [name for name in get_registry().names(kind) if name.startswith(incomplete)] if kind in HOOKS else []
 
 

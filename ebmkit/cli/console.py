@@ -3,31 +3,53 @@
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from ebmkit.cli.letters import escaped
 from ebmkit.cli.streams import encodable, silence_stdout
-from ebmkit.errors import Diverged, Interrupted, Notice, ProcessFailed, ProcessLost, UsageError, one_line
+from ebmkit.errors import (
+    Diverged,
+    Interrupted,
+    Notice,
+    ProcessFailed,
+    ProcessLost,
+    UsageError,
+    kind_and_message,
+    lacks_memory,
+    one_line,
+    visible,
+)
 from ebmkit.registry.lookup import get_registry
 
 FAILURE, USAGE, DIVERGED, INTERRUPTED = 1, 2, 3, 130
+LONGEST = 300  # letters of a warning of another library
+
+
+class SafeConsole(Console):
+    """A console that shows the control characters of a text as escapes; colours and bars are not text."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The pieces of what is printed."""
+        for piece in super().render(renderable, options):
+            yield piece if piece.control else piece._replace(text=visible(piece.text))
 
 
 def out() -> Console:
     """stdout: results only. Without emoji, since `file.toml:100:` would become one."""
-    return Console(soft_wrap=True, highlight=False, emoji=False)
+    return SafeConsole(soft_wrap=True, highlight=False, emoji=False)
 
 
 def err() -> Console:
     """stderr: everything that is not a result."""
-    return Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
+    return SafeConsole(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
 
 def say(text: str, style: str | None = None) -> None:
@@ -36,7 +58,12 @@ def say(text: str, style: str | None = None) -> None:
 
 
 def result(text: str) -> None:
-    r"""Print a result on stdout, exactly: letters that stdout cannot encode are escapes, like `\u00e9`."""
+    r"""Print a result on stdout: letters that stdout cannot encode are escapes, like `\u00e9`, the others are exact.
+
+    On a terminal control characters are escapes too.
+    """
+    if sys.stdout is not None and sys.stdout.isatty():
+        text = visible(text)
     print(text if encodable(text, sys.stdout) else escaped(text), flush=True)
 
 
@@ -73,6 +100,11 @@ def errors() -> Iterator[None]:
     except (OSError, ProcessFailed, ProcessLost) as error:  # a full disk, a folder that was removed
         say("; ".join([f"error: {one_line(error)}", *getattr(error, "__notes__", [])]), "red")
         raise typer.Exit(FAILURE) from None
+    except Exception as error:
+        if not lacks_memory(error):
+            raise
+        say(f"error: not enough memory: {kind_and_message(error)}; ask for a smaller model, batch or -n", "red")
+        raise typer.Exit(FAILURE) from None
 
 
 class Notices:
@@ -85,7 +117,7 @@ class Notices:
 
 @contextmanager
 def notices() -> Iterator[None]:
-    """Print every `Notice` as one line, without the place in the code, whatever filters Python was started with.
+    """Print every warning as one line, without the place in the code, and every `Notice` whatever Python's filters say.
 
     Commands in several threads share this, since warnings belong to the process: the last one restores them.
     """
@@ -94,7 +126,7 @@ def notices() -> Iterator[None]:
         if Notices.users == 1:
             Notices.stack.enter_context(warnings.catch_warnings())
             warnings.simplefilter("always", Notice)
-            warnings.showwarning = shown_by(warnings.showwarning)
+            warnings.showwarning = show
     try:
         yield
     finally:
@@ -104,16 +136,10 @@ def notices() -> Iterator[None]:
                 Notices.stack.close()
 
 
-def shown_by(usual: Callable[..., None]) -> Callable[..., None]:
-    """What shows a warning: a `Notice` as a line on stderr, any other by `usual`."""
-
-    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-        if issubclass(category, Notice):
-            say(f"warning: {message}", "yellow")
-        else:
-            usual(message, category, *place, **more)
-
-    return show
+def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+    """Show a warning as a line on stderr; one that is no `Notice`, as libraries give them, with its type."""
+    text = str(message) if issubclass(category, Notice) else f"{category.__name__}: {str(message)[:LONGEST]}"
+    say(f"warning: {' '.join(text.splitlines())}", "yellow")
 
 
 def warn_of_plugins() -> None:

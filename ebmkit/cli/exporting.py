@@ -7,6 +7,7 @@ import typer
 
 from ebmkit.cli.console import errors
 from ebmkit.cli.options import Force, Place, Weights, expanded, refuse_unknown
+from ebmkit.cli.processes import one_process
 
 
 def export(
@@ -22,7 +23,7 @@ def export(
     Every command that draws from the folder of a run also draws from such a file, on any machine where the same parts
     are installed. It contains neither data nor code.
     """
-    with errors():
+    with errors(), one_process("export"):
         from ebmkit.cli import outputs
         from ebmkit.runs.model import pick_weights, read_model
         from ebmkit.runs.model_file import SUFFIX, write_model_file

@@ -1,7 +1,7 @@
 """Commands that judge a trained model: evaluate, report."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +20,7 @@ from ebmkit.cli.options import (
     expanded,
     refuse_unknown,
 )
+from ebmkit.cli.processes import one_process, printed_once
 from ebmkit.errors import UsageError, check
 
 if TYPE_CHECKING:
@@ -62,28 +63,39 @@ def evaluate(
     -n is half of the data, at most 5000. Each value is shown beside that of real examples and that of noise, like the
     starts of new chains, so that it has a scale. All of it is also written to evaluation.json in the folder of the run.
     A model of classes is also judged as a classifier, and with --other how well its scores separate the two data sets.
+    Several processes, started by torchrun, draw a part of the samples each.
     """
-    with errors():
+    from ebmkit.processes import joined
+
+    with errors(), printed_once(processes := joined()):
+        import torch
+
         from ebmkit.cli import opening
         from ebmkit.config.recipe import build_part
         from ebmkit.config.resolution import resolve_part
         from ebmkit.evaluation.classes import class_measures
-        from ebmkit.evaluation.measures import evaluate_model
+        from ebmkit.evaluation.measures import check_count, evaluate_model
         from ebmkit.files import json_line
         from ebmkit.runs.evaluations import count_for, evaluation_of, write_evaluation
 
-        refuse_unknown(weights=weights)
-        check("batch", batch, at_least=1)
-        given = [*(settings or []), *([f"features.weights={inception_weights}"] if inception_weights else [])]
-        typed = opening.typed_settings(data, given, ("features", "data", "other"))
-        component, chosen = resolve_part("features", "inception" if inception_weights else features, typed)
-        model, rng = opening.opened(run, weights, device, seed, typed)
-        examples = opening.examples_of(model, typed)
-        built = build_part(component, "features", chosen, {"data": examples})
-        others = None if other is None else opening.other_examples(other, typed)
-        count = count_for(examples, n)
-        with opening.followed(model.short, -(-count // batch)) as short:
-            measures = evaluate_model(short, examples, built, rng, n=count, seed=seed, batch=batch)
+        with processes.together():
+            refuse_unknown(weights=weights)
+            check("batch", batch, at_least=1)
+            given = [*(settings or []), *([f"features.weights={inception_weights}"] if inception_weights else [])]
+            typed = opening.typed_settings(data, given, ("features", "data", "other"))
+            component, chosen = resolve_part("features", "inception" if inception_weights else features, typed)
+            model, rng = opening.opened(run, weights, device, seed, typed, processes)
+            examples = opening.examples_of(model, typed)
+            built: Any = build_part(component, "features", chosen, {"data": examples}) if processes.first else None
+            others = opening.other_examples(other, typed) if other is not None and processes.first else None
+            count = count_for(examples, n)
+            check_count(examples, count)
+            with opening.drawn(model.short, count, rng, batch, processes) as chunks:
+                samples = list(chunks)
+        if not processes.first:  # the first needs none of the others from here on
+            return
+        x = torch.cat(samples).to(model.device)
+        measures = evaluate_model(model.short, examples, built, rng, n=count, seed=seed, batch=batch, samples=x)
         measures += class_measures(model.short, examples, model.device, n=count, seed=seed, other=others)
         found = evaluation_of(model, measures)
         if as_json:
@@ -130,7 +142,7 @@ def report(
     It is made from the folder of the run, its model and its data; the measures are those of the last `ebmkit evaluate`.
     RUN/report.html is replaced each time, another file only with --force.
     """
-    with errors():
+    with errors(), one_process("report"):
         from ebmkit.cli import opening, outputs
         from ebmkit.report.page import write_page
         from ebmkit.runs.evaluations import scores_in

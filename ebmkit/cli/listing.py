@@ -10,22 +10,28 @@ from typing import Annotated
 import typer
 
 import ebmkit
-from ebmkit.cli.complete import kinds, names
+from ebmkit.cli.complete import listed_kinds, names, shown_kinds
 from ebmkit.cli.console import errors, out, result, tabled, warn_of_plugins
+from ebmkit.cli.presets import LISTED, SHOWN, print_preset, print_presets
+from ebmkit.errors import UsageError, nearest
 from ebmkit.registry.component import KINDS, Component
 from ebmkit.registry.lookup import get_registry
 
 
 def list_parts(
     kind: Annotated[
-        str | None, typer.Argument(help="Only parts of this kind, like sampler.", autocompletion=kinds)
+        str | None,
+        typer.Argument(help="Only parts of this kind, like sampler; or presets.", autocompletion=listed_kinds),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON list of objects on stdout.")] = False,
 ) -> None:
-    """List the parts that can be picked by name, each with its package."""
+    """List the parts that can be picked by name, each with its package; or the presets."""
     with errors():
-        if kind is not None and kind not in KINDS:
-            get_registry().find(kind, "")
+        if kind == LISTED:
+            print_presets(as_json)
+            return
+        if kind is not None:
+            refuse_unknown_kind(kind, (*KINDS, LISTED))
         shown = KINDS if kind is None else (kind,)
         parts = [component for each in shown for component in get_registry().of_kind(each)]
         if as_json:
@@ -34,6 +40,16 @@ def list_parts(
             rows = [(one.kind, one.name, one.summary, str(one.plugin)) for one in parts]
             out().print(tabled(("kind", "name", "what it is", "from"), rows, "kind name from"), soft_wrap=False)
         warn_of_plugins()
+
+
+def refuse_unknown_kind(kind: str, known: tuple[str, ...]) -> None:
+    """Refuse a word that is not one of the kinds that a command knows.
+
+    Raises:
+        UsageError: with the nearest.
+    """
+    if kind not in known:
+        raise UsageError(f"unknown kind '{kind}'.{nearest(kind, known)} Kinds: {', '.join(known)}.")
 
 
 def described(component: Component) -> dict[str, str | int]:
@@ -51,12 +67,19 @@ def described(component: Component) -> dict[str, str | int]:
 
 def show(
     kind: Annotated[
-        str, typer.Argument(help="A kind of part, as `ebmkit list` gives it, or optimizer.", autocompletion=kinds)
+        str,
+        typer.Argument(
+            help="A kind of part, as `ebmkit list` gives it, or optimizer; or preset.", autocompletion=shown_kinds
+        ),
     ],
     name: Annotated[str, typer.Argument(help="Its name, as `ebmkit list` gives it.", autocompletion=names)],
 ) -> None:
-    """Show one part: what it computes, its package, and its settings."""
+    """Show one part: what it computes, its package, and its settings. Or a preset: what it sets, and from where."""
     with errors():
+        if kind == SHOWN:
+            print_preset(name)
+            return
+        refuse_unknown_kind(kind, (*KINDS, "optimizer", SHOWN))
         from ebmkit.config.layers import Value
         from ebmkit.config.optimizers import settings_of
         from ebmkit.config.resolution import shown

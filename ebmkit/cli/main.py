@@ -12,6 +12,7 @@ from ebmkit.cli import (
     judging,
     listing,
     plugin_packages,
+    presets,
     reconstruction,
     sampling,
     streams,
@@ -38,8 +39,9 @@ app.command("evaluate", short_help="Measure samples against the data.")(judging.
 app.command("report", short_help="Write the report of a run as one HTML file.")(judging.report)
 app.command("study", short_help="Compare a grid of settings over several seeds.")(studying.study)
 app.command("export", short_help="Write a model to one .safetensors file.")(exporting.export)
-app.command("list", short_help="List the parts that can be picked by name.")(listing.list_parts)
-app.command("show", short_help="Show one part with its settings.")(listing.show)
+app.command("list", short_help="List the parts that can be picked by name, or the presets.")(listing.list_parts)
+app.command("show", short_help="Show one part, or a preset, with its settings.")(listing.show)
+app.command("copy", short_help="Copy a preset to a file.")(presets.copy)
 app.command("plugins", short_help="List plug-ins; with --check NAME, test their parts.")(plugin_packages.plugins)
 app.command("new-plugin", short_help="Make a plug-in package to begin from.")(creating.new_plugin)
 app.command("version")(listing.version)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Generator
+from torch import Generator, Tensor
 
 from ebmkit.cli.console import err, say
 from ebmkit.config.layers import Layer, typed
@@ -16,8 +16,11 @@ from ebmkit.config.resolution import resolve_part
 from ebmkit.data.examples import Examples
 from ebmkit.errors import UsageError, check
 from ebmkit.pictures import drawable, drawn_count
+from ebmkit.processes import Processes
 from ebmkit.runs.device import occupy
 from ebmkit.runs.model import Model, data_of, open_model
+from ebmkit.runs.origin import fingerprint
+from ebmkit.runs.shared_samples import rounds_of, samples_of_all, seed_of
 from ebmkit.shortrun import ShortRun
 
 PATIENCE = 2.0  # seconds after which a terminal shows a bar
@@ -33,7 +36,9 @@ def typed_settings(data: str | None, settings: list[str], sections: tuple[str, .
     return typed([*([f"data.use={data}"] if data is not None else []), *settings], sections)
 
 
-def opened(place: Path, weights: str, device: str, seed: int, typed: Layer) -> tuple[Model, Generator]:
+def opened(
+    place: Path, weights: str, device: str, seed: int, typed: Layer, processes: Processes | None = None
+) -> tuple[Model, Generator]:
     """The model of a run or a file, and a generator for what is drawn from it; torch gets the threads of the run.
 
     Args:
@@ -42,19 +47,25 @@ def opened(place: Path, weights: str, device: str, seed: int, typed: Layer) -> t
         device: Where to compute.
         seed: The seed of the generator.
         typed: Settings of the section `data`, for a part that asks for the data.
+        processes: Those that open it together, each with a generator of its own; None is only this one.
 
     Raises:
-        UsageError: if the place is not a model, does not have these weights, or an option is out of range.
+        UsageError: if the place is not a model, does not have these weights, or an option is out of range; if it is
+            not the same model in all processes.
     """
     check("seed", seed, at_least=0, below=2**63)
-    model = open_model(place, weights=cast(Any, weights), device=device, data=typed)
+    processes = processes or Processes()
+    model = open_model(place, weights=cast(Any, weights), device=device, data=typed, announce=say, processes=processes)
+    if processes.size > 1:
+        states = model.saved.states[model.weights]
+        processes.check_same("weights", ", ".join(f"{name} {fingerprint(state)}" for name, state in states.items()))
     occupy(model.threads)
-    return model, Generator(model.device).manual_seed(seed)
+    return model, Generator(model.device).manual_seed(seed_of(seed, processes.rank))
 
 
 def examples_of(model: Model, typed: Layer) -> Examples:
-    """The examples that a model was trained on, or those that the options name."""
-    return data_of(model.saved, typed)
+    """The examples that a model was trained on, or those that the options name; a line says which these are."""
+    return data_of(model.saved, typed, say)
 
 
 def other_examples(name: str, typed: Layer) -> Examples:
@@ -106,6 +117,16 @@ def followed(short: ShortRun, chains: int) -> Iterator[ShortRun]:
     total = None if each is None else each * chains
     with counted("passes through the energy", "passes", total) as on_pass:
         yield short.counted(lambda: on_pass(1))
+
+
+@contextmanager
+def drawn(short: ShortRun, n: int, rng: Generator, batch: int, processes: Processes) -> Iterator[Iterator[Tensor]]:
+    """The samples that all processes draw; see `samples_of_all`. The first shows its passes."""
+    if not processes.first:
+        yield samples_of_all(short, n, rng, processes, batch=batch)
+        return
+    with followed(short, rounds_of(n, batch, processes.size)) as shown:
+        yield samples_of_all(shown, n, rng, processes, batch=batch)
 
 
 @contextmanager

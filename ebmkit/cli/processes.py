@@ -14,7 +14,30 @@ from ebmkit.errors import Diverged, Interrupted, Notice, ProcessFailed, UsageErr
 if TYPE_CHECKING:
     from ebmkit.processes import Processes
 
-CODES = {UsageError: USAGE, Diverged: DIVERGED, Interrupted: INTERRUPTED, ProcessFailed: FAILURE, OSError: FAILURE}
+CODES: dict[type[Exception], int] = {
+    UsageError: USAGE,
+    Diverged: DIVERGED,
+    Interrupted: INTERRUPTED,
+    ProcessFailed: FAILURE,
+    OSError: FAILURE,
+}
+
+
+@contextmanager
+def one_process(command: str) -> Iterator[None]:
+    """A command that does not divide its work among processes.
+
+    Raises:
+        UsageError: if it was started in several.
+    """
+    from ebmkit.processes import joined
+
+    with printed_once(processes := joined()):
+        if processes.size > 1:
+            processes.refuse(
+                UsageError(f"{command} runs in one process, and {processes.size} were started: run it without torchrun")
+            )
+        yield
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from ebmkit.cli.options import (
     options_named,
     refuse_unknown,
 )
+from ebmkit.cli.processes import one_process
 from ebmkit.errors import UsageError
 
 TIMES = (0, 10, 50, 200)  # updates after which a reconstruction is shown, as in the paper's figure
@@ -55,7 +56,7 @@ def reconstruct(
     pixel after t updates, and that of guesses from the data: the mean, the nearest other example, and 32 principal
     components where examples have more elements. With IMAGE the data are opened for these only with --data or -s.
     """
-    with errors():
+    with errors(), one_process("reconstruct"):
         from ebmkit.cli import opening, outputs
         from ebmkit.evaluation.baselines import reconstruction_baselines
         from ebmkit.pictures import beside, grid

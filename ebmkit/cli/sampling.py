@@ -24,6 +24,7 @@ from ebmkit.cli.options import (
     options_named,
     refuse_unknown,
 )
+from ebmkit.cli.processes import one_process, printed_once
 from ebmkit.errors import UsageError, check
 
 if TYPE_CHECKING:
@@ -54,23 +55,31 @@ def sample(
 
     -n is 64, and 4096 for points in the plane. Values are float32 (n, *shape), on the scale [-1, 1] of the data and not
     clipped to it. stdout carries the name of the file. --data and -s are for a model whose chains start from data.
+    Several processes, started by torchrun, draw a part each.
     """
-    with errors():
+    from ebmkit.processes import joined
+
+    with errors(), printed_once(processes := joined()):
         from ebmkit.cli import opening, outputs
         from ebmkit.runs.samples import SUFFIXES, sheet, write_samples
 
-        refuse_unknown(weights=weights)
-        check("batch", batch, at_least=1)
-        path = outputs.destination(out, run, "samples.png", force, SUFFIXES)
-        model, rng = opening.opened(run, weights, device, seed, opening.typed_settings(data, settings or []))
-        if show or path.suffix == ".png":
-            opening.refuse_undrawable(model.shape)
-        n = opening.enough(n, 64, model.shape)
-        sampler = model.short.sampler if steps is None else model.short.sampler.with_steps(steps)
-        short = dataclasses.replace(model.short, sampler=sampler)
-        short = short if label is None else short.of_class(label)
-        with opening.followed(short, -(-n // batch)) as followed:
-            written = write_samples(followed.samples(n, rng, batch=batch), (n, *model.shape), path)
+        with processes.together():
+            refuse_unknown(weights=weights)
+            check("batch", batch, at_least=1)
+            path = processes.from_first(lambda: outputs.destination(out, run, "samples.png", force, SUFFIXES))
+            typed = opening.typed_settings(data, settings or [])
+            model, rng = opening.opened(run, weights, device, seed, typed, processes)
+            if show or path.suffix == ".png":
+                opening.refuse_undrawable(model.shape)
+            n = opening.enough(n, 64, model.shape)
+            sampler = model.short.sampler if steps is None else model.short.sampler.with_steps(steps)
+            short = dataclasses.replace(model.short, sampler=sampler)
+            short = short if label is None else short.of_class(label)
+            with opening.drawn(short, n, rng, batch, processes) as chunks:
+                if not processes.first:
+                    list(chunks)  # none: they go to the first
+                    return
+                written = write_samples(chunks, (n, *model.shape), path)
         if written.nonfinite:
             say(f"warning: {written.nonfinite} of {n} samples hold NaN or infinity; in pictures they are red", "yellow")
         outputs.finish(path, sheet(written.first) if show else None)
@@ -101,7 +110,7 @@ def interpolate(
     --rows is 5, and 320 for points in the plane, which are clouds. Each column is headed by rho, the weight of z1. With
     two images there is one row, between the starts that reconstruct them.
     """
-    with errors():
+    with errors(), one_process("interpolate"):
         from ebmkit.cli import opening, outputs
         from ebmkit.pictures import beside, grid
 
@@ -166,7 +175,7 @@ def long_run(
     -n is 16, and 1024 for points in the plane, which are clouds. stderr carries the mean energy along the chains. The
     picture has a column for the start and --times more, evenly spaced along the chains.
     """
-    with errors():
+    with errors(), one_process("long-run"):
         from ebmkit.cli import opening, outputs
         from ebmkit.evaluation.energy import energies
         from ebmkit.files import json_line

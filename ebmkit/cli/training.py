@@ -153,7 +153,8 @@ def new(
     from ebmkit.runs.restarts import check_restarts
     from ebmkit.runs.training import check_settings, new_run
 
-    below = [] if origin is None else [read_origin(origin).layer]
+    saved = None if origin is None else read_origin(origin)
+    below = [] if saved is None else [saved.layer]
     below += [*([layers.preset(preset)] if preset else []), *([layers.read(config)] if config else [])]
     recipe = resolve([*below, typed])
     print_notes(recipe, quiet)
@@ -162,7 +163,7 @@ def new(
         result(recipe.toml(with_origins=True))
         return None
     check_restarts(out)
-    return new_run(recipe, out, origin=origin)
+    return new_run(recipe, out, origin=saved)
 
 
 def resumed(folder: Path, typed: "Layer", others: dict[str, Any], print_config: bool, quiet: bool) -> "Run | None":

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+from ebmkit.config.toml_text import showable
 from ebmkit.errors import UsageError
 
 NUMBER = re.compile(r"([+-]?)(?=[\d.]*\d)(\d*)(\.?)(\d*)([eE][+-]?\d+)?")
@@ -28,7 +29,7 @@ def parse(text: str) -> Any:
     """
     for form in (text, NUMBER.sub(as_toml, text) if NUMBERS.fullmatch(text) else text):
         try:
-            table = tomllib.loads(f"value = {form}")
+            table = showable(tomllib.loads(f"value = {form}"))
         except (ValueError, RecursionError):  # tomllib raises the bare kinds for digits and brackets by the thousand
             continue
         return table["value"] if len(table) == 1 else text

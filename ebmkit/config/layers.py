@@ -133,11 +133,21 @@ def layer_of(table: Mapping[str, Any], name: str, place: Callable[[str, str], st
 def presets() -> dict[str, str]:
     """The packaged presets: TOML texts by name."""
     folder = files("ebmkit.config") / "presets"
-    return {
-        entry.name.removesuffix(".toml"): entry.read_text(encoding="utf-8")
-        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
-        if entry.name.endswith(".toml")
-    }
+    found = {entry.name: entry for entry in folder.iterdir() if entry.name.endswith(".toml")}
+    names = sorted(name.removesuffix(".toml") for name in found)
+    return {name: found[f"{name}.toml"].read_text(encoding="utf-8") for name in names}
+
+
+def preset_text(name: str) -> str:
+    """The TOML text of a packaged preset.
+
+    Raises:
+        UsageError: for an unknown name, with the nearest.
+    """
+    known = presets()
+    if name not in known:
+        raise UsageError(f"unknown preset '{name}'.{nearest(name, known)} Presets: {', '.join(known)}.")
+    return known[name]
 
 
 def preset(name: str) -> Layer:
@@ -146,7 +156,4 @@ def preset(name: str) -> Layer:
     Raises:
         UsageError: for an unknown name, with the nearest.
     """
-    known = presets()
-    if name not in known:
-        raise UsageError(f"unknown preset '{name}'.{nearest(name, known)} Presets: {', '.join(known)}.")
-    return loads(known[name], f"preset {name}")
+    return loads(preset_text(name), f"preset {name}")

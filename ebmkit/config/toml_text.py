@@ -17,6 +17,8 @@ MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
+LONGEST = 2**20  # letters: the longest settings that are read
+
 
 def text_of(path: Path) -> str:
     """The text of a file of settings.
@@ -25,7 +27,8 @@ def text_of(path: Path) -> str:
         UsageError: if it cannot be read, with the nearest name.
     """
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(4 * LONGEST + 1)  # a letter of UTF-32 has four bytes
     except OSError as error:
         near = nearest(path.name, [one.name for one in path.parent.glob("*")] if path.parent.is_dir() else [])
         reason = "no such file" if isinstance(error, FileNotFoundError) else str(error)
@@ -56,12 +59,25 @@ def table_of(text: str, name: str) -> dict[str, Any]:
     """The table of a TOML text; `name` is its name in errors.
 
     Raises:
-        UsageError: if it is not TOML.
+        UsageError: if it is not TOML, or longer than `LONGEST`.
     """
+    if len(text) > LONGEST:
+        raise UsageError(f"{name} has more than {LONGEST:,} letters, so it is not a file of settings")
     try:
-        return tomllib.loads(text)
+        return showable(tomllib.loads(text))
     except (ValueError, RecursionError) as error:  # also for digits and brackets by the thousand
         raise UsageError(f"{name} is not valid TOML: {error}{zero_missing(text, str(error))}") from None
+
+
+def showable(table: dict[str, Any]) -> dict[str, Any]:
+    """The same table, if an error can quote it: numbers of thousands of digits and tables nested as deep have no text.
+
+    Raises:
+        ValueError: for such a number.
+        RecursionError: for such a table.
+    """
+    repr(table)
+    return table
 
 
 def zero_missing(text: str, message: str) -> str:

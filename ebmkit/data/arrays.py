@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from ebmkit.data.examples import as_examples
 from ebmkit.data.images import Channels, Fit, Images, selected
 from ebmkit.data.labels import Marks
-from ebmkit.data.paths import composed, existing_file
+from ebmkit.data.paths import UNZIPPED, composed, existing_file
 from ebmkit.data.signatures import ARRAY, kind_of
 from ebmkit.errors import UsageError, kind_and_message, listed, nearest
 
@@ -142,6 +142,7 @@ def _member(path: Path, file: Mapping[str, NDArray[Any]], key: str) -> NDArray[A
     names = {composed(name): name for name in file}
     if composed(key) not in names:
         raise UsageError(f"{path} has no array '{key}'.{nearest(key, file)} It has: {listed(file)}")
+    _check_unzipped(path, file, names[composed(key)])
     try:
         member = file[names[composed(key)]]
     except Exception as error:  # numpy raises many types for a damaged archive
@@ -149,6 +150,17 @@ def _member(path: Path, file: Mapping[str, NDArray[Any]], key: str) -> NDArray[A
     if not isinstance(member, np.ndarray):
         raise UsageError(f"'{key}' in {path} is not an array: expected a .npz file as numpy.savez writes it")
     return member
+
+
+def _check_unzipped(path: Path, file: Any, name: str) -> None:
+    """Refuse an array of an .npz file that is larger in memory than `UNZIPPED`, and than the file itself."""
+    # The names of arrays are those of the files in a zip, without their ending.
+    sizes = {one.filename.removesuffix(".npy"): one.file_size for one in file.zip.infolist()}
+    if sizes[name] > max(UNZIPPED, path.stat().st_size):
+        raise UsageError(
+            f"the array '{name}' of {path} unzips to more than {UNZIPPED:,} bytes: save it by numpy.save, which makes "
+            "files that are memory-mapped"
+        )
 
 
 def _check_values(values: NDArray[Any], path: Path) -> None:

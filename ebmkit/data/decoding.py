@@ -3,12 +3,13 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ebmkit.data.completeness import EXIF_CHUNK, is_complete, tail
+from ebmkit.data.completeness import EXIF_CHUNK, is_complete, size_of, tail
 from ebmkit.errors import UsageError, kind_and_message
 
 if TYPE_CHECKING:
@@ -28,7 +29,12 @@ TURNS = {
 GREY = ("1", "L", "LA", "La")
 GREY16 = ("I;16", "I;16L", "I;16B", "I;16N")
 COLOUR = ("RGB", "RGBA", "RGBa", "RGBX", "P", "PA", "CMYK", "YCbCr", "LAB", "HSV")
+SMALL = 2**22  # pixels that any file may have
+DENSEST = 1000  # pixels in a byte of a larger one; compression by zlib, of three bytes a pixel, reaches 340
 ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
+# Formats that Pillow opens and cannot decode by itself: documents, films, and containers of scientific data. For an EPS
+# it starts Ghostscript, which executes the file.
+UNDECODABLE = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
 
 
 class Encoded(NamedTuple):
@@ -51,6 +57,15 @@ class Header(NamedTuple):
     channels: int
 
 
+@cache
+def formats() -> tuple[str, ...]:
+    """The formats that Pillow decodes by itself, by its names for them."""
+    from PIL import Image
+
+    Image.init()
+    return tuple(name for name in Image.OPEN if name not in UNDECODABLE)
+
+
 @contextmanager
 def opened(image: Encoded) -> Iterator[tuple[BinaryIO, "Image.Image"]]:
     """The file of an image, and the image, opened but not yet decoded; both are closed when the block ends.
@@ -62,12 +77,26 @@ def opened(image: Encoded) -> Iterator[tuple[BinaryIO, "Image.Image"]]:
 
     try:
         # Given a path, Pillow maps uncompressed TIFFs into memory, and scrambles those that it has to turn.
-        with image.open() as file, Image.open(file) as content:
+        with image.open() as file, Image.open(file, formats=formats()) as content:
+            refuse_bomb(file, content)
             yield file, content
     except UnidentifiedImageError as error:  # whose own message is the address of a buffer
         raise UsageError(f"cannot read {image.name}: not an image of a known format; repair or remove it") from error
     except Exception as error:  # Pillow raises many types for a damaged file
         raise UsageError(f"cannot read {image.name}: {kind_and_message(error)}; repair or remove it") from error
+
+
+def refuse_bomb(file: BinaryIO, content: "Image.Image") -> None:
+    """Refuse an image of more pixels than a file of its size holds, before memory is taken for them.
+
+    Raises:
+        ValueError: in this case.
+    """
+    pixels, place = content.width * content.height, file.tell()
+    size = size_of(file)
+    file.seek(place)  # some decoders go on from where the header ended
+    if pixels > max(SMALL, DENSEST * size):
+        raise ValueError(f"it claims {content.height}x{content.width} pixels in {size:,} bytes")
 
 
 def read_header(image: Encoded) -> Header:

@@ -1,8 +1,9 @@
 """Data sets of encoded images, which are decoded when they are asked for."""
 
 import io
+import os
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,7 @@ class ImageRows(EncodedImages):
         fit: How images are fitted: see `ebmkit.data.images.fitted`.
         channels: 1 for grey, 3 for colour; none keeps the channels, which must be the same for all.
         marks: The labels of the rows; none if they have none.
+        inside: The folders that the files of rows must be in, for a table that somebody may have sent; None allows any.
 
     Raises:
         UsageError: naming the first image, by its number, that cannot be read or does not fit.
@@ -125,11 +127,13 @@ class ImageRows(EncodedImages):
         fit: Fit,
         channels: Channels | None,
         marks: Marks | None = None,
+        inside: Sequence[Path] | None = None,
     ) -> None:
         super().__init__(size=size, fit=fit, channels=channels)
-        self.rows, self.column, self.numbers, self.marks = rows, column, numbers, marks
+        self.rows, self.column, self.numbers = rows, column, numbers
+        self.marks, self.inside = marks, inside
         items = (item for batch in rows.iter(CHUNK) for item in batch[column])
-        self.check_headers(map(image_row, items, numbers.tolist()))
+        self.check_headers(map(self.image_row, items, numbers.tolist()))
 
     @property
     def labels(self) -> NDArray[Any] | None:
@@ -142,7 +146,13 @@ class ImageRows(EncodedImages):
 
     def encoded(self, index: int) -> Encoded:
         """Image `index`, as it is stored."""
-        return image_row(self.rows[index][self.column], self.numbers[index])
+        return self.image_row(self.rows[index][self.column], self.numbers[index])
+
+    def image_row(self, item: Any, number: int) -> Encoded:
+        """The image of a row: errors call it by its number, counted from 0, and by its file where it has one."""
+        path = item and item["path"]
+        name = f"image {number} ({path})" if path else f"image {number}"
+        return Encoded(name, lambda: io.BytesIO(row_bytes(item, self.inside)))
 
 
 def image_file(path: Path) -> Encoded:
@@ -150,14 +160,17 @@ def image_file(path: Path) -> Encoded:
     return Encoded(str(path).replace("\n", "\\n"), lambda: path.open("rb"))
 
 
-def image_row(item: Any, number: int) -> Encoded:
-    """The image of a row: errors call it by its number, counted from 0, and by its file where it has one."""
-    path = item and item["path"]
-    return Encoded(f"image {number} ({path})" if path else f"image {number}", lambda: io.BytesIO(row_bytes(item)))
+def row_bytes(item: Any, inside: Sequence[Path] | None) -> bytes:
+    """The bytes of the image that a row holds or points to.
 
-
-def row_bytes(item: Any) -> bytes:
-    """The bytes of the image that a row holds or points to."""
+    Raises:
+        ValueError: for an empty row, and one that points to a file that is in none of the folders `inside`.
+    """
     if item is None or (item["bytes"] is None and item["path"] is None):
         raise ValueError("the row is empty")
-    return bytes(item["bytes"]) if item["bytes"] is not None else Path(item["path"]).read_bytes()
+    if item["bytes"] is not None:
+        return bytes(item["bytes"])
+    path = Path(os.path.abspath(item["path"]))
+    if inside is not None and not any(path.is_relative_to(folder) for folder in inside):
+        raise ValueError("the row names a file that is not in the folder of the data set")
+    return path.read_bytes()

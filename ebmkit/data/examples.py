@@ -157,7 +157,8 @@ def as_examples(batch: Tensor | NDArray[Any]) -> Tensor:
     else:
         if pixels and batch.ndim == 4 and batch.shape[3] in (1, 3, 4):
             batch = rearrange(batch, "n h w c -> n c h w")
-        values = torch.from_numpy(batch.astype(np.float32, order="C"))
+        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and then refused
+            values = torch.from_numpy(batch.astype(np.float32, order="C"))
     if not pixels:
         return values
     if values.ndim == 3:

@@ -1,6 +1,7 @@
 """Data sets of the Hugging Face hub, and local files in its formats; needs the package `datasets`."""
 
 import importlib
+import os
 import re
 from collections.abc import Iterable
 from functools import partial
@@ -36,7 +37,8 @@ def hub(
 ) -> ImageRows:
     """Images of the Hugging Face hub, or local ones: parquet, a save_to_disk folder, an imagefolder; needs `datasets`.
 
-    A file or folder of that name is used where there is one, and the hub is not asked. The images are kept in the cache
+    A file or folder of that name is used where there is one, and the hub is not asked. Rows may name image files in the
+    same folder, but no others. The images are kept in the cache
     of `datasets` and mapped from there.
 
     Args:
@@ -62,12 +64,12 @@ def hub(
     indices = selected(len(rows), marks, classes, limit)
     try:
         # A column of bytes or paths, if the user names it, becomes one of images too.
-        images = rows.select_columns([found]).cast_column(found, library.Image(decode=False)).select(indices)
+        plain = rows.with_format(None)  # a folder may have been saved with another format
+        images = plain.select_columns([found]).cast_column(found, library.Image(decode=False)).select(indices)
     except Exception as error:  # a failed cast raises many types
         raise UsageError(f"the column '{found}' of {id} is not of images: {kind_and_message(error)}") from error
-    return ImageRows(
-        images, found, indices, marks=Marks(marks, indices, len(rows)), size=size, fit=fit, channels=channels
-    )
+    known, places = Marks(marks, indices, len(rows)), folders_of(library, place)
+    return ImageRows(images, found, indices, marks=known, size=size, fit=fit, channels=channels, inside=places)
 
 
 def package(name: str) -> Any:
@@ -119,6 +121,14 @@ def load(library: Any, id: str, subset: str | None, split: str) -> Any:
     except Exception as error:  # the package raises many types
         only = "; HF_HUB_OFFLINE is set: only what was downloaded before is available" if offline else ""
         raise UsageError(f"cannot load {id}: {kind_and_message(error.__cause__ or error)}{only}") from error
+
+
+def folders_of(library: Any, id: str) -> list[Path]:
+    """The folders that rows may name files in: that of the data set, and where `datasets` keeps what it downloads."""
+    here = Path(id).expanduser()
+    caches = [library.config.HF_DATASETS_CACHE, package("huggingface_hub").constants.HF_HUB_CACHE]
+    places = [*([here if here.is_dir() else here.parent] if here.exists() else []), *caches]
+    return [Path(form(place)) for place in places for form in (os.path.abspath, os.path.realpath)]
 
 
 def ask_the_hub(id: str) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ebmkit.data.images import Channels, Fit, Images
 from ebmkit.data.labels import Labels
-from ebmkit.data.paths import existing, existing_file
+from ebmkit.data.paths import UNZIPPED, existing, existing_file
 from ebmkit.data.signatures import GZIP, IDX, kind_of
 from ebmkit.errors import UsageError
 
@@ -67,7 +67,7 @@ def read(path: Path, axes: int) -> NDArray[Any]:
     with path.open("rb") as file:
         zipped = file.read(2) == b"\x1f\x8b"
     try:
-        content = np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8) if zipped else _mapped(path)
+        content = np.frombuffer(_unzipped(path), np.uint8) if zipped else _mapped(path)
     except (OSError, EOFError, zlib.error) as error:
         raise UsageError(f"cannot unzip {path}: {error}; is it incomplete?") from error
     magic = bytes([0, 0, UBYTE, axes])
@@ -85,6 +85,19 @@ def read(path: Path, axes: int) -> NDArray[Any]:
     if len(content) != expected:
         raise UsageError(f"{path} has {len(content):,} bytes, but its header says {expected:,}: is it incomplete?")
     return content[header:].reshape(shape)
+
+
+def _unzipped(path: Path) -> bytes:
+    """The bytes in a gzipped file.
+
+    Raises:
+        UsageError: if there are more than `UNZIPPED`.
+    """
+    with gzip.open(path) as file:
+        content = file.read(UNZIPPED + 1)
+    if len(content) > UNZIPPED:
+        raise UsageError(f"{path} unzips to more than {UNZIPPED:,} bytes: unzip it first, raw files are memory-mapped")
+    return content
 
 
 def _mapped(path: Path) -> NDArray[Any]:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from ebmkit.errors import UsageError, nearest
 
+UNZIPPED = 2**32  # bytes that one compressed file or array may become in memory
+
 
 def existing(path: str | Path) -> Path:
     """`path` as a Path, `~` being the home folder; accents may be composed differently in the names on disk.

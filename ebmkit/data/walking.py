@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from ebmkit.data.decoding import formats
 from ebmkit.errors import listed, one_line
 
-# Formats that Pillow opens and cannot decode by itself: documents, films, and containers of scientific data.
-UNDECODABLE = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
 # What systems and programs leave in folders; names that begin with a dot are hidden too.
 HIDDEN = ("thumbs.db", "desktop.ini", "__macosx")
 
@@ -32,9 +31,8 @@ def suffixes() -> frozenset[str]:
     """The endings of the image files that can be read, in lower case: those of the formats that Pillow decodes."""
     from PIL import Image
 
-    Image.init()
     known = Image.registered_extensions().items()
-    return frozenset(ending for ending, name in known if name in Image.OPEN and name not in UNDECODABLE) | {".mpo"}
+    return frozenset(ending for ending, name in known if name in formats()) | {".mpo"}
 
 
 def walk(root: Path, name: Path = Path(), above: tuple[tuple[int, int], ...] = ()) -> Iterator[Entry]:

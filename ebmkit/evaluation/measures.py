@@ -122,7 +122,15 @@ def check_count(examples: Examples, n: int) -> None:
 
 
 def evaluate_model(
-    short: ShortRun, examples: Examples, features: Features, rng: Generator, *, n: int, seed: int = 0, batch: int = 64
+    short: ShortRun,
+    examples: Examples,
+    features: Features,
+    rng: Generator,
+    *,
+    n: int,
+    seed: int = 0,
+    batch: int = 64,
+    samples: Tensor | None = None,
 ) -> list[Measure]:
     """Every measure of n samples of a model; see `evaluate`.
 
@@ -137,12 +145,13 @@ def evaluate_model(
         n: The number of samples, from 20 to half the number of examples.
         seed: Seed of the choice of real examples, and of the subsets of the kernel distance.
         batch: How many chains run at once.
+        samples: Samples of the model that were drawn before, `(n, *shape)`; None draws them.
 
     Raises:
         UsageError: if n is out of range, or samples are not finite.
     """
     return evaluate(
-        lambda n: short.sample(n, rng, batch=batch),
+        lambda n: short.sample(n, rng, batch=batch) if samples is None else samples,
         lambda n: torch.cat([short.decoded(z) for z in short.init.noise_distribution().in_batches(n, rng, batch)]),
         examples,
         features,

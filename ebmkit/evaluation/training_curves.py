@@ -1,50 +1,65 @@
 """The values that a run wrote at every update: read back, and how gap and gradient are correlated."""
 
-import json
 import math
 import warnings
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from ebmkit.errors import UsageError, check
+from ebmkit.errors import UsageError, check, listed
 from ebmkit.evaluation.diagnostics import autocorrelation
+from ebmkit.files import json_of
 
 METRICS = "metrics.jsonl"  # in the folder of a run
+
+
+def metric_lines(folder: Path) -> list[tuple[str, dict[str, Any] | None]]:
+    """Every line of `metrics.jsonl` with the values that it holds.
+
+    A line that a crash or a full disk cut off, wherever it is, or that is damaged in another way, has None for its
+    values. Those of an update are floats, NaN for null; those of an event are as they were written.
+
+    Raises:
+        OSError: if the file cannot be read.
+    """
+    lines = (folder / METRICS).read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    return [(line, values_in(line)) for line in lines]
+
+
+def values_in(line: str) -> dict[str, Any] | None:
+    """The values in a line of metrics; None if it is damaged."""
+    try:
+        values = json_of(line)
+        if "event" in values and isinstance(values, dict):
+            return values
+        found = {str(key): math.nan if value is None else float(value) for key, value in values.items()}
+    except (ValueError, TypeError, AttributeError, OverflowError):
+        return None
+    return found if "update" in found else None
 
 
 def read_metrics(folder: Path) -> dict[str, Tensor]:
     """The values in `metrics.jsonl` by name, among them `update`; `(lines,)` each, in double precision.
 
-    A value that is null, or missing from a line, is NaN. Lines of events are skipped; see `read_events`. A last line
-    that was cut off is skipped with a warning: the run may be writing it.
+    A value that is null, or missing from a line, is NaN. Lines of events are skipped; see `read_events`. Lines that
+    were cut off are skipped with a warning: the run may be writing the last one.
 
     Raises:
-        UsageError: if the file cannot be read, has no complete line, or is damaged before its last line.
+        UsageError: if the file cannot be read, or has no complete line.
     """
     path = folder / METRICS
     try:
-        lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        lines = [values for _, values in metric_lines(folder)]
     except OSError as error:
         raise UsageError(
             f"cannot read {path}: {error.strerror}; expected the values of a run, train with -s watch.metrics.every=1"
         ) from None
-    rows: list[dict[str, float]] = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            values = json.loads(line)
-            if "event" not in values:
-                rows.append({key: math.nan if value is None else float(value) for key, value in values.items()})
-        except (ValueError, TypeError, AttributeError):
-            if number < len(lines):
-                raise UsageError(
-                    f"{path}:{number} is damaged: expected a JSON object of values; delete that line"
-                ) from None
-            warnings.warn(f"{path}: the last line was cut off and is skipped", stacklevel=2)
+    if damaged := [str(number) for number, values in enumerate(lines, start=1) if values is None]:
+        warnings.warn(f"{path}: lines that were cut off or damaged are skipped: {listed(damaged)}", stacklevel=2)
+    rows = [values for values in lines if values is not None and "event" not in values]
     if not rows:
         raise UsageError(f"{path} has no values yet: expected a line for each update; wait for the first update")
     names = dict.fromkeys(name for row in rows for name in row)
@@ -52,18 +67,23 @@ def read_metrics(folder: Path) -> dict[str, Tensor]:
 
 
 def read_events(folder: Path) -> list[dict[str, Any]]:
-    """The events in `metrics.jsonl`: each time that the run diverged or was rolled back; none if there is no file."""
+    """The events in `metrics.jsonl`: each time that the run diverged, was rolled back, or was resumed from before.
+
+    There are none if there is no file.
+    """
     try:
-        lines = (folder / METRICS).read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        return [values for _, values in metric_lines(folder) if values is not None and "event" in values]
     except OSError:
         return []
-    found = []
-    for line in lines:
-        with suppress(ValueError):
-            values = json.loads(line)
-            if isinstance(values, dict) and "event" in values:
-                found.append(values)
-    return found
+
+
+def last_update(folder: Path) -> int:
+    """The last update in `metrics.jsonl`; 0 if it has none."""
+    try:
+        found = [values["update"] for _, values in metric_lines(folder) if values is not None and "event" not in values]
+    except OSError:
+        return 0
+    return int(found[-1]) if found and math.isfinite(found[-1]) else 0
 
 
 class Correlations(NamedTuple):

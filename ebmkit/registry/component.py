@@ -23,6 +23,7 @@ HOOKS = {
     "network": "networks",
 }
 KINDS = tuple(HOOKS)
+LONGEST = 200  # letters of the text of an exception of a third party
 
 
 class PluginError(Exception):
@@ -75,7 +76,9 @@ class Component:
             loaded: Any = importlib.import_module(module)
             for part in attribute.split("."):
                 loaded = getattr(loaded, part)
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit too, and what pytest.skip raises
             reason = explain(error, f"{module}.{attribute}") or with_type(error)
             raise UsageError(
                 f"{self.kind} '{self.name}' of {self.plugin} does not import: {reason} ({self.target})"
@@ -103,9 +106,10 @@ class Component:
 def with_type(error: BaseException) -> str:
     """An exception as one line that begins with its type; `errors.one_line` gives only the message.
 
-    A `PluginError` is written for people and needs no type; `SystemExit` is `called sys.exit`.
+    A `PluginError` is written for people and needs no type; `SystemExit` is `called sys.exit`. A text of more than
+    LONGEST letters is cut.
     """
-    text = one_line(error)
+    text = one_line(error)[:LONGEST]
     if isinstance(error, PluginError):
         return text
     kind = "called sys.exit" if isinstance(error, SystemExit) else type(error).__name__
@@ -125,7 +129,9 @@ def source_summary(target: str) -> str:
             return ""
         with open(spec.origin, encoding="utf-8") as source:
             tree = ast.parse(source.read())
-    except (Exception, SystemExit):  # whatever a finder of a third party raises; `load` reports it
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # whatever a finder of a third party raises; `load` reports it
         return ""
     for node in tree.body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == attribute:

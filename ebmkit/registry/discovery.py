@@ -1,6 +1,7 @@
 """Loads plug-ins one by one, independently: one that fails is recorded and does not affect the others."""
 
 import os
+import re
 from collections.abc import Mapping
 from importlib.metadata import Distribution, EntryPoint, distributions
 from typing import Any
@@ -10,10 +11,12 @@ import pluggy
 import ebmkit
 from ebmkit.errors import nearest
 from ebmkit.registry import hooks as hookspecs
-from ebmkit.registry.component import BUILT_IN, HOOKS, Component, Plugin, PluginError, with_type
+from ebmkit.registry.component import BUILT_IN, HOOKS, LONGEST, Component, Plugin, PluginError, with_type
+from ebmkit.registry.importing import importing
 from ebmkit.registry.moved import explain
 
 UNKNOWN = "unknown"
+NAME = re.compile(r"\w[\w.+-]*")
 
 
 def installed() -> tuple[list[EntryPoint], list[Plugin]]:
@@ -33,7 +36,9 @@ def installed() -> tuple[list[EntryPoint], list[Plugin]]:
             found = list(distribution.entry_points.select(group="ebmkit"))
             if found and package == UNKNOWN:
                 place = distribution.locate_file("")
-                raise PluginError(f"a package in {place} has no METADATA: remove its .dist-info, or install it again")
+                raise PluginError(
+                    f"a package in {place} has no METADATA that can be read: remove its .dist-info, or install it again"
+                )
             entries[package] = found
         except Exception as error:
             if strict():
@@ -62,16 +67,19 @@ def load(entry: EntryPoint, known: Mapping[tuple[str, str], list[Component]]) ->
         known: The components so far by kind and name; a built-in name, or one of the same package, is refused.
     """
     package, version = identity(entry.dist)
-    plugin = Plugin(package, version, f"{entry.name} = {entry.value}")
+    plugin = Plugin(package, version, f"{entry.name} = {entry.value}"[:LONGEST])
     try:
-        found = collect(entry.load(), plugin)
+        with importing(plugin):
+            found = collect(entry.load(), plugin)
         for component in found:
             owners = [other.plugin for other in known.get((component.kind, component.name), [])]
             if BUILT_IN in owners:
                 raise PluginError(f"{component.kind} '{component.name}' is built in and cannot be replaced")
             if package in [owner.package for owner in owners]:
                 raise PluginError(f"{component.kind} '{component.name}' comes from two entry points of {package}")
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit too, and what pytest.skip raises
         if strict():
             raise
         return Plugin(package, version, plugin.entry, explain(error) or with_type(error)), []
@@ -110,17 +118,18 @@ def checked_table(hook: str, table: Any) -> list[tuple[str, Any]]:
     if not isinstance(table, dict):
         raise PluginError(f"hook '{hook}' must return a dict of names and components, not {type(table).__name__}")
     for name, target in table.items():
-        if not isinstance(name, str) or not name or set(name) & set(": ,"):
-            raise PluginError(f"hook '{hook}': {name!r} is not a name (one word without ':', ',' or blanks)")
+        if not isinstance(name, str) or not NAME.fullmatch(name):  # it becomes part of the name of a folder
+            raise PluginError(f"hook '{hook}': {name!r} is not a name (one word of letters, digits, _, -, . and +)")
         if not callable(target) and not (isinstance(target, str) and target.count(":") == 1):
             raise PluginError(f"hook '{hook}': '{name}' must be a callable or 'package.module:Name', not {target!r}")
     return list(table.items())
 
 
 def identity(distribution: Distribution | None) -> tuple[str, str]:
-    """Name and version of a distribution; `unknown` where they are missing."""
+    """Name and version of a distribution; `unknown` where they are missing, are too long, or cannot be read."""
     try:
         metadata: Any = distribution.metadata if distribution is not None else {}
-        return str(metadata["Name"] or UNKNOWN), str(metadata["Version"] or UNKNOWN)
-    except (KeyError, TypeError):
+        name, version = (" ".join(str(metadata[key] or UNKNOWN).split()) for key in ("Name", "Version"))
+    except Exception:  # the parser of headers raises many types for a damaged file
         return UNKNOWN, UNKNOWN
+    return (name, version) if len(name) + len(version) <= LONGEST else (UNKNOWN, UNKNOWN)

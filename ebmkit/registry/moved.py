@@ -8,6 +8,8 @@ from contextlib import suppress
 from importlib import import_module
 from pkgutil import resolve_name
 
+from ebmkit.errors import one_line
+
 # The line of a module holds for all of its names, except for those that have a line of their own.
 MOVED = {
     "ebmkit.Step": "ebmkit.methods.update.Update",
@@ -147,7 +149,7 @@ def explain(error: BaseException, wanted: str = "") -> str:
 
 def missing(error: BaseException) -> str:
     """The dotted name that an import or an attribute access did not find; empty for another error."""
-    text = str(error)
+    text = one_line(error)
     if isinstance(error, ModuleNotFoundError):
         return error.name or ""
     if found := re.match(r"cannot import name '(\w+)' from '([\w.]+)'", text):

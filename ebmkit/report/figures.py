@@ -3,7 +3,8 @@
 import base64
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from html import escape
 from typing import Any
 
@@ -38,6 +39,18 @@ STYLE: Any = {
 }
 
 
+@contextmanager
+def styled(style: Any) -> Iterator[None]:
+    """The defaults of matplotlib with this style, and text as it is written.
+
+    A file `matplotlibrc` of the current folder has no effect: it could have texts set by LaTeX, which executes them.
+    """
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update({"text.parse_math": False, **style})
+        yield
+
+
 def image(picture: Image.Image, alt: str) -> str:
     """A picture as an `<img>` with embedded PNG data."""
     file = io.BytesIO()
@@ -49,7 +62,7 @@ def image(picture: Image.Image, alt: str) -> str:
 
 def plot(draw: Callable[[Axes], None], *, title: str, x: str, y: str, alt: str) -> str:
     """A plot as inline SVG, with text in the colour of the page and no background; `draw` fills its axes."""
-    with matplotlib.rc_context(STYLE):
+    with styled(STYLE):
         sheet = Figure(figsize=SIZE)
         axes = sheet.add_subplot()
         # Constrained layout would find the same margins, but doubles the time of a plot.

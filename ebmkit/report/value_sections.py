@@ -1,6 +1,5 @@
 """The sections of values and text: each returns HTML, or raises UsageError with the reason why it does not apply."""
 
-import json
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
@@ -12,6 +11,7 @@ from ebmkit.errors import UsageError
 from ebmkit.evaluation.energy import energies
 from ebmkit.evaluation.moments import feature_means
 from ebmkit.evaluation.training_curves import correlations, read_events
+from ebmkit.files import json_of
 from ebmkit.report.context import ReportContext
 from ebmkit.report.figures import band, curves, histograms, scatter
 from ebmkit.report.layout import paragraph, plots, table
@@ -137,7 +137,7 @@ def provenance(context: ReportContext) -> str:
     """The environment of the run: the versions as a table, and everything verbatim."""
     text = text_of(context.folder / "env.json")
     try:
-        versions = json.loads(text)["versions"]
+        versions = json_of(text)["versions"]
         known = table({str(name): str(version) for name, version in versions.items()}, "Package", "Version")
     except (ValueError, KeyError, TypeError, AttributeError):
         raise UsageError("env.json has no versions: expected the file that `ebmkit train` writes.") from None
@@ -148,8 +148,10 @@ def text_of(path: Path) -> str:
     """The text of a file of the run.
 
     Raises:
-        UsageError: if it cannot be read.
+        UsageError: if it cannot be read, or is a link: a report is passed on, and what it shows is of the run.
     """
+    if path.is_symlink():
+        raise UsageError(f"{path.name} is a link to another file, which is not shown.")
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:

@@ -1,8 +1,9 @@
-"""The format of `checkpoint.pt` and `checkpoint-before.pt`, their only writer and their only reader."""
+"""The format of `checkpoint.pt` and of the earlier checkpoints of a run, their only writer and their only reader."""
 
-import io
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+import errno
+import os
+import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,20 @@ import torch
 from torch import Tensor
 
 from ebmkit.errors import UsageError, one_line
-from ebmkit.files import replacing, writing
+from ebmkit.files import Unwritten, replacing, writing
+from ebmkit.runs.plain_values import check_plain
+from ebmkit.runs.stored import check_stored
+from ebmkit.runs.usable import averages_in, is_rollback, is_shape, model_in, unusable
 
-FORMAT, NAME, BEFORE = 2, "checkpoint.pt", "checkpoint-before.pt"
-# The types of the fields, and of those of the trainer's state that every model is read with.
+FORMAT, NAME, PREVIOUS, BEFORE = 2, "checkpoint.pt", "checkpoint-previous.pt", "checkpoint-before.pt"
+FULL = (errno.ENOSPC, errno.EDQUOT)  # what a disk without room answers
+# The types of the fields.
 KINDS = {"config": str, "shape": list, "device": str, "data": str, "batch_rng": Tensor, "trainer": dict}
-TRAINER = {"index": int, "average": dict}
-MODEL = ("energy", "init")  # what a model is read from, where the state of the trainer does not say: maximum likelihood
 ADDED = {"memory": dict, "events": list}  # absent in files of earlier versions
+
+
+class Damaged(UsageError):
+    """A checkpoint is missing, or is not what was written."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +53,28 @@ class Checkpoint:
     events: list[dict[str, Any]] = field(default_factory=list)
 
     def write(self, folder: Path) -> None:
-        """Replace `checkpoint.pt` in the folder of a run; see `write_to`."""
-        self.write_to(folder / NAME)
+        """Replace `checkpoint.pt` in the folder of a run, and keep the last one as `checkpoint-previous.pt`.
 
-    def write_to(self, path: Path) -> None:
+        Raises:
+            UsageError: as `write_to`.
+            Unwritten: as `write_to`. On a full disk this is tried again without `checkpoint-previous.pt`, which is
+                lost if that fails too.
+        """
+        path, previous = folder / NAME, folder / PREVIOUS
+        try:
+            self.write_to(path, previous)
+        except Unwritten as error:
+            if error.errno not in FULL or not path.is_file() or not is_single(previous):
+                raise
+            previous.unlink()
+            self.write_to(path, previous)
+
+    def write_to(self, path: Path, previous: Path | None = None) -> None:
         """Replace the file at `path`, after the new file was read as `read_checkpoint` does.
+
+        Args:
+            path: The file.
+            previous: Where the file that is replaced is kept; None keeps it nowhere.
 
         Raises:
             UsageError: naming what is neither a tensor nor a plain value; the last checkpoint is kept.
@@ -60,12 +84,15 @@ class Checkpoint:
         with replacing(path) as new, writing(path):
             try:
                 save(state, new)
+                check_sums(new)
                 torch.load(new, map_location="cpu", weights_only=True, mmap=True)
             except OSError:
                 raise
             except Exception:
                 check_plain(state, "the checkpoint")
                 raise
+            if previous is not None and path.is_file():
+                keep(path, previous)
 
     @property
     def updates(self) -> int:
@@ -76,47 +103,62 @@ class Checkpoint:
     def states(self) -> dict[str, dict[str, Mapping[str, Tensor]]]:
         """The states of the parts of the model by name, for each of its weights: `last`, and `average` if kept."""
         last = {name: self.trainer[name] for name in model_in(self.trainer)}
-        kept = self.trainer["average"]
-        kept = {"energy": kept} if "n_averaged" in kept else kept
         averages = {
             part: {name.removeprefix("module."): value for name, value in state.items() if name.startswith("module.")}
-            for part, state in kept.items()
+            for part, state in averages_in(self.trainer).items()
         }
         return {"last": last, **({"average": {**last, **averages}} if averages else {})}
 
 
-def model_in(trainer: Mapping[str, Any]) -> Sequence[str]:
-    """The names of what a model is read from, in the state of a trainer."""
-    names: Sequence[str] = trainer.get("model", MODEL)
-    return names
+def is_single(path: Path) -> bool:
+    """Whether there is a file at this path that has no other link, so that removing it makes room."""
+    return path.is_file() and path.stat().st_nlink == 1
+
+
+def keep(path: Path, previous: Path) -> None:
+    """Keep the file at `path`, which is about to be replaced, as `previous`: no byte of it is written again."""
+    try:
+        with replacing(previous) as new:
+            os.link(path, new)
+    except OSError:  # a disk without hard links; until it is replaced, `path` is missing, and `previous` is read
+        os.replace(path, previous)
 
 
 def save(state: Mapping[str, Any], path: Path) -> None:
-    """Write a state by `torch.save`.
+    """Write a state by `torch.save`, and wait until the disk has it, so that it also survives a loss of power.
 
     Raises:
         OSError: if it cannot be written. Torch raises a RuntimeError of its own, which does not say why.
     """
+    checked = torch.serialization.get_crc32_options()
+    torch.serialization.set_crc32_options(True)  # whatever the caller has set
     try:
         with path.open("wb") as file:  # torch's own files have errors without a reason
             torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
     except RuntimeError as error:
         reason: BaseException | None = error
         while reason is not None and not isinstance(reason, OSError):
             reason = reason.__context__
         raise (reason or error) from None
+    finally:
+        torch.serialization.set_crc32_options(checked)
 
 
 def read_checkpoint(folder: Path, name: str = NAME) -> Checkpoint:
     """Read the checkpoint of this name in the folder of a run; nothing in it is executed.
 
     Raises:
-        UsageError: if there is none, or it is damaged, incomplete, or of another format.
+        Damaged: if there is none, or it is truncated, or a byte of it is not as it was written.
+        UsageError: if it is incomplete, or of another format.
     """
     path = folder / name
     if not path.is_file():
-        raise UsageError(f"{folder} has no {name}: the run cannot be resumed, nor opened as a model")
+        raise Damaged(f"{folder} has no {name}: the run cannot be resumed, nor opened as a model")
     try:
+        check_stored(path)
+        check_sums(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a broken file
         if others := foreign_types(path):
@@ -124,23 +166,38 @@ def read_checkpoint(folder: Path, name: str = NAME) -> Checkpoint:
                 f"{path} cannot be read: it contains {', '.join(others)}, but only tensors and plain values are "
                 "loaded; a part must not return others from state_dict or get_extra_state"
             ) from None
-        raise UsageError(
-            f"{path} cannot be read: truncated, or no checkpoint of tensors ({one_line(error)[:200]})"
+        raise Damaged(
+            f"{path} cannot be read: truncated, damaged, or no checkpoint of tensors ({one_line(error)[:200]})"
         ) from None
     found = state.get("format") if isinstance(state, dict) else None
-    if found != FORMAT:
+    if type(found) is not int or found != FORMAT:  # a tensor cannot be compared
+        given = found if found is None or isinstance(found, int) else f"a {type(found).__name__}"
         raise UsageError(
-            f"{path} is not a checkpoint of this version of ebmkit: expected format {FORMAT}, found {found}"
+            f"{path} is not a checkpoint of this version of ebmkit: expected format {FORMAT}, found {given}"
         )
     wrong = [name for name, kind in KINDS.items() if not isinstance(state.get(name), kind)]
     wrong += [name for name, kind in ADDED.items() if not isinstance(state.get(name, kind()), kind)]
     if "trainer" not in wrong:
-        kinds = {**TRAINER, **dict.fromkeys(model_in(state["trainer"]), dict)}
-        wrong += [f"trainer.{name}" for name, kind in kinds.items() if not isinstance(state["trainer"].get(name), kind)]
+        wrong += [f"trainer.{name}" for name in unusable(state["trainer"])]
+    if not wrong and not is_shape(state["shape"]):
+        wrong.append("shape")
+    if not wrong and not all(map(is_rollback, state.get("events", []))):
+        wrong.append("events")
     if wrong:
         raise UsageError(f"{path} is incomplete: it has no usable {', '.join(wrong)}")
     fields = {name: state[name] for name in (*KINDS, *(name for name in ADDED if name in state))}
     return Checkpoint(**{**fields, "shape": tuple(fields["shape"])})
+
+
+def check_sums(path: Path) -> None:
+    """Compare every part of a file of `torch.save` with its CRC-32, which the file stores and `torch.load` ignores.
+
+    Raises:
+        BadZipFile: naming the first part that differs. Other exceptions if the file is damaged in another way.
+    """
+    with zipfile.ZipFile(path) as parts:
+        if (wrong := parts.testzip()) is not None:
+            raise zipfile.BadZipFile(f"the checksum of {wrong} is wrong")
 
 
 def foreign_types(path: Path) -> list[str]:
@@ -149,52 +206,3 @@ def foreign_types(path: Path) -> list[str]:
         return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
     except Exception:  # torch raises many kinds for a broken file
         return []
-
-
-def read_back(state: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A state as it is after it was saved and read.
-
-    Raises:
-        UsageError: naming what is neither a tensor nor a plain value; `name` says whose state it is.
-    """
-    try:
-        return dict(_round_trip(state))
-    except Exception:
-        check_plain(state, name)
-        raise
-
-
-def check_plain(state: Any, name: str) -> None:
-    """Refuse a state with a value that cannot be saved and read without executing code.
-
-    Raises:
-        UsageError: for the first such value; `name` says whose state it is.
-    """
-    for place, value in _unreadable(state, ""):
-        raise UsageError(
-            f"{name} cannot be saved and read again: {place.removeprefix('.')} is a {type(value).__module__}."
-            f"{type(value).__qualname__}; use tensors, numbers, strings, lists and dicts"
-        )
-
-
-def _round_trip(state: Any) -> Any:
-    file = io.BytesIO()
-    torch.save(state, file)
-    file.seek(0)
-    return torch.load(file, weights_only=True)
-
-
-def _unreadable(value: Any, place: str) -> Iterator[tuple[str, Any]]:
-    """The values inside that cannot be read after they were saved, each with its place."""
-    if type(value) in (dict, OrderedDict):
-        for key, part in value.items():
-            yield from _unreadable(key, f"a key of {place or 'it'}")
-            yield from _unreadable(part, f"{place}.{key}")
-    elif type(value) in (list, tuple):
-        for index, part in enumerate(value):
-            yield from _unreadable(part, f"{place}[{index}]")
-    else:
-        try:
-            _round_trip(value)
-        except Exception:
-            yield place, value

@@ -2,12 +2,14 @@
 
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch.optim import Optimizer
 
+from ebmkit.errors import Notice, UsageError
 from ebmkit.files import replacing, writing
 from ebmkit.processes import Processes
 from ebmkit.runs.checkpoint import BEFORE, NAME, Checkpoint, read_checkpoint
@@ -45,10 +47,10 @@ class EarlierCheckpoints:
 
     def __init__(self, folder: Path, index: int, processes: Processes) -> None:
         self.folder, self.processes = folder, processes
-        there = processes.first and (folder / NEXT).is_file()
-        self.next = read_checkpoint(folder, NEXT).updates if there else None
-        if self.next is not None and self.next > index:  # the run went back to before it
-            (folder / NEXT).unlink()
+        self.next = updates_of_next(folder) if processes.first else None
+        # It cannot be read, or the run went back to before it.
+        if processes.first and (self.next is None or self.next > index):
+            (folder / NEXT).unlink(missing_ok=True)
             self.next = None
 
     def begin(self, write: Callable[[Path], None]) -> None:
@@ -71,7 +73,11 @@ class EarlierCheckpoints:
             self.next = None
 
     def before(self, index: int) -> Checkpoint:
-        """The checkpoint from before the turn, in a run that diverged at update `index`."""
+        """The checkpoint from before the turn, in a run that diverged at update `index`.
+
+        Raises:
+            UsageError: if it is damaged.
+        """
         with self.processes.together():
             if self.processes.first:
                 self.promote(index)
@@ -79,6 +85,17 @@ class EarlierCheckpoints:
                 self.next = None
         with self.processes.together():
             return read_checkpoint(self.folder, BEFORE)
+
+
+def updates_of_next(folder: Path) -> int | None:
+    """How many updates the run had made at `checkpoint-next.pt`; None, with a warning, if it is damaged."""
+    if not (folder / NEXT).is_file():
+        return None
+    try:
+        return read_checkpoint(folder, NEXT).updates
+    except UsageError as error:
+        warnings.warn(f"{error}; it is removed, and a later one will be kept", Notice, stacklevel=2)
+        return None
 
 
 def link(source: Path, target: Path) -> None:

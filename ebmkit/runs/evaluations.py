@@ -1,6 +1,5 @@
 """`evaluation.json`: the last evaluation of a model, its only writer and its only reader."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from ebmkit.data.examples import Examples
 from ebmkit.errors import UsageError
 from ebmkit.evaluation.measures import Measure, as_rows
-from ebmkit.files import indented_json, write_text
+from ebmkit.files import indented_json, json_of, write_text
 from ebmkit.runs.folder import generated, is_model_file
 from ebmkit.runs.model import Model
 
@@ -55,7 +54,7 @@ def scores_in(folder: Path) -> dict[str, str]:
         return {
             one["name"]: f"{shown(one['value'])} (real {shown(one['real_against_real'])}, "
             f"noise {shown(one['noise_against_real'])}; n={one['n']})"
-            for one in json.loads(path.read_text(encoding="utf-8"))["measures"]
+            for one in json_of(path.read_text(encoding="utf-8"))["measures"]
         }
     except (OSError, ValueError, KeyError, TypeError):
         raise UsageError(f"cannot use {path}; write it again with: ebmkit evaluate {folder}") from None

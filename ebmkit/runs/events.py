@@ -1,50 +1,51 @@
-"""The lines of `metrics.jsonl` that a run writes itself: its divergences and rollbacks; and what it removes."""
+"""The lines of `metrics.jsonl` that a run writes itself, about what happened to it; and what it removes."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ebmkit.evaluation.training_curves import METRICS
+from ebmkit.evaluation.training_curves import METRICS, metric_lines
 from ebmkit.files import json_line, write_text, writing
 
 
 def rewrite_metrics(folder: Path, index: int, events: Sequence[Mapping[str, Any]]) -> None:
-    """Remove the lines of updates after `index`; lines of events stay, and missing ones of `events` are added."""
-    metrics = folder / METRICS
-    lines = metrics.read_text(encoding="utf-8-sig", errors="replace").splitlines() if metrics.exists() else []
-    kept = [line for line in lines if not is_later(line, index)]
+    """Remove the lines of updates after `index`, and damaged ones.
+
+    Lines of events stay, and missing ones of `events` are added. A run that diverged also gets the event `resumed`.
+
+    Raises:
+        Unwritten: if the file cannot be written.
+    """
+    lines = metric_lines(folder) if (folder / METRICS).exists() else []
+    kept = [line for line, values in lines if values is not None and ("event" in values or values["update"] <= index)]
     kept += [line for line in map(json_line, events) if line not in kept]
+    if has_diverged(folder):
+        kept.append(json_line({"event": "resumed", "update": index}))
     if lines or kept:
-        write_text(metrics, "".join(f"{line}\n" for line in kept))
-
-
-def is_later(line: str, index: int) -> bool:
-    """Whether a line of metrics is of an update after `index`, or was cut off while it was written."""
-    try:
-        values = json.loads(line)
-        return "event" not in values and bool(values["update"] > index)
-    except (ValueError, KeyError, TypeError):
-        return True
+        write_text(folder / METRICS, "".join(f"{line}\n" for line in kept))
 
 
 def add_event(folder: Path, event: Mapping[str, Any]) -> None:
-    """Append a line about an event to the metrics.
+    """Append a line about an event to the metrics, whose last line may have been cut off by a full disk.
 
     Raises:
         Unwritten: if it cannot be written.
     """
-    with writing(folder / METRICS), (folder / METRICS).open("a", encoding="utf-8") as file:
-        file.write(json_line(event) + "\n")
+    path = folder / METRICS
+    with writing(path), path.open("ab+") as file:
+        file.seek(max(0, file.seek(0, 2) - 1))
+        end = b"" if file.read(1) in (b"", b"\n") else b"\n"
+        file.write(end + json_line(event).encode() + b"\n")
 
 
 def has_diverged(folder: Path) -> bool:
     """Whether the run in a folder ended because it diverged: then the last line of its metrics says so."""
     try:
-        lines = (folder / METRICS).read_text(encoding="utf-8-sig", errors="replace").splitlines()
-        return bool(json.loads(lines[-1]).get("event") == "diverged")
-    except (OSError, ValueError, IndexError, AttributeError):
+        lines = metric_lines(folder)
+    except OSError:
         return False
+    last = lines[-1][1] if lines else None
+    return last is not None and last.get("event") == "diverged"
 
 
 def rolled_back(event: Mapping[str, Any]) -> str:

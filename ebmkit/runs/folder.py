@@ -1,6 +1,5 @@
 """The folder of a run: how it is made, what its configuration says, and how it is prepared for a resumed run."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,8 +12,9 @@ from ebmkit.config.layers import Layer, read
 from ebmkit.config.recipe import Recipe
 from ebmkit.config.sections import METHOD
 from ebmkit.errors import UsageError
-from ebmkit.files import indented_json, write_text
+from ebmkit.files import indented_json, json_of, write_text
 from ebmkit.runs.events import rewrite_metrics
+from ebmkit.runs.links import refuse_link_out
 from ebmkit.runs.new_folders import clear, create, first_free
 from ebmkit.runs.surroundings import environment
 
@@ -96,8 +96,14 @@ def is_model_file(place: Path) -> bool:
 
 
 def generated(place: Path) -> Path:
-    """The folder for what is drawn from a model: in the folder of a run, or beside a model file."""
-    return place.with_name(f"{place.stem}-generated") if is_model_file(place) else place / "generated"
+    """The folder for what is drawn from a model: in the folder of a run, or beside a model file.
+
+    Raises:
+        UsageError: if it is a link that leads elsewhere.
+    """
+    found = place.with_name(f"{place.stem}-generated") if is_model_file(place) else place / "generated"
+    refuse_link_out(found)
+    return found
 
 
 def settings_in(folder: Path) -> Layer:
@@ -153,11 +159,11 @@ def rewrite_folder(
     Raises:
         UsageError: if a setting cannot be written.
     """
-    config = config_text(recipe)
+    # The settings first: until the metrics say that a run was resumed, it goes back to before its divergence again.
+    write_text(folder / CONFIG, config_text(recipe))
     rewrite_metrics(folder, index, events)
-    write_text(folder / CONFIG, config)
     try:
-        before = dict(json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8-sig")))
+        before = dict(json_of((folder / ENVIRONMENT).read_text(encoding="utf-8-sig")))
         earlier = list(before.get("resumed", []))
     except (OSError, ValueError, TypeError):
         before, earlier = {}, []

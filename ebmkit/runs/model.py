@@ -1,6 +1,6 @@
 """A trained model, opened from the folder of a run or from a model file, without its data."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,16 +14,20 @@ from ebmkit.config.resolution import resolve
 from ebmkit.data.examples import Examples
 from ebmkit.errors import UsageError, nearest, one_line
 from ebmkit.methods.method import Method
+from ebmkit.processes import Processes
+from ebmkit.registry.component import BUILT_IN
 from ebmkit.runs.build import build_method, open_data
-from ebmkit.runs.checkpoint import NAME, read_checkpoint
+from ebmkit.runs.checkpoint import NAME, PREVIOUS, Checkpoint, Damaged, read_checkpoint
 from ebmkit.runs.device import pick_device, threads_for
 from ebmkit.runs.folder import is_model_file, settings_in
 from ebmkit.runs.model_file import read_model_file
+from ebmkit.runs.newest import read_newest
 from ebmkit.runs.parts import RecipeParts
 from ebmkit.runs.saved import WEIGHTS, SavedModel
 from ebmkit.shortrun import ShortRun
 
 Weights = Literal["auto", "average", "last"]
+Announce = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -77,17 +81,36 @@ def load(
 
 
 def open_model(
-    place: str | Path, *, weights: Weights = "auto", device: str | None = None, data: Layer | None = None
+    place: str | Path,
+    *,
+    weights: Weights = "auto",
+    device: str | None = None,
+    data: Layer | None = None,
+    announce: Announce | None = None,
+    processes: Processes | None = None,
 ) -> Model:
-    """The model of a run or a file, with its settings and where it computes; see `load`."""
+    """The model of a run or a file, with its settings and where it computes; see `load`, and `data_of` for `announce`.
+
+    No file or address that its settings name is opened, except the data for a part that asks for them. Several
+    `processes` open it together, each on a device of its own; None is only this one.
+    """
+    processes = processes or Processes()
     saved = read_model(Path(place))
     kept = pick_weights(saved, weights)
     recipe = resolve([saved.layer], "model")
-    where = pick_device(recipe.train.device if device is None else device)
+    where = pick_device(recipe.train.device if device is None else device, processes)
     states = saved.states[kept]
     # What is opened has the weights that were picked, and needs no average beside them.
     unaveraged = recipe.with_value("train", "average", None, "model")
-    parts = RecipeParts(unaveraged, saved.shape, lambda: data_of(saved, data), where, saved=states, training=False)
+    parts = RecipeParts(
+        unaveraged,
+        saved.shape,
+        lambda: data_of(saved, data, announce),
+        where,
+        saved=states,
+        training=False,
+        processes=processes,
+    )
     method = build_method(parts, Generator(where))
     try:
         if others := set(states) - set(method.drawn_from):
@@ -112,31 +135,53 @@ def open_model(
 def read_model(place: Path) -> SavedModel:
     """The saved model in the folder of a run, in one of its checkpoints, or in a model file.
 
+    Of a run whose newest checkpoint is damaged or missing it is the one before, with a warning.
+
     Raises:
-        UsageError: if the place is none of these.
+        UsageError: if the place is none of these, or is damaged.
     """
     if is_model_file(place) and place.suffix == Path(NAME).suffix:
-        found = read_checkpoint(place.parent, place.name)
+        found = read_named(place)
     elif is_model_file(place):
         return read_model_file(place)
     else:
         settings_in(place)  # a folder without settings is not the folder of a run
-        found = read_checkpoint(place)
+        found = read_newest(place).checkpoint
     return SavedModel(place, found.config, found.shape, found.updates, found.states)
 
 
-def data_of(saved: SavedModel, changes: Layer | None = None) -> Examples:
+def read_named(path: Path) -> Checkpoint:
+    """The checkpoint in a file that was named itself, and in no other.
+
+    Raises:
+        UsageError: if it cannot be read.
+    """
+    try:
+        return read_checkpoint(path.parent, path.name)
+    except Damaged as error:
+        if path.name != NAME or not path.with_name(PREVIOUS).is_file():
+            raise
+        raise Damaged(f"{error}; the one before is {path.with_name(PREVIOUS)}") from None
+
+
+def data_of(saved: SavedModel, changes: Layer | None = None, announce: Announce | None = None) -> Examples:
     """The examples that a model was trained on, or those of another data set.
 
     Args:
         saved: The model.
         changes: Settings of the section `data` that replace those of the run; None for the run's own.
+        announce: Called with a line that says which data these are, before they are opened, if the settings of the
+            model name them, and not `changes`: a model that somebody sent may name any file, and any data set of the
+            hub.
 
     Raises:
         UsageError: if they cannot be read, or have another shape than the samples of the model.
     """
     changed = changes is not None and bool(changes.sections.get("data"))
     recipe = resolve([saved.layer, *([changes] if changes is not None else [])], "data")
+    if announce is not None and not changed and reads_elsewhere(recipe):
+        given = ", ".join(f"{key}={value}" for key, value in recipe.settings("data").items() if value is not None)
+        announce(f"data      {recipe.parts['data'].name}({given}), as {saved.source} says")
     try:
         examples = open_data(recipe)
     except UsageError as error:
@@ -146,6 +191,12 @@ def data_of(saved: SavedModel, changes: Layer | None = None) -> Examples:
     if examples.shape != saved.shape:
         raise UsageError(f"the model is of examples {saved.shape}, but the data have shape {examples.shape}")
     return examples
+
+
+def reads_elsewhere(recipe: Recipe) -> bool:
+    """Whether the data of a recipe may be read from a file or from the hub, and are not made or part of the library."""
+    named = any(isinstance(value, Path) or key == "id" for key, value in recipe.settings("data").items())
+    return named or recipe.parts["data"].plugin is not BUILT_IN
 
 
 def pick_weights(saved: SavedModel, weights: str) -> Literal["average", "last"]:

@@ -1,8 +1,10 @@
 """A model as one .safetensors file: the states of its parts, and its settings as metadata."""
 
+import hashlib
 import json
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -11,10 +13,11 @@ from torch import Tensor
 
 import ebmkit
 from ebmkit.errors import UsageError, one_line
-from ebmkit.files import Unwritten, replacing
-from ebmkit.runs.saved import WEIGHTS, SavedModel
+from ebmkit.files import Unwritten, json_of, replacing
+from ebmkit.runs.saved import WEIGHTS, SavedModel, bytes_of
+from ebmkit.runs.usable import is_shape
 
-FORMAT, SUFFIX = "1", ".safetensors"
+FORMAT, SUFFIX, SUM = "1", ".safetensors", "sha256"
 
 
 def safetensors() -> ModuleType:
@@ -47,9 +50,10 @@ def write_model_file(saved: SavedModel, weights: str, path: Path) -> None:
     # Copied, since a file cannot hold tensors that share memory, and holds each in the order of its indices.
     tensors = {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in named.items()}
     facts = {"ebmkit": ebmkit.__version__, "format": FORMAT, "config": saved.config, "shape": json.dumps(saved.shape)}
+    facts |= {"weights": weights, "updates": str(saved.updates)}
     try:
         with replacing(path) as new:
-            format_of.torch.save_file(tensors, new, {**facts, "weights": weights, "updates": str(saved.updates)})
+            format_of.torch.save_file(tensors, new, {**facts, SUM: checksum(tensors, facts)})
     except (format_of.SafetensorError, ValueError, KeyError) as error:
         if found := re.search(r"\(os error (\d+)\)", str(error)):  # the number is all that it keeps of an OSError
             raise Unwritten(int(found[1]), os.strerror(int(found[1])), str(path)) from error
@@ -60,7 +64,8 @@ def read_model_file(path: Path) -> SavedModel:
     """The model in a file that `write_model_file` wrote; nothing in it is executed.
 
     Raises:
-        UsageError: if safetensors is not installed, or the file is not such a model.
+        UsageError: if safetensors is not installed, or the file is not such a model, or a byte of it is not as it was
+            written. Files of earlier versions have no checksum.
     """
     format_of = safetensors()
     try:
@@ -77,8 +82,13 @@ def read_model_file(path: Path) -> SavedModel:
         raise UsageError(
             f"{path} is not a model of this version of ebmkit: expected format {FORMAT}, not {facts['format']}"
         )
+    if SUM in facts and checksum(tensors, {key: text for key, text in facts.items() if key != SUM}) != facts[SUM]:
+        raise UsageError(
+            f"{path} is damaged: its checksum is wrong; write it again with: ebmkit export RUN {path.name}"
+        )
     try:
         shape, updates, weights = shape_in(facts["shape"]), int(facts["updates"]), facts["weights"]
+        config = facts["config"]
         if weights not in WEIGHTS:
             raise ValueError(f"weights are {' or '.join(WEIGHTS)}, not '{weights}'")
     except (KeyError, ValueError, TypeError) as error:
@@ -87,7 +97,17 @@ def read_model_file(path: Path) -> SavedModel:
     for place, value in tensors.items():
         part, _, name = place.partition(".")
         states.setdefault(part, {})[name] = value
-    return SavedModel(path, facts["config"], shape, updates, {weights: states})
+    return SavedModel(path, config, shape, updates, {weights: states})
+
+
+def checksum(tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> str:
+    """The SHA-256 of everything that a model file holds, in hexadecimal digits."""
+    found = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for name in sorted(tensors):
+        value = tensors[name]
+        found.update(json.dumps([name, str(value.dtype), list(value.shape)]).encode())
+        found.update(bytes_of(value))
+    return found.hexdigest()
 
 
 def shape_in(text: str) -> tuple[int, ...]:
@@ -96,7 +116,7 @@ def shape_in(text: str) -> tuple[int, ...]:
     Raises:
         ValueError: if it is not a list of sizes.
     """
-    sizes = json.loads(text)
-    if not isinstance(sizes, list) or not all(type(size) is int and size > 0 for size in sizes):
+    sizes = json_of(text)
+    if not is_shape(sizes):
         raise ValueError(f"a shape is a list of sizes, not {text}")
     return tuple(sizes)

@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 
 from ebmkit.errors import UsageError
+from ebmkit.runs.owner import owner_of_run
 
 
 def first_free(name: str) -> Path:
@@ -54,6 +55,8 @@ def making(folder: Path) -> Iterator[None]:
 
 def existing(folder: Path) -> str:
     """The message about a folder that exists and is not empty."""
+    if owner := owner_of_run(folder):
+        return f"{folder} is in use by {owner}; or choose another --out"
     return f"{folder} exists; resume it with --resume {folder}, or choose another --out"
 
 

@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ebmkit.config.recipe import Recipe
 from ebmkit.errors import UsageError, one_line
 from ebmkit.methods.method import Method
 from ebmkit.runs.model import pick_weights, read_model
-from ebmkit.runs.saved import SavedModel
+from ebmkit.runs.saved import SavedModel, bytes_of
 
 
 def read_origin(place: str | Path) -> SavedModel:
@@ -105,5 +104,5 @@ def fingerprint(weights: Mapping[str, Any]) -> str:
         value = weights[name]
         found.update(name.encode())
         if isinstance(value, Tensor):
-            found.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+            found.update(bytes_of(value))
     return found.hexdigest()[:16]

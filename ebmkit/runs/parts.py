@@ -58,7 +58,7 @@ class RecipeParts:
         saved: The states of parts by name that will be loaded, if any: an init with such a state opens the examples
             only if they are used.
         training: Whether optimisers are built; a model that is opened to draw from needs none.
-        processes: Those that train the run together; None is only this one.
+        processes: Those that train the run, or open the model, together; None is only this one.
         wrap: What becomes of each sampler in a trial, whose chains compute with the energy as it is; None in a run.
 
     Attributes:
@@ -82,7 +82,7 @@ class RecipeParts:
         self.recipe, self.shape, self.device = recipe, shape, device
         self.training, self.wrap = training, wrap
         self.processes = processes or Processes()
-        self.batch = recipe.train.part(self.processes.size)
+        self.batch = recipe.train.part(self.processes.size) if training else recipe.train.batch_size
         self.saved, self.restored = saved or {}, saved is not None
         self.opened = cache(data)
         self.data = Lazy(self.opened)

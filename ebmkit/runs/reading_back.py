@@ -9,7 +9,7 @@ from ebmkit.acceleration.tracing import identical
 from ebmkit.config.recipe import Recipe
 from ebmkit.errors import UsageError, naming_failure
 from ebmkit.methods.method import Method
-from ebmkit.runs.checkpoint import read_back
+from ebmkit.runs.plain_values import read_back
 
 
 def check_read_back(recipe: Recipe, trained: Method, fresh: Method) -> None:

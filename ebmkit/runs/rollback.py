@@ -8,13 +8,14 @@ from typing import cast
 from torch.optim import Optimizer
 
 from ebmkit.config.recipe import Recipe
-from ebmkit.errors import Diverged, Notice, one_line
+from ebmkit.errors import Diverged, Notice, UsageError, one_line
 from ebmkit.files import Unwritten
 from ebmkit.methods.method import Method
 from ebmkit.runs.build import seeds_of
-from ebmkit.runs.checkpoint import BEFORE, NAME
+from ebmkit.runs.checkpoint import BEFORE, NAME, Checkpoint
 from ebmkit.runs.diverging import lower_rate, set_rate, stronger_penalty
 from ebmkit.runs.events import add_event, rewrite_metrics, rolled_back
+from ebmkit.runs.newest import write_twice
 from ebmkit.runs.state import RunState
 
 
@@ -24,7 +25,8 @@ def roll_back(run: RunState, error: Diverged) -> bool:
     The chains get a new seed; the learning rate is lowered and the gradient penalty raised.
 
     Returns:
-        Whether the run can go on; it cannot if its settings say so, or it was rolled back too often.
+        Whether the run can go on; it cannot if its settings say so, if it was rolled back too often, or if the
+        checkpoint from before the divergence is damaged.
     """
     train, trainer, events = run.recipe.train, run.trainer, run.events
     if train.on_divergence != "rollback" or len(events) >= train.rollbacks:
@@ -33,7 +35,9 @@ def roll_back(run: RunState, error: Diverged) -> bool:
     # The rate is that of now: a file from before several divergences has the rate from before all of them.
     rates = {name: lowered(optimizer, train.rollback_factor) for name, optimizer in trainer.optimizers.items()}
     penalty = None if trainer.gradient_penalty is None else stronger_penalty(trainer.gradient_penalty)
-    saved = run.earlier.before(diverged)
+    saved = before_turn(run, diverged)
+    if saved is None:
+        return False
     run.restore(saved)
     trainer.gradient_penalty = penalty
     for name, optimizer in trainer.optimizers.items():
@@ -42,7 +46,8 @@ def roll_back(run: RunState, error: Diverged) -> bool:
     event = {"event": "rollback", "update": diverged, "to_update": saved.updates, "reason": str(error)}
     lr = next(iter(rates.values()))[0]
     run.events = [*events, {**event, "lr": lr, "gradient_penalty": penalty}]
-    run.save(run.earlier.folder / NAME)
+    # In this order: killed in between, the run is resumed from the new state, and the metrics follow it.
+    run.save(lambda now: write_twice(now, run.earlier.folder))
     with run.processes.together():
         if run.processes.first:
             rewrite_metrics(run.earlier.folder, saved.updates, run.events)
@@ -50,10 +55,20 @@ def roll_back(run: RunState, error: Diverged) -> bool:
     return True
 
 
+def before_turn(run: RunState, index: int) -> Checkpoint | None:
+    """The checkpoint from before the divergence at update `index`; None, with a warning, if it is damaged."""
+    try:
+        return run.earlier.before(index)
+    except UsageError as error:
+        if run.processes.first:
+            warnings.warn(f"there is no way back to before the turn: {one_line(error)}", Notice, stacklevel=2)
+        return None
+
+
 def ended(run: RunState, error: Diverged) -> str:
     """Add the divergence that ends a run to its metrics, and return how to go on."""
     index, place = run.trainer.index, cast(Path, run.folder)
-    before = run.earlier.before(index)
+    before = before_turn(run, index)
     try:
         if run.processes.first:
             add_event(run.earlier.folder, {"event": "diverged", "update": index, "reason": str(error)})
@@ -61,6 +76,8 @@ def ended(run: RunState, error: Diverged) -> str:
         warnings.warn(one_line(unwritten), Notice, stacklevel=2)
     written = (run.earlier.folder / NAME).exists()
     last = f"the last good checkpoint is {place / NAME}" if written else "no checkpoint had been written"
+    if before is None:
+        return last
     command = way_on(place, run.recipe, run.trainer)
     return f"{last}; to go on from update {before.updates}, before the turn: {command}"
 

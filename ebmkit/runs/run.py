@@ -1,7 +1,7 @@
 """The life of a run, from the first update to the last: watched, saved, stopped, rolled back."""
 
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -10,10 +10,11 @@ from ebmkit.errors import Diverged, Interrupted, ProcessFailed, ProcessLost, Usa
 from ebmkit.files import Unwritten
 from ebmkit.methods.update import Update
 from ebmkit.registry.lookup import blame
-from ebmkit.runs.checkpoint import NAME
 from ebmkit.runs.device import occupy
 from ebmkit.runs.diverging import EarlierCheckpoints
 from ebmkit.runs.folder import new_folder, rewrite_folder
+from ebmkit.runs.newest import is_saved, make_newest
+from ebmkit.runs.owner import owned
 from ebmkit.runs.rollback import ended, roll_back
 from ebmkit.runs.signals import stop_signals
 from ebmkit.runs.state import RunState, Status
@@ -36,7 +37,8 @@ class Run(RunState):
         """Make the remaining updates, watched and saved in the folder of the run.
 
         A loop that is left early leaves a run that can be resumed. In the main thread, SIGINT, SIGTERM and SIGHUP end
-        it after the current update. The number of torch's threads is set for the whole process.
+        it after the current update. The number of torch's threads is set for the whole process. Until the updates end,
+        are closed or are dropped, no other process, nor another run of this one, can train in the folder.
 
         Of several processes, all must make all updates. A signal to one of them ends all after the same update. A loop
         that is left early is not saved: the run is resumed from its last checkpoint.
@@ -48,7 +50,8 @@ class Run(RunState):
             Every update, after the watchers have seen it.
 
         Raises:
-            UsageError: at the call, for a watcher whose settings are out of range, or a folder that cannot be made.
+            UsageError: at the call, for a watcher whose settings are out of range, a folder that cannot be made, or one
+                that another process trains in, or has trained in since the run was opened.
             Diverged: if training diverged; the message names the last good checkpoint.
             Interrupted: after a signal; the message says how to resume.
             Unwritten: if a file of the run cannot be written, as on a full disk; updates are saved where possible.
@@ -57,28 +60,32 @@ class Run(RunState):
         """
         occupy(self.threads)
         self.processes.wait_at_most(self.recipe.train.rank_timeout)
-        with self.processes.together(), self._prepared() as folder:
-            updates = self.watched_updates(folder)
-        self.folder = folder
-        self.status = "running"
-        self.earlier = EarlierCheckpoints(folder.absolute(), self.trainer.index, self.processes)
-        return self._train(updates, announce or (lambda line: None))
+        with ExitStack() as stack:
+            with self.processes.together(), self._prepared(stack) as folder:
+                updates = self.watched_updates(folder)
+            self.folder = folder
+            self.status = "running"
+            self.earlier = EarlierCheckpoints(folder.absolute(), self.trainer.index, self.processes)
+            return self._train(updates, announce or (lambda line: None), stack.pop_all())
 
     @contextmanager
-    def _prepared(self) -> Iterator[Path]:
-        """The folder of the run, which process 0 makes or rewrites; undone if the block raises in any process.
+    def _prepared(self, ownership: ExitStack) -> Iterator[Path]:
+        """The folder of the run, which process 0 makes or rewrites and owns; undone if the block raises in any process.
 
         Raises:
-            UsageError: if it cannot be made, or another process does not see it.
+            UsageError: if it cannot be made, another process trains in it, or one of the run does not see it.
         """
         processes = self.processes
-        if self.resumed and self.folder is not None:
+        if self.opened is not None and self.folder is not None:
             yield self.folder
-            processes.exchange(None)
+            now = self.checkpoint()
             if processes.first:
+                ownership.enter_context(owned(self.folder))
+                make_newest(self.opened, now, self.folder)
                 rewrite_folder(self.folder, self.recipe, self.trainer.index, self.device, self.events)
         elif processes.first:
             with new_folder(self.folder, self.recipe, self.device, self.origin) as folder:
+                ownership.enter_context(owned(folder))
                 yield processes.from_first(lambda: folder)
                 processes.exchange(None)
         else:
@@ -88,11 +95,17 @@ class Run(RunState):
             yield folder
             processes.exchange(None)
 
-    def _train(self, updates: Iterator[Update], announce: Callable[[str], None]) -> Iterator[Update]:
+    def _train(
+        self, updates: Iterator[Update], announce: Callable[[str], None], ownership: ExitStack
+    ) -> Iterator[Update]:
+        with ownership:  # which is also left if the updates are dropped before the first
+            yield from self._trained(updates, announce)
+
+    def _trained(self, updates: Iterator[Update], announce: Callable[[str], None]) -> Iterator[Update]:
         status: Status = "failed"
         folder = self.earlier.folder
         try:
-            self.earlier.begin(self.save)
+            self.earlier.begin(lambda path: self.save(lambda now: now.write_to(path)))
             with stop_signals(announce) as stop:
                 self.trainer.sharing.wish = lambda: stop.is_set() or self.held is not None
                 while status == "failed":
@@ -113,7 +126,7 @@ class Run(RunState):
             status = "interrupted"
             raise
         except (Unwritten, ProcessFailed, ProcessLost) as error:
-            if self.folder is not None and (self.folder / NAME).exists():
+            if self.folder is not None and is_saved(self.folder):
                 error.add_note(f"resume with: ebmkit train --resume {self.folder}")
             raise
         except Exception as error:
@@ -146,7 +159,7 @@ class Run(RunState):
     def _save(self) -> None:
         """Write `checkpoint.pt`; not where a loop was left, for the other processes may still be in theirs."""
         if self.processes.size == 1 or not self.left:
-            self.save(self.earlier.folder / NAME)
+            self.save(lambda now: now.write(self.earlier.folder))
 
     def watched_updates(self, folder: Path) -> Iterator[Update]:
         """The remaining updates, as seen by every watcher of the recipe; `folder` is where they write.

@@ -5,11 +5,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from ebmkit.config.layers import Layer, loads
 
 WEIGHTS = ("average", "last")
+
+
+def bytes_of(value: Tensor) -> bytes:
+    """The bytes of a tensor, in the order of its indices."""
+    return bytes(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
 
 
 @dataclass(frozen=True, eq=False)

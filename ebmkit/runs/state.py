@@ -1,6 +1,6 @@
 """The state of a run: its parts, one update of it, and the checkpoint that it is saved in and restored from."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from ebmkit.runs.checkpoint import Checkpoint
 from ebmkit.runs.device import threads_for
 from ebmkit.runs.diverging import EarlierCheckpoints
 from ebmkit.runs.facts import asked, facts_of
+from ebmkit.runs.newest import Opened
 from ebmkit.runs.parts import RecipeParts
 from ebmkit.runs.ranks import gathered, part_of
 
@@ -39,7 +40,7 @@ class RunState:
         batch_rng: Randomness of the batches, on the CPU whatever the device.
         choice: The precision of the passes of chains, and whether they are compiled, with the reason.
         folder: Its folder; None until a new run without a given folder begins.
-        resumed: Whether the folder exists, with the checkpoint that the run was restored from.
+        opened: The checkpoint that it was restored from, in its folder; None for a new run.
         status: Whether it has begun, and how it ended.
         origin: What its weights come from, for `env.json`; None if they are new.
         memory: What each watcher keeps in the checkpoint, by its section.
@@ -54,7 +55,7 @@ class RunState:
     batch_rng: torch.Generator
     choice: Choice
     folder: Path | None
-    resumed: bool = False
+    opened: Opened | None = None
     status: Status = "ready"
     origin: Mapping[str, Any] | None = None
     memory: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -65,6 +66,11 @@ class RunState:
     def processes(self) -> Processes:
         """The processes that train it together."""
         return self.trainer.sharing.processes
+
+    @property
+    def resumed(self) -> bool:
+        """Whether its folder exists, with the checkpoint that it was restored from."""
+        return self.opened is not None
 
     @property
     def device(self) -> torch.device:
@@ -125,7 +131,7 @@ class RunState:
             events=list(self.events),
         )
 
-    def save(self, path: Path) -> None:
+    def save(self, write: Callable[[Checkpoint], None]) -> None:
         """Write the state after the last update; of several processes, all must call this, and the first writes.
 
         Raises:
@@ -135,7 +141,7 @@ class RunState:
         state = self.checkpoint()
         with self.processes.together():
             if self.processes.first:
-                state.write_to(path)
+                write(state)
 
     def restore(self, saved: Checkpoint) -> None:
         """Restore a checkpoint; on another type of device the random state of the chains starts from the seed again.

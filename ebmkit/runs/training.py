@@ -17,16 +17,18 @@ from ebmkit.methods.update import Update
 from ebmkit.processes import Processes, joined
 from ebmkit.runs.alike import check_alike
 from ebmkit.runs.build import build_method, check_energies, check_starts, open_data, seeds_of
-from ebmkit.runs.checkpoint import BEFORE, NAME, read_checkpoint
 from ebmkit.runs.device import measured, pick_device
 from ebmkit.runs.diverging import set_rate
 from ebmkit.runs.events import has_diverged
 from ebmkit.runs.folder import FREE, check_same, settings_in
+from ebmkit.runs.links import refuse_links_out
 from ebmkit.runs.new_folders import refuse_existing
+from ebmkit.runs.newest import read_to_resume
 from ebmkit.runs.origin import read_origin, start_from
 from ebmkit.runs.parts import RecipeParts
 from ebmkit.runs.ranks import saved_by
 from ebmkit.runs.run import Run
+from ebmkit.runs.saved import SavedModel
 from ebmkit.runs.trial import try_out
 
 Settings = Recipe | Layer | Mapping[str, Mapping[str, Any]]
@@ -74,7 +76,7 @@ def new_run(
     settings: Settings,
     folder: str | Path | None = None,
     *,
-    origin: str | Path | None = None,
+    origin: str | Path | SavedModel | None = None,
     processes: Processes | None = None,
 ) -> Run:
     """Build every part of a run; nothing is written.
@@ -85,8 +87,8 @@ def new_run(
         settings: Sections of settings, or a recipe.
         folder: The folder of the run; None makes one in `runs/`.
         origin: The folder of another run, one of its checkpoints, or a model file, whose weights, moving average and
-            replay buffer the run starts with. Its settings are the defaults of those that `settings` leaves out; a
-            recipe is complete, and leaves out none.
+            replay buffer the run starts with, or what `read_origin` has read from one of these. Its settings are the
+            defaults of those that `settings` leaves out; a recipe is complete, and leaves out none.
         processes: The processes that train it together; None are those that this program was started with.
 
     Raises:
@@ -96,7 +98,7 @@ def new_run(
     """
     processes = processes or joined()
     with processes.together():
-        saved = None if origin is None else read_origin(origin)
+        saved = origin if origin is None or isinstance(origin, SavedModel) else read_origin(origin)
         below = [] if saved is None else [saved.layer]
         recipe = settings if isinstance(settings, Recipe) else resolve([*below, as_layer(settings)])
         if folder is not None and processes.first:
@@ -136,7 +138,9 @@ def _built(recipe: Recipe, folder: Path | None, processes: Processes, *, tried: 
 
 
 def resume_run(folder: str | Path, changes: Settings | None = None, *, processes: Processes | None = None) -> Run:
-    """The run in a folder, restored from its checkpoint.
+    """The run in a folder, restored from its checkpoint; nothing is written.
+
+    If the newest checkpoint is damaged or missing, the run is restored from the one before, with a warning.
 
     Args:
         folder: The folder of the run.
@@ -148,7 +152,7 @@ def resume_run(folder: str | Path, changes: Settings | None = None, *, processes
 
     Raises:
         UsageError: if the folder is not that of a run, its checkpoint cannot be read, the data are others, or settings
-            differ that must not; all of them are listed.
+            differ that must not; all of them are listed. Or something in the folder is a link out of it.
     """
     processes = processes or joined()
     with processes.together():
@@ -157,8 +161,9 @@ def resume_run(folder: str | Path, changes: Settings | None = None, *, processes
 
 def _resumed(folder: Path, changes: Settings | None, processes: Processes) -> Run:
     base, diverged = settings_in(folder), has_diverged(folder)
-    name = BEFORE if diverged and (folder / BEFORE).is_file() else NAME
-    saved = read_checkpoint(folder, name)
+    refuse_links_out(folder)
+    opened = read_to_resume(folder, diverged)
+    name, saved = opened.name, opened.checkpoint
     if isinstance(changes, Recipe):
         raise UsageError("changes of a resumed run are sections of settings, not a recipe")
     before = resolve([loads(saved.config, str(folder / name))])
@@ -176,7 +181,7 @@ def _resumed(folder: Path, changes: Settings | None, processes: Processes) -> Ru
         rate = recipe.sections.get(section, {}).get("lr")
         if rate is not None and rate != before.sections[section].get("lr"):
             set_rate(optimizer, [rate] * len(optimizer.param_groups))
-    run.folder, run.resumed = folder, True
+    run.folder, run.opened = folder, opened
     if processes.first and saved_by(saved.trainer) != processes.size:
         counts = f"{saved_by(saved.trainer)} at the last checkpoint, {processes.size} now"
         warnings.warn(f"the number of processes changes ({counts}): their chains draw others", Notice, stacklevel=3)

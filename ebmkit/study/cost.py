@@ -1,6 +1,5 @@
 """What the updates of a cell cost, also if the cell was stopped and resumed."""
 
-import json
 import time
 from contextlib import suppress
 from functools import wraps
@@ -8,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ebmkit.files import json_line, write_text
+from ebmkit.files import json_line, json_of, write_text
 from ebmkit.methods.update import Update
 from ebmkit.runs.run import Run
 
@@ -60,10 +59,10 @@ class Cost:
             return 0, 0.0
         kept, found = [], (0, 0.0)
         for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
-            with suppress(ValueError, KeyError, TypeError):  # the last line may have been cut off
-                values = json.loads(line)
+            with suppress(ValueError, KeyError, TypeError, OverflowError):  # the last line may have been cut off
+                values = json_of(line)
                 if values["update"] <= index:
-                    kept.append(line)
                     found = int(values["passes"]), float(values["seconds"])
+                    kept.append(line)
         write_text(self.path, "".join(f"{line}\n" for line in kept))
         return found

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ebmkit.files import replacing, writing
+from ebmkit.report.figures import styled
 from ebmkit.study.measures import KINDS
 from ebmkit.study.plan import Axis, Plan, labels_of, written
 from ebmkit.study.rows import Row, Score
@@ -28,7 +28,7 @@ STYLE: Any = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": Fa
 
 def write_figure(plan: Plan, rows: Sequence[Row], path: Path) -> None:
     """Draw the measures of a study, a panel for each, over the axis with the most values; other axes are curves."""
-    with matplotlib.rc_context(STYLE):
+    with styled(STYLE):
         # A measure without values, for which n is too small, gets no panel.
         shown = [short for short in plan.measures if any(short in row.scores for row in rows)] or plan.measures[:1]
         columns = min(WIDEST, len(shown))

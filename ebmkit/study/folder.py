@@ -4,15 +4,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ebmkit.claims import claim
 from ebmkit.errors import Interrupted, UsageError, check
-from ebmkit.files import write_text
+from ebmkit.files import stamp, write_text
 from ebmkit.runs.folder import CONFIG
+from ebmkit.runs.links import refuse_links_out
 from ebmkit.runs.signals import stop_signals
-from ebmkit.study.claims import claim
 from ebmkit.study.extension import extended
 from ebmkit.study.plan import Cell, Plan
 from ebmkit.study.planning import Settings, Vary, plan_of
-from ebmkit.study.results import Result, read_result, result_path, stamp, write_result
+from ebmkit.study.results import Result, read_result, result_path, write_result
 from ebmkit.study.rows import Row, rows_of
 from ebmkit.study.tables import csv_text, markdown
 from ebmkit.study.toml_file import read_study, study_text
@@ -134,7 +135,7 @@ class Study:
         """Make the folder, and write `study.toml` if it is another than that of the folder, which may be read-only.
 
         Raises:
-            UsageError: if the folder cannot be made.
+            UsageError: if the folder cannot be made, or something in it is a link out of it.
             Unwritten: if the file cannot be written.
         """
         try:
@@ -142,6 +143,8 @@ class Study:
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"cannot make the folder {self.folder} of the study: {error.strerror}") from None
+        refuse_links_out(self.folder)
+        refuse_links_out(self.folder / "cells")
         text, path = study_text(self.plan), self.folder / NAME
         if not path.is_file() or path.read_bytes() != text.encode():
             write_text(path, text)

@@ -42,8 +42,8 @@ def chosen_measures(names: Sequence[str]) -> tuple[str, ...]:
         UsageError: for an unknown name, with the nearest, or if there is none.
     """
     for name in names:
-        if name not in KINDS:
-            raise UsageError(f"unknown measure '{name}'.{nearest(name, KINDS)} Measures: {', '.join(KINDS)}")
+        if not isinstance(name, str) or name not in KINDS:
+            raise UsageError(f"unknown measure '{name}'.{nearest(str(name), KINDS)} Measures: {', '.join(KINDS)}")
     if not names:
         raise UsageError(f"a study shows at least one measure, like precision. Measures: {', '.join(KINDS)}")
     return tuple(dict.fromkeys(names))

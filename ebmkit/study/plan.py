@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ebmkit.config.conversion import NONE
-from ebmkit.config.layers import Layer, Value, layer_of
+from ebmkit.config.layers import Layer, Value, check_section, layer_of
 from ebmkit.config.recipe import Recipe
 from ebmkit.config.resolution import resolve
 from ebmkit.config.tables import toml
@@ -119,6 +119,7 @@ def layer_at(values: Mapping[str, Any]) -> Layer:
         section, dot, key = path.rpartition(".")
         if not dot:
             raise UsageError(f"what varies is named section.key, like sampler.steps, not '{path}'")
+        check_section(section, path)
         layer.put(section, key, value if isinstance(value, Value) else Value(value, path))
     return layer
 

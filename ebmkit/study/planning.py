@@ -1,11 +1,12 @@
 """From what was asked for to the plan of a study: every value converted, every cell checked."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ebmkit.config.layers import Layer, Value, layer_of
+from ebmkit.config.layers import Layer, Value, check_section, layer_of
 from ebmkit.config.recipe import Recipe
-from ebmkit.config.resolution import chosen, merged, resolve, resolve_part
+from ebmkit.config.resolution import chosen, merged, named, resolve, resolve_part
 from ebmkit.config.sections import roles_of
 from ebmkit.errors import UsageError, check
 from ebmkit.runs.training import check_settings
@@ -14,6 +15,7 @@ from ebmkit.study.plan import SEED, Axis, Judging, Plan, labels_of, layer_at, po
 
 FEATURES = "pixels"
 SEEDS = 3
+MOST = 10_000  # cells of a study, each of which is a run; their settings are all checked before the first begins
 
 Settings = Layer | Sequence[Layer] | Mapping[str, Mapping[str, Any]]
 Vary = Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Sequence[Any]]]
@@ -36,6 +38,8 @@ def axes_of(vary: Vary) -> tuple[Axis, ...]:
         for path, values in table.items():
             if isinstance(values, str) or not isinstance(values, Sequence) or not values:
                 raise UsageError(f"{path} must vary over a list of values, like [5, 10], not {values!r}")
+            if "." in path:
+                check_section(path.rpartition(".")[0], path)
             if path == SEED:
                 raise UsageError(f"{SEED} does not vary in the grid: say how many seeds there are, by --seeds 3")
             if any(path in axis for axis in axes):
@@ -60,9 +64,12 @@ def planned(
         measures: The measures that are shown.
 
     Raises:
-        UsageError: for a setting that is unknown, of another type or out of range in some cell, or two equal values.
+        UsageError: for a setting that is unknown, of another type or out of range in some cell, two equal values, or
+            more than MOST cells.
     """
     check("seeds", seeds, at_least=1)
+    if seeds * math.prod(len(next(iter(axis.values()))) for axis in axes) > MOST:
+        raise UsageError(f"the study has more than {MOST:,} cells, each of which is a run: vary fewer values or seeds")
     recipes = [(point, resolve([*layers, layer_at(point)])) for point in points(axes)]
     for _, recipe in recipes:
         check_settings(recipe)
@@ -150,6 +157,6 @@ def plan_of(
         settings = layer_of(settings, "settings")
     layers = [settings] if isinstance(settings, Layer) else list(settings)
     given = layer_at({f"features.{key}": value for key, value in (features or {}).items()}).sections.get("features", {})
-    use = given.pop("use").value if "use" in given else None
+    use = named("features", given.pop("use")) if "use" in given else None
     judging = judging_of(use, given, n)
     return planned(layers, axes_of(vary), seeds, judging, chosen_measures(measures))

@@ -1,15 +1,16 @@
 """The results of cells: `results/NAME.json`, its only writer and its only reader."""
 
-import json
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ebmkit.errors import UsageError
-from ebmkit.files import indented_json, write_text
+from ebmkit.files import indented_json, json_of, write_text
 
 Status = Literal["done", "diverged", "failed"]
+VALUES = ("value", "real_against_real", "noise_against_real")  # of a measure; one that could not be taken has none
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,10 @@ def read_result(folder: Path, name: str) -> Result | None:
     """
     path = result_path(folder, name)
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json_of(path.read_text(encoding="utf-8"))
         found = Result(**{**values, "measures": tuple(values["measures"])})
+        if not is_plausible(found):
+            raise ValueError("a field of another type")
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError):
@@ -72,10 +75,29 @@ def read_result(folder: Path, name: str) -> Result | None:
     return found
 
 
-def stamp(path: Path) -> tuple[int, int] | None:
-    """What differs between a file and one that has replaced it; None if there is none."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_ino, found.st_mtime_ns
+def is_plausible(result: Result) -> bool:
+    """Whether the fields of a result that was read are of the types that tables are made of."""
+    counts, seconds = (result.updates, result.passes), (result.seconds, result.evaluation_seconds)
+    return (
+        result.status in get_args(Status)
+        and all(isinstance(text, str) for text in (result.cell, result.error, result.trace))
+        and all(isinstance(count, int) and is_number(count) for count in counts)
+        and all(map(is_number, seconds))
+        and all(map(is_measure, result.measures))
+    )
+
+
+def is_measure(one: object) -> bool:
+    """Whether this is a measure as an evaluation writes it."""
+    return (
+        isinstance(one, dict)
+        and isinstance(one.get("name"), str)
+        and isinstance(one.get("note"), str)
+        and all(name in one for name in VALUES)
+        and all(one[name] is None or is_number(one[name]) for name in VALUES)
+    )
+
+
+def is_number(value: object) -> bool:
+    """Whether this is a finite number that a float can hold."""
+    return isinstance(value, int | float) and -sys.float_info.max <= value <= sys.float_info.max

@@ -19,10 +19,10 @@ from ebmkit.evaluation.measures import as_rows, check_count, evaluate_model
 from ebmkit.features.protocols import Features
 from ebmkit.methods.update import Update
 from ebmkit.processes import Processes
-from ebmkit.runs.checkpoint import NAME as CHECKPOINT
 from ebmkit.runs.device import occupy
 from ebmkit.runs.evaluations import count_for, evaluation_of, write_evaluation
 from ebmkit.runs.model import open_model
+from ebmkit.runs.newest import is_saved
 from ebmkit.runs.run import Run
 from ebmkit.runs.training import new_run, resume_run
 from ebmkit.study.cost import Cost
@@ -55,7 +55,7 @@ def work_on(cell: Cell, place: Path, judging: Judging, announce: Callable[[str],
     """
     blank = Result(cell.name, "done", 0, 0, 0.0)
     try:
-        if (place / CHECKPOINT).exists():
+        if is_saved(place):
             run = resume_run(place, processes=Processes())
         else:
             shutil.rmtree(place, ignore_errors=True)

@@ -10,7 +10,7 @@ from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 
-from ebmkit.errors import Interrupted, UsageError, one_line
+from ebmkit.errors import Interrupted, UsageError, one_line, visible
 from ebmkit.study.folder import Study
 
 
@@ -24,7 +24,7 @@ def stop_at_end_of_input() -> None:
 
 def main(folder: Path) -> int:
     """Work on a study until there is nothing left for this process; print a line of JSON for every result."""
-    warnings.formatwarning = lambda message, *_: f"warning: {message}\n"  # as the command prints them
+    warnings.formatwarning = lambda message, *_: f"warning: {visible(str(message))}\n"  # as the command prints them
     threading.Thread(target=stop_at_end_of_input, daemon=True).start()
     results = sys.stdout
     try:
@@ -35,7 +35,7 @@ def main(folder: Path) -> int:
     except Interrupted:
         return 0
     except (UsageError, OSError) as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
+        print(f"error: {visible(one_line(error))}", file=sys.stderr)
         return 1
     return 0
 

@@ -3,7 +3,6 @@
 They share nothing but the folder, so that processes of other terminals and machines can join them.
 """
 
-import json
 import queue
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from ebmkit.errors import Interrupted, UsageError
+from ebmkit.files import json_of
 from ebmkit.runs.signals import stop_signals
 from ebmkit.study.results import Result
 
@@ -34,10 +34,11 @@ def results_of_workers(folder: Path, jobs: int, announce: Callable[[str], None])
         Interrupted: after a signal.
         UsageError: if a process ended with an error; what it printed is on stderr.
     """
-    command = [sys.executable, "-m", "ebmkit.study.worker", str(folder)]
+    command = [sys.executable, *safe_path(), "-m", "ebmkit.study.worker", str(folder)]
     pipe = subprocess.PIPE
     workers = [
-        subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, start_new_session=True) for _ in range(jobs)
+        subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, start_new_session=True)  # noqa: S603 - this Python
+        for _ in range(jobs)
     ]
     found: queue.Queue[str | None] = queue.Queue()
     for worker in workers:
@@ -55,7 +56,7 @@ def results_of_workers(folder: Path, jobs: int, announce: Callable[[str], None])
                 if line is None:
                     open_ends -= 1
                 else:
-                    values = json.loads(line)
+                    values = json_of(line)
                     yield Result(**{**values, "measures": tuple(values["measures"])})
     finally:
         dismiss(workers)
@@ -66,6 +67,12 @@ def results_of_workers(folder: Path, jobs: int, announce: Callable[[str], None])
     broken = [worker.returncode for worker in workers if worker.returncode]
     if broken:
         raise UsageError(f"{len(broken)} of {jobs} processes ended with an error, shown above")
+
+
+def safe_path() -> list[str]:
+    """The option of Python that keeps `-m` from importing from the current folder, unless this process does so too."""
+    here = Path.cwd()
+    return [] if any(Path(place).absolute() == here for place in sys.path) else ["-P"]
 
 
 def forward(pipe: IO[str] | None, found: "queue.Queue[str | None]") -> None:

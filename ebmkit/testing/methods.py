@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ebmkit.methods.method import Method
-from ebmkit.runs.checkpoint import read_back
+from ebmkit.runs.plain_values import read_back
 from ebmkit.testing.globals import changed_by
 from ebmkit.testing.kit import Subject, require
 from ebmkit.testing.recipes import Trained

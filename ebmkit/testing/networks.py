@@ -4,7 +4,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ebmkit.interfaces import eval_mode
-from ebmkit.runs.checkpoint import read_back
+from ebmkit.runs.plain_values import read_back
 from ebmkit.testing.globals import changed_by, seeded
 from ebmkit.testing.kit import Subject, require
 

@@ -4,7 +4,7 @@ import torch
 
 from ebmkit.errors import UsageError
 from ebmkit.interfaces import energy_values, eval_mode
-from ebmkit.runs.checkpoint import read_back
+from ebmkit.runs.plain_values import read_back
 from ebmkit.runs.reading_back import difference
 from ebmkit.testing.globals import seeded
 from ebmkit.testing.kit import Subject, require

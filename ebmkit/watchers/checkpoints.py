@@ -19,7 +19,8 @@ def write_checkpoints(
     """Write `checkpoint.pt` at the first update, at every N-th, at the last, and when the run is stopped.
 
     `keep` is called after every N-th, and only then: which checkpoints are kept as those from before a divergence must
-    not depend on when the run was stopped.
+    not depend on when the run was stopped. It is called again when a run goes on after an N-th, for it may have been
+    killed between the two.
 
     Args:
         every: Write at every N-th update; 0 writes only at the first and the last.
@@ -31,6 +32,10 @@ def write_checkpoints(
     check("every", every, at_least=0)
     saved = trainer.index
 
+    def keep_nth(index: int) -> None:
+        if keep is not None and every and index and index % every == 0:
+            keep()
+
     def save_if_new() -> None:
         nonlocal saved
         weights = (parameter for network in trainer.networks.values() for parameter in network.parameters())
@@ -41,12 +46,12 @@ def write_checkpoints(
             saved = trainer.index
 
     def watched() -> Updates:
+        keep_nth(trainer.index)
         try:
             for update in updates:
                 if update.index == 1 or (every and update.index % every == 0):
                     save_if_new()
-                    if keep is not None and every and update.index % every == 0:
-                        keep()
+                    keep_nth(update.index)
                 yield update
         # Not in `finally`: after any other error the state may be broken, and the last checkpoint must survive.
         # The run is stopped, the data cannot be read, or another file cannot be written.

@@ -13,12 +13,17 @@ from ebmkit.methods.maximum_likelihood import Trainer
 from ebmkit.methods.method import Method
 from ebmkit.watchers.scalars import Updates, scalars_of
 
+UNWRITTEN = "unwritten"  # in the checkpoint: the line of its last update, if the disk had no room for it
 
-def write_metrics(updates: Updates, trainer: Method, folder: Path, *, every: int = 1) -> Updates:
+
+def write_metrics(
+    updates: Updates, trainer: Method, folder: Path, memory: dict[str, Any] | None = None, *, every: int = 1
+) -> Updates:
     """Append a line to `metrics.jsonl` for every N-th update, and flush it.
 
     A line has the number of the `update`, its scalars, `seconds_per_update` since the line before, and, for samplers
-    that imply a temperature, `noise_size`: the root mean square length of the noise of one step.
+    that imply a temperature, `noise_size`: the root mean square length of the noise of one step. A line that cannot be
+    written stays in `memory`, and is written when the run is resumed.
 
     Args:
         every: Write every N-th update; 0 writes none.
@@ -31,13 +36,25 @@ def write_metrics(updates: Updates, trainer: Method, folder: Path, *, every: int
     sampler = trainer.sampler if isinstance(trainer, Trainer) else None  # others may run chains in another space
     # Only a sampler that implies a temperature adds noise of the same size in every step.
     noise = sampler.noise if sampler is not None and sampler.implied_temperature is not None else None
+    kept = {} if memory is None else memory
 
     def watched() -> Updates:
         since, counted = time.perf_counter(), 0
         path = folder / METRICS
         with writing(path):
             file = path.open("a", encoding="utf-8")
+
+        def write(line: str) -> None:
+            kept[UNWRITTEN] = line
+            with writing(path):
+                file.write(line + "\n")
+                file.flush()
+            del kept[UNWRITTEN]
+
         try:
+            late = kept.pop(UNWRITTEN, None)  # it is there already if the run was killed before its next checkpoint
+            if late is not None and late not in path.read_text(encoding="utf-8", errors="replace").splitlines():
+                write(late)
             for update in updates:
                 counted += 1
                 if every and update.index % every == 0:
@@ -47,9 +64,7 @@ def write_metrics(updates: Updates, trainer: Method, folder: Path, *, every: int
                     now = time.perf_counter()
                     line["seconds_per_update"] = round((now - since) / counted, 6)
                     since, counted = now, 0
-                    with writing(path):
-                        file.write(json_line(line) + "\n")
-                        file.flush()
+                    write(json_line(line))
                 yield update
         finally:
             with suppress(OSError):  # of a line that could not be written above, which closing tries again

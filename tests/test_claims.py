@@ -9,15 +9,15 @@ import sys
 
 import pytest
 
+from ebmkit import claims
+from ebmkit.claims import NoLocks, claim, holder
 from ebmkit.errors import UsageError
 from ebmkit.files import Unwritten
-from ebmkit.study import claims
-from ebmkit.study.claims import claim
 
 HOLD = """
 import sys
 from pathlib import Path
-from ebmkit.study.claims import claim
+from ebmkit.claims import claim
 with claim(Path(sys.argv[1])) as owner:
     print(owner or "mine", flush=True)
     sys.stdin.read()
@@ -119,7 +119,7 @@ def test_a_file_that_was_replaced_meanwhile_is_no_claim(tmp_path, monkeypatch):
     ("number", "expected"),
     [
         (errno.ENOSPC, "cannot write {}: No space left on device"),
-        (errno.EPERM, "put the study on a disk with hard links"),
+        (errno.EIO, "cannot write {}: Input/output error"),
     ],
 )
 def test_a_claim_that_cannot_be_made_says_why(tmp_path, monkeypatch, number, expected):
@@ -131,6 +131,56 @@ def test_a_claim_that_cannot_be_made_says_why(tmp_path, monkeypatch, number, exp
         pass
     assert str(raised.value).endswith(expected.format(tmp_path / "a"))
     assert not list(tmp_path.iterdir())
+
+
+def test_without_hard_links_a_claim_is_made_in_place(tmp_path, monkeypatch, holding):
+    def refuse(*paths):
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refuse)
+    with claim(tmp_path / "a") as owner:
+        assert owner == ""
+        assert json.loads((tmp_path / "a").read_text()) == {"host": platform.node(), "pid": os.getpid()}
+        with claim(tmp_path / "a") as other:
+            assert other == f"process {os.getpid()} on {platform.node()}"
+        assert holding()[1] == f"process {os.getpid()} on {platform.node()}"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP])
+def test_without_file_locks_a_claim_is_refused_and_leaves_nothing(tmp_path, monkeypatch, number):
+    def refuse(*given):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(NoLocks, match=r"^the disk has no file locks \(.*\); use another disk$"), claim(tmp_path / "a"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+    text = json.dumps({"host": "elsewhere", "pid": 1})
+    (tmp_path / "a").write_text(text)
+    with pytest.raises(NoLocks), claim(tmp_path / "a"):
+        pass
+    assert (tmp_path / "a").read_text() == text
+
+
+def test_another_error_of_a_lock_names_the_file(tmp_path, monkeypatch):
+    def refuse(*given):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(Unwritten, match=r"^cannot write .*/a: Input/output error$"), claim(tmp_path / "a"):
+        pass
+
+
+def test_the_holder_of_a_claim_is_seen_without_claiming(tmp_path, holding):
+    assert holder(tmp_path / "a") == ""
+    process, _ = holding()
+    assert holder(tmp_path / "a") == f"process {process.pid} on {platform.node()}"
+    process.kill()
+    process.wait()
+    assert holder(tmp_path / "a") == ""
+    (tmp_path / "a").write_text(json.dumps({"host": "elsewhere", "pid": 1}))
+    assert holder(tmp_path / "a").startswith("process 1 on elsewhere; if that process is dead, remove ")
 
 
 def test_of_many_processes_one_has_the_claim(tmp_path):
