@@ -15,7 +15,7 @@ TOO_LARGE = re.compile("not enough memory|out of memory|allocate memory|Overflow
 EMBEDDING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # letters that change the order of others
 
 
-LETTERS = 480  # the longest message; a longer one quotes what was read from a damaged or foreign file
+LETTERS = 980  # the longest message; a longer one quotes what was read from a damaged or foreign file
 END = 140  # of them those at the end, where a message says what to write
 
 

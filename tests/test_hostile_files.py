@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from ebmkit.study.claims import claim
 from PIL import Image
 from safetensors.torch import save_file
 
+from ebmkit.claims import claim
 from ebmkit.cli.console import notices
 from ebmkit.config.layers import loads, typed
 from ebmkit.config.resolution import resolve

@@ -114,7 +114,12 @@ def test_generated_code_is_clean_for_names_of_any_length(tmp_path, name):
     pytest.importorskip("ruff", reason="ruff is in the group lint")
     rules = tomllib.loads((TREE / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["ruff"]
     lint = ["--select", ",".join(rules["lint"]["select"]), "--ignore", ",".join(rules["lint"]["ignore"])]
-    lint += ["--per-file-ignores", "tests/**:D,tests/**:ANN", "--config", "lint.pydocstyle.convention='google'"]
+    lint += [
+        "--per-file-ignores",
+        ",".join(f"tests/**:{rule}" for rule in rules["lint"]["per-file-ignores"]["tests/**"]),
+        "--config",
+        "lint.pydocstyle.convention='google'",
+    ]
     for kind in MADE:
         folder = scaffold.create(name, kind, tmp_path)[0]
         for command in (["check", *lint], ["check"], ["format", "--check"]):

@@ -116,8 +116,10 @@ def _bad_files(empty_folder, finished):
     Path("torn/a.png").write_bytes(Path("mixed/a.png").read_bytes()[:20])
     for name in ("done", "torn_run", "bare"):
         shutil.copytree(finished, name)
-    os.truncate("torn_run/checkpoint.pt", 1000)
-    Path("bare/checkpoint.pt").unlink()
+    for name in ("checkpoint.pt", "checkpoint-previous.pt"):
+        os.truncate(f"torn_run/{name}", 1000)
+    for checkpoint in Path("bare").glob("checkpoint*.pt"):
+        checkpoint.unlink()
 
 
 @pytest.mark.usefixtures("_bad_files")

@@ -62,7 +62,7 @@ def result(text: str) -> None:
 
     On a terminal control characters are escapes too.
     """
-    if sys.stdout is not None and sys.stdout.isatty():
+    if getattr(sys.stdout, "isatty", lambda: False)():  # it may be None, or a stream that can only write
         text = visible(text)
     print(text if encodable(text, sys.stdout) else escaped(text), flush=True)
 

@@ -12,7 +12,7 @@ import ebmkit
 from ebmkit.errors import nearest
 from ebmkit.registry import hooks as hookspecs
 from ebmkit.registry.component import BUILT_IN, HOOKS, LONGEST, Component, Plugin, PluginError, with_type
-from ebmkit.registry.importing import importing
+from ebmkit.registry.importing import named_if_slow
 from ebmkit.registry.moved import explain
 
 UNKNOWN = "unknown"
@@ -69,7 +69,7 @@ def load(entry: EntryPoint, known: Mapping[tuple[str, str], list[Component]]) ->
     package, version = identity(entry.dist)
     plugin = Plugin(package, version, f"{entry.name} = {entry.value}"[:LONGEST])
     try:
-        with importing(plugin):
+        with named_if_slow(plugin):
             found = collect(entry.load(), plugin)
         for component in found:
             owners = [other.plugin for other in known.get((component.kind, component.name), [])]

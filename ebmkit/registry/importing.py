@@ -13,7 +13,7 @@ PATIENCE = 10.0  # seconds of an import after which the user is warned
 
 
 @contextmanager
-def importing(plugin: Plugin) -> Iterator[None]:
+def named_if_slow(plugin: Plugin) -> Iterator[None]:
     """The block imports a plug-in. After PATIENCE seconds a warning says which, and how to leave it out.
 
     Code of a third party cannot be interrupted safely from outside, so it is left running: the user decides.

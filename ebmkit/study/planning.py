@@ -156,7 +156,10 @@ def plan_of(
     if isinstance(settings, Mapping):
         settings = layer_of(settings, "settings")
     layers = [settings] if isinstance(settings, Layer) else list(settings)
-    given = layer_at({f"features.{key}": value for key, value in (features or {}).items()}).sections.get("features", {})
+    given = {
+        key: value if isinstance(value, Value) else Value(value, f"features.{key}")
+        for key, value in (features or {}).items()
+    }
     use = named("features", given.pop("use")) if "use" in given else None
     judging = judging_of(use, given, n)
     return planned(layers, axes_of(vary), seeds, judging, chosen_measures(measures))

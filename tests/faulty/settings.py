@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from ebmkit.errors import UsageError
 from ebmkit.interfaces import Sampler
 
 NAN = "float_settings_refuse_nan"
@@ -113,7 +112,8 @@ class Raising:
                 "two lines": "scale must\nbe a number",
                 "another name": "scales are",
             }
-            raise TypeError("scale") if self.error == "type" else UsageError(lines[self.error])
+            # Not a UsageError, whose message is always one line.
+            raise TypeError("scale") if self.error == "type" else ValueError(lines[self.error])
 
 
 FAULTS: dict[str, tuple[Any, dict[str, Any], set[str]]] = {

@@ -16,7 +16,7 @@ from ebmkit.errors import UsageError
 
 SECONDS = 5.0  # of processor time for one input
 MEMORY = 256 * 2**20  # bytes by which one input may raise the peak of the resident memory
-LETTERS = 500  # of the message of an error
+LETTERS = 1000  # of the message of an error
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 # Events of the interpreter, by the positions of the paths that they change.
 CHANGES = {

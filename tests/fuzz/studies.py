@@ -6,9 +6,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from ebmkit.study.claims import claim
 from hypothesis import strategies as st
 
+from ebmkit.claims import claim
 from ebmkit.study.cost import Cost
 from ebmkit.study.folder import Study
 from ebmkit.study.results import Result, write_result
