@@ -98,9 +98,11 @@ def test_vectors_are_a_tensor(save):
     result = arrays(path=path)
     assert result.dtype == torch.float32
     assert torch.equal(result, torch.from_numpy(values).float())
-    chosen = arrays(path=path, labels="y", classes=(2,), limit=3)
+    labelled = Examples(arrays(path=path, labels="y", classes=(2,), limit=3))  # a data set, which has the labels too
+    chosen = labelled.fetch(torch.arange(3))
     assert chosen.shape == (3, 4)
     assert all(row in values[LABELS == 2].astype(np.float32).tolist() for row in chosen.tolist())
+    assert arrays(path=path, labels="y", classes=(2,), limit=3).labels.tolist() == [2, 2, 2]
 
 
 def test_vectors_need_not_be_in_the_range_of_images(save):

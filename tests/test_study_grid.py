@@ -6,7 +6,7 @@ from studies import small
 from ebmkit.errors import UsageError
 from ebmkit.study.lists import split, typed_grid
 from ebmkit.study.plan import cell_name, labels_of
-from ebmkit.study.planning import axes_of
+from ebmkit.study.planning import axes_of, plan_of
 
 
 @pytest.mark.parametrize(
@@ -63,14 +63,25 @@ def test_zip_runs_along_with_the_list_of_its_length():
         (["sampler.steps=5", "energy.width=1,2"], ["sampler.steps=1,2"], "given twice: by -s and by --zip"),
         (["sampler.steps=5,10", "sampler.steps=1,2"], [], "sampler.steps is given twice on the command line"),
         (["sampler.steps=5,"], [], "has an empty value"),
-        (["samplr.steps=5,10"], [], "unknown section 'samplr'. Did you mean 'sampler'"),
-        (["features.size=4,8"], [], "unknown section 'features'"),
         (["steps=5,10"], [], "takes section.key=value,value"),
     ],
 )
 def test_lists_that_make_no_grid_are_refused(settings, zipped, message):
     with pytest.raises(UsageError, match=message):
         typed_grid(settings, zipped)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("samplr.steps=5,10", r"^-s samplr\.steps: unknown section 'samplr'\. Did you mean 'sampler'"),
+        ("features.size=4,8", r"^-s features\.size: unknown section 'features'"),
+    ],
+)
+def test_sections_that_a_run_does_not_have_cannot_vary(setting, message):
+    layer, axes = typed_grid([setting], [])
+    with pytest.raises(UsageError, match=message):
+        plan_of(layer, axes)
 
 
 def test_axes_multiply_and_settings_of_one_axis_do_not(tmp_path):

@@ -86,7 +86,9 @@ def refuse_unknown(layers: Iterable[Layer], known: Iterable[str], method: Compon
         for section in layer.sections:
             if section not in sections and not section.startswith("watch."):
                 of = "" if method.name == METHOD.use else f" of method '{method.name}'"
-                place, hint = layer.places.get(section, layer.name), nearest(section, sections)
+                values = list(layer.sections[section].values())
+                place = layer.places.get(section, values[0].origin if values else layer.name)
+                hint = nearest(section, sections)
                 raise UsageError(f"{place}: unknown section '{section}'.{hint} Sections{of}: {', '.join(sections)}")
 
 
