@@ -38,7 +38,7 @@ SETTINGS = {"sampler": {"steps": 2}, "data": {"use": "moons", "count": 20}, "ene
 def test_a_message_is_one_line_of_bounded_length():
     assert str(UsageError("a\nb\r\nc\u2028d")) == "a b c d"
     long = str(UsageError(f"key must be int, not {'x' * 9999}: write a smaller one"))
-    assert len(long) < 500
+    assert len(long) < 1000
     assert long.startswith("key must be int, not xxx")
     assert long.endswith("xxx: write a smaller one")
     assert str(UsageError()) == ""
@@ -53,8 +53,8 @@ def test_json_nested_by_the_thousand_is_a_value_error():
 def test_metrics_of_nested_json_are_damaged_lines(tmp_path):
     (tmp_path / "metrics.jsonl").write_text(f'{DEEP}\n{{"update": 1}}\n', encoding="utf-8")
     assert read_events(tmp_path) == []
-    with pytest.raises(UsageError, match="1 is damaged"):
-        read_metrics(tmp_path)
+    with pytest.warns(UserWarning, match="lines that were cut off or damaged are skipped: 1$"):
+        assert read_metrics(tmp_path)["update"].tolist() == [1]
     rewrite_metrics(tmp_path, 3, [])
     assert (tmp_path / "metrics.jsonl").read_text(encoding="utf-8") == '{"update": 1}\n'
     (tmp_path / "metrics.jsonl").write_text(DEEP, encoding="utf-8")
@@ -62,9 +62,10 @@ def test_metrics_of_nested_json_are_damaged_lines(tmp_path):
 
 
 def test_numbers_that_no_float_holds_are_damaged_lines(tmp_path):
-    (tmp_path / "metrics.jsonl").write_text(f'{{"update": 1, "gap": 1{"0" * 400}}}\n{{}}\n', encoding="utf-8")
-    with pytest.raises(UsageError, match="1 is damaged"):
-        read_metrics(tmp_path)
+    damaged = f'{{"update": 1, "gap": 1{"0" * 400}}}'
+    (tmp_path / "metrics.jsonl").write_text(f'{damaged}\n{{"update": 2}}\n', encoding="utf-8")
+    with pytest.warns(UserWarning, match="lines that were cut off or damaged are skipped: 1$"):
+        assert read_metrics(tmp_path)["update"].tolist() == [2]
     lines = '{"update": 1, "passes": 2, "seconds": 3}\n{"update": 2, "passes": Infinity, "seconds": 4}\n'
     (tmp_path / "cost.jsonl").write_text(lines, encoding="utf-8")
     assert Cost.restored(SimpleNamespace(path=tmp_path / "cost.jsonl"), 9) == (2, 3.0)

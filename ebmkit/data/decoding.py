@@ -92,7 +92,7 @@ def refuse_bomb(file: BinaryIO, content: "Image.Image") -> None:
     Raises:
         ValueError: in this case.
     """
-    pixels, place = content.width * content.height, file.tell()
+    pixels, place = content.width * content.height, file.seek(0, os.SEEK_CUR)
     size = size_of(file)
     file.seek(place)  # some decoders go on from where the header ended
     if pixels > max(SMALL, DENSEST * size):

@@ -23,7 +23,7 @@ KINDS = {
 }
 ADDRESSES = 4 * 2**30  # bytes of address space that a process may add
 PATIENCE = 120.0  # seconds without a word after which a process hangs in code that no signal interrupts
-EVERY = 400  # of so many inputs one is read by the command line too
+EVERY = 400  # one of this many inputs is read by the command line too
 
 
 class Failure(NamedTuple):
