@@ -81,6 +81,12 @@ def test_a_flipped_bit_is_found_wherever_it_is(run):
     assert found > 75
 
 
+def test_a_flipped_bit_in_the_name_of_a_type_is_damage(run):
+    flip(run / NEWEST, (run / NEWEST).read_bytes().index(b"FloatStorage"))
+    with pytest.raises(Damaged, match=WORDS):
+        read_checkpoint(run)
+
+
 @pytest.mark.parametrize("end", ["zeros", "cut"])
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
 def test_zeros_and_a_missing_end_are_found(run, share, end):
