@@ -247,7 +247,7 @@ def test_a_killed_process_is_restarted_and_the_run_goes_on(tmp_path, monkeypatch
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=500)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.splitlines()[-1] == "a"
-    assert "Traceback" not in ran.stderr
+    assert "Traceback" not in ran.stderr, ran.stderr
     assert "error: another process of the run ended; resume with: ebmkit train --resume a\n" in ran.stderr
     (resumed,) = json.loads(Path("a/env.json").read_text())["resumed"]
     assert resumed["from_update"] > 0
