@@ -11,7 +11,13 @@ REMEDIES = "try train.gradient_penalty=1, a lower optimizer.lr, more train.data_
 
 
 class UsageError(ValueError):
-    """What the user asked for cannot be done; the message is one line and says what to write instead."""
+    """What the user asked for cannot be done; the message is one line and says what to write instead.
+
+    Attributes:
+        complete: Whether the message names its section or its part already: then nothing is put in front of it.
+    """
+
+    complete = False
 
 
 class Diverged(RuntimeError):
