@@ -24,7 +24,12 @@ class UsageError(ValueError):
 
     Args:
         message: The message. Line breaks in it become blanks, and of a very long one the middle is left out.
+
+    Attributes:
+        complete: Whether the message names its section or its part already: then nothing is put in front of it.
     """
+
+    complete = False
 
     def __init__(self, message: str = "") -> None:
         line = " ".join(message.splitlines())

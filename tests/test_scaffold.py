@@ -159,6 +159,8 @@ def test_the_readme_has_the_commands_for_this_name(made, kind):
     use = f"ebmkit train --{option} my_{kind} --steps 5 --iterations 10"
     if kind == "features":
         use = "ebmkit evaluate runs/a --features my_features"
+    if kind == "network":
+        use = "ebmkit train --method jem -s classifier.use=my_network --steps 5 --iterations 10"
     assert [block.splitlines() for block in blocks] == [
         ["pip install --editable '.[test]'", "ebmkit plugins"],
         [f"ebmkit show {kind} my_{kind}", use],

@@ -133,19 +133,14 @@ def build_part(
     return part
 
 
-class NamedError(UsageError):
-    """An error that names its section or its part already."""
-
-
 @contextmanager
 def complete() -> Iterator[None]:
     """Mark the errors of a block as complete: nothing is put in front of them."""
     try:
         yield
-    except NamedError:
-        raise
     except UsageError as error:
-        raise NamedError(str(error)) from error
+        error.complete = True
+        raise
 
 
 @contextmanager
@@ -161,15 +156,17 @@ def naming(
     """
     try:
         yield
-    except NamedError:
-        raise
     except (ValueError, OSError) as error:
+        if isinstance(error, UsageError) and error.complete:
+            raise
         message = one_line(error)
         if not message.startswith(f"{section}."):
             word = message.partition(" ")[0]
             owner = next((name for name, known in {section: settings, **(others or {})}.items() if word in known), "")
             message = f"{owner}.{message}" if owner else f"{section}: {message}"
-        raise NamedError(message) from error
+        named = UsageError(message)
+        named.complete = True
+        raise named from error
 
 
 def check_finite(section: str, settings: Mapping[str, Any]) -> None:

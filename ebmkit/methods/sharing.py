@@ -61,7 +61,7 @@ class Sharing:
         values = [scalars.get(name, weights[0].new_zeros(())).float() for name in self.names]
         found, signs = self._sum([*gradients, *self._own(buffers)], torch.stack(values), known)
         if any(0 < sign < self.processes.size for sign in signs):
-            some = "weights have a gradient in only some of the processes"
+            some = "weights of the energy have a gradient in only some of the processes"
             self.processes.refuse(UsageError(f"{some}: use them in every pass, or freeze them"))
         with torch.no_grad():
             for one, total in zip(weights, found, strict=False):
