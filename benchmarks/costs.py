@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ebmkit.energies.convnet import STAGES
+from ebmkit.energies.stages import STAGES
 from ebmkit.methods.sharing import SCALARS
 
 FP32 = 4  # bytes

@@ -183,7 +183,7 @@ def test_auto_leaves_out_a_precision_that_an_energy_cannot_have(monkeypatch):
 def test_a_run_knows_how_many_passes_it_will_make(machine, monkeypatch, tmp_path):
     asked = []
     found = choice.choose
-    monkeypatch.setattr("ebmkit.runs.training.choose", lambda *a, **given: asked.append(given) or found(*a, **given))
+    monkeypatch.setattr("ebmkit.runs.parts.choose", lambda *a, **given: asked.append(given) or found(*a, **given))
     built(tmp_path, "train.iterations=7")
     assert asked[0]["passes"] == 21
 

@@ -17,9 +17,9 @@ from ebmkit.errors import UsageError
 from ebmkit.inits.chosen import ChosenExamples
 from ebmkit.inits.fitted import FittedGaussian
 from ebmkit.inits.replay import ReplayBuffer
-from ebmkit.runs.build import DeferredExamples
 from ebmkit.runs.model import read_model
 from ebmkit.runs.model_file import write_model_file
+from ebmkit.runs.parts import DeferredExamples
 from ebmkit.runs.training import new_run
 
 pytestmark = pytest.mark.usefixtures("built_in_parts_only")

@@ -118,7 +118,7 @@ def test_a_configuration_is_a_study_without_a_grid(tmp_path):
 def test_a_file_that_is_no_study_is_refused(tmp_path, text, message):
     (tmp_path / "k.toml").write_text(text)
     with pytest.raises(UsageError, match=message):
-        read_study(tmp_path / "k.toml")
+        Study(tmp_path / "a", **read_study(tmp_path / "k.toml"))
 
 
 def test_unknown_measures_and_features_are_refused(tmp_path):

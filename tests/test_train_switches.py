@@ -59,7 +59,7 @@ def test_a_run_with_a_switch_resumes_bitwise(name):
 
 def test_an_average_is_kept_beside_the_last_weights(plain):
     train(*SMALL, *UPDATES, "-s", "train.average=0.9", "--out", "averaged")
-    found = read_checkpoint(Path("averaged")).weights
+    found = {name: states["energy"] for name, states in read_checkpoint(Path("averaged")).states.items()}
     assert all(torch.equal(value, found["last"][key]) for key, value in weights(plain).items())
     name = "layers.0.weight"
     assert not torch.equal(found["average"][name], found["last"][name])

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from ebmkit.energies.activations import PIECEWISE_LINEAR, Activation
 from ebmkit.energies.spectral import bound_layers
-from ebmkit.energies.stages import stages
+from ebmkit.energies.stages import convolutions
 from ebmkit.interfaces import Energy
 
 
@@ -42,7 +42,7 @@ class ConvNet(Energy):
     ) -> None:
         super().__init__()
         self.piecewise_linear = activation in PIECEWISE_LINEAR
-        self.layers = stages(shape, 1, width, activation, slope)
+        self.layers = convolutions(shape, 1, width, activation, slope)
         bound_layers(self, spectral_norm, spectral_bound)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -11,7 +11,9 @@ from ebmkit.errors import UsageError, check
 STAGES = {8: (1, 2), 16: (1, 2, 4), 32: (1, 2, 4, 8), 64: (1, 2, 4, 8, 8), 128: (1, 2, 4, 8, 8, 8)}
 
 
-def stages(shape: tuple[int, ...], outputs: int, width: int, activation: Activation, slope: float) -> nn.Sequential:
+def convolutions(
+    shape: tuple[int, ...], outputs: int, width: int, activation: Activation, slope: float
+) -> nn.Sequential:
     """Layers from images `(B, *shape)` to `(B, outputs, 1, 1)`; see `ConvNet`.
 
     Raises:

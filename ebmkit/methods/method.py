@@ -114,7 +114,7 @@ class Method(Stateful, ABC):
             UsageError: if a setting is out of range, or several processes cannot share an update of this method.
         """
         processes = processes or Processes()
-        if processes.size > 1 and len(self.optimizers) != 1:
+        if processes.size > 1 and len(self.optimizers) > 1:
             raise UsageError(
                 f"{type(self).__name__} has {len(self.optimizers)} optimisers: {processes.size} processes share the "
                 "updates of one only; start it as one process, without torchrun"
@@ -159,7 +159,9 @@ class Method(Stateful, ABC):
             raise UsageError(f"{type(self).__name__} reports '{others[0]}', which `terms` does not name: {self.terms}")
         parameters = [one for group in optimizer.param_groups for one in group["params"] if one.requires_grad]
         optimizer.zero_grad()
-        loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]
+        # Without `inputs`, which would skip an operation that refuses to be differentiated twice. Gradients of other
+        # weights are removed before their own step.
+        loss.backward()  # type: ignore[no-untyped-call]
         means = {name: value.detach() for name, value in self.sharing.mean(own).items()}
         norm, scale = self.clip(optimizer, [parameter for parameter in parameters if parameter.grad is not None])
         factor = self.rate_factor(optimizer)

@@ -5,7 +5,7 @@ import math
 from torch import Tensor, nn
 
 from ebmkit.energies.activations import Activation
-from ebmkit.energies.stages import stages
+from ebmkit.energies.stages import convolutions
 
 
 class ConvNet(nn.Module):
@@ -33,7 +33,7 @@ class ConvNet(nn.Module):
     ) -> None:
         super().__init__()
         self.outputs = tuple(outputs)
-        self.layers = stages(inputs, math.prod(outputs), width, activation, slope)
+        self.layers = convolutions(inputs, math.prod(outputs), width, activation, slope)
 
     def forward(self, x: Tensor) -> Tensor:
         """Outputs `(B, *outputs)` for images `(B, *inputs)`."""

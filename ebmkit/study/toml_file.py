@@ -35,7 +35,7 @@ def read_study(path: str | Path) -> dict[str, Any]:
     A configuration without a table `[study]` is accepted: then only `settings` is given.
 
     Raises:
-        UsageError: if it cannot be read or is not TOML, or for an unknown section or key, with the line.
+        UsageError: if it cannot be read or is not TOML, or for an unknown key of the study, with the line.
     """
     name, text = str(path), text_of(Path(path))
     table = table_of(text, name)

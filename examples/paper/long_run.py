@@ -50,7 +50,7 @@ def main(run: Path, out: Path, times: int = 100) -> None:
         raise SystemExit("the sampler of this run has no number of steps")
     with measured(out, run=run.name, updates=model.saved.updates, seeds=1, steps=k * times) as values:
         looks = {0, *(k * round(times ** (part / (LOOKS - 1))) for part in range(LOOKS))}
-        kept = {step: x for step, x, _ in short.long_run(CHAINS, rng, times=times) if step in looks}
+        kept = {step: x for step, x, *_ in short.long_run(CHAINS, rng, times=times) if step in looks}
         strip({step: x[:ROWS] for step, x in kept.items()}).save(out / "chains.png")
         later = [step for step in kept if step]
         curves = {

@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
-from ebmkit.config.layers import SECTIONS
-from ebmkit.config.resolution import signature
+from ebmkit.config.settings import signature
 from ebmkit.config.train_settings import TrainSettings
 from ebmkit.registry.lookup import get_registry
 
 T = TypeVar("T")
+SECTIONS = ("energy", "sampler", "init", "data", "optimizer", "method", "train", "watch")
 ODD_TEXTS = ["", " ", "none", "true", "nan", "\0", "\x1b[2J", "é", "e\u0301", "\u202e", "𝔘" * 3, "\ud800", "a" * 3000]
 ODD_TEXTS += [
     "../../x",
