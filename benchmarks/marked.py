@@ -179,6 +179,7 @@ def register_rounded() -> None:
 
 def main() -> None:
     """Run the command line with marks."""
+    sys.dont_write_bytecode = True  # on a full disk Python would cut the compiled file of a module that it imports
     marks = Marks()
     marks.write()
     from ebmkit.__main__ import run

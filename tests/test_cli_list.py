@@ -5,9 +5,9 @@ import platform
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
-import torch
 from commands import invoked
 
 import ebmkit
@@ -109,7 +109,7 @@ def test_plugins_shows_parts_and_why_one_did_not_load():
 
 def test_version_names_ebmkit_python_and_torch():
     stdout, _ = invoked("version")
-    expected = f"ebmkit {ebmkit.__version__} (Python {platform.python_version()}, torch {torch.__version__})"
+    expected = f"ebmkit {ebmkit.__version__} (Python {platform.python_version()}, torch {version('torch')})"
     assert stdout.strip() == expected
 
 

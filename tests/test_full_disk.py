@@ -33,12 +33,15 @@ class Limited:
 
     def __init__(self, size: int) -> None:
         self.size, self.before = size, resource.getrlimit(resource.RLIMIT_FSIZE)
+        self.bytecode = sys.dont_write_bytecode
 
     def __enter__(self) -> None:
+        sys.dont_write_bytecode = True  # Python would cut the compiled file of a module that is imported now
         resource.setrlimit(resource.RLIMIT_FSIZE, (self.size, self.before[1]))
 
     def __exit__(self, *raised: object) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, self.before)
+        sys.dont_write_bytecode = self.bytecode
 
 
 def failing(number: int, suffix: str, monkeypatch) -> None:

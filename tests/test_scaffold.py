@@ -139,7 +139,8 @@ def test_generated_modules_are_short(made, kind):
 @pytest.mark.parametrize("kind", MADE)
 def test_no_placeholder_of_a_template_remains(made, kind):
     for path in (made / f"my-{kind}").rglob("*"):
-        assert not path.is_file() or "$" not in path.read_text(encoding="utf-8"), path
+        written = path.is_file() and path.suffix != ".pyc"  # other tests may have imported it
+        assert not written or "$" not in path.read_text(encoding="utf-8"), path
 
 
 @pytest.mark.parametrize("kind", MADE)

@@ -49,8 +49,14 @@ def _joined() -> Processes:
 
 
 def _leave() -> None:
-    """Leave the group at the end of the program."""
+    """Leave the group at the end of the program.
+
+    Its threads end with the last reference to it. If that is kept until Python itself ends, they may find no Python to
+    return to, and abort the process after all its work is done.
+    """
     with suppress(Exception):  # another process may be gone
+        _joined().group = None
+        _joined.cache_clear()
         dist.destroy_process_group()
 
 
