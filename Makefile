@@ -80,7 +80,6 @@ kills: $(VENV)/ready  ## Diverging trainings, killed at random instants, end as 
 precision: $(VENV)/ready  ## Whether chains and training in bf16 give what fp32 gives: about an hour
 	$(BIN)/python benchmarks/precision.py --json precision.json
 
-.PHONY: chaos faults
 chaos: $(VENV)/ready  ## At least 200 kill -9 of runs, each resumed and compared: about 30 minutes; Linux
 	$(BIN)/python benchmarks/chaos.py $(CHAOS_OPTIONS)
 

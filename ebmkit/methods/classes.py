@@ -100,6 +100,11 @@ class ClassMethod(Method):
         self.optimizer = parts.optimizer(self.classifier)
         self.parts = parts
 
+    @property
+    def passes_outside(self) -> int:
+        """Passes of an update besides those of its chains: on the batch, on the samples, and for the penalty."""
+        return 3 if self.gradient_penalty else 2
+
     def run_chains(self, energy: EnergyFn, n: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Where `n` chains on an energy end, and what was measured along them."""
         start = self.init.sample(n, self.rng)

@@ -8,7 +8,7 @@ from torch import Tensor
 from ebmkit.interfaces import energy_values
 from ebmkit.methods.class_energies import OfLabels
 from ebmkit.methods.classes import ClassMethod
-from ebmkit.methods.penalties import slopes
+from ebmkit.methods.penalties import penalised
 from ebmkit.methods.roles import Parts
 from ebmkit.methods.update import Update
 
@@ -43,14 +43,9 @@ class ClassConditional(ClassMethod):
         energy = OfLabels(self.classifier, labels, self.classes)
         fake, chain = self.run_chains(self.chains(energy), len(batch))
         with self.training():
-            real_energy, squares = slopes(energy, batch)
+            real_energy, penalty = penalised(energy, batch, self.gradient_penalty)
             fake_energy = energy_values(energy, fake)
-            loss = real_energy.mean() - fake_energy.mean() + self.gradient_penalty / 2 * squares.mean()
+            loss = real_energy.mean() - fake_energy.mean() + penalty
             scalars = {"real_energy": real_energy.mean(), "fake_energy": fake_energy.mean(), **chain}
             descent = self.descend(loss, self.optimizer, scalars)
         return self.finish(descent, real_energy=real_energy, fake_energy=fake_energy, fake=fake)
-
-    @property
-    def passes_outside(self) -> int:
-        """Passes of an update besides those of its chains: on the batch, its slopes, and on the samples."""
-        return 3

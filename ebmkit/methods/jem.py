@@ -10,7 +10,7 @@ from ebmkit.errors import check
 from ebmkit.interfaces import energy_values
 from ebmkit.methods.class_energies import OfClasses
 from ebmkit.methods.classes import ClassMethod
-from ebmkit.methods.penalties import slopes
+from ebmkit.methods.penalties import penalised
 from ebmkit.methods.roles import Parts
 from ebmkit.methods.update import Update
 
@@ -48,11 +48,11 @@ class JEM(ClassMethod):
         energy = OfClasses(self.classifier)
         fake, chain = self.run_chains(self.chains(energy), len(batch))
         with self.training():
-            real_energy, squares = slopes(energy, batch)
+            real_energy, penalty = penalised(energy, batch, self.gradient_penalty)
             fake_energy = energy_values(energy, fake)
             logits = self.classifier(batch)
             cross_entropy = functional.cross_entropy(logits, labels)
-            loss = real_energy.mean() - fake_energy.mean() + self.gradient_penalty / 2 * squares.mean()
+            loss = real_energy.mean() - fake_energy.mean() + penalty
             scalars = {
                 "real_energy": real_energy.mean(),
                 "fake_energy": fake_energy.mean(),
@@ -65,5 +65,5 @@ class JEM(ClassMethod):
 
     @property
     def passes_outside(self) -> int:
-        """Passes of an update besides those of its chains: on the batch, its slopes, the samples, and the labels."""
-        return 4
+        """Passes of an update besides those of its chains: also one for the labels."""
+        return super().passes_outside + 1

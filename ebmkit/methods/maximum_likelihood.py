@@ -12,7 +12,7 @@ from ebmkit.methods.averaging import Average
 from ebmkit.methods.chains import follow
 from ebmkit.methods.clipping import RunningBound
 from ebmkit.methods.method import Clip, Method
-from ebmkit.methods.penalties import slopes
+from ebmkit.methods.penalties import penalised
 from ebmkit.methods.update import Update
 from ebmkit.processes import Processes
 from ebmkit.shortrun import ShortRun
@@ -47,6 +47,8 @@ class Trainer(Method):
     Raises:
         UsageError: if a setting is out of range, or the optimiser has other parameters than the energy.
     """
+
+    gradient_penalty: float
 
     def __init__(
         self,
@@ -111,7 +113,7 @@ class Trainer(Method):
 
     def follow_gradient(self, batch: Tensor, fake: Tensor, chain: dict[str, Tensor]) -> Update:
         """The update for samples `fake` `(B, *shape)`, with what was measured along their chains."""
-        real_energy, penalty = self.real_energy(batch)
+        real_energy, penalty = penalised(self.energy, batch, self.gradient_penalty)
         fake_energy = energy_values(self.energy, fake)
         loss = real_energy.mean() - fake_energy.mean() + penalty
         if self.energy_l2:
@@ -119,13 +121,6 @@ class Trainer(Method):
         scalars = {"real_energy": real_energy.mean(), "fake_energy": fake_energy.mean(), **chain}
         descent = self.descend(loss, self.optimizer, scalars)
         return self.finish(descent, real_energy=real_energy, fake_energy=fake_energy, fake=fake)
-
-    def real_energy(self, batch: Tensor) -> tuple[Tensor, Tensor | float]:
-        """E of the batch `(B,)`, and the penalty on its slope there."""
-        if not self.gradient_penalty:
-            return energy_values(self.energy, batch), 0.0
-        values, squares = slopes(self.energy, batch)
-        return values, self.gradient_penalty / 2 * squares.mean()
 
     def chain_energy(self, model: nn.Module) -> EnergyFn:
         """The energy for the chains of `model`: the model itself, or what `accelerate` returns for it."""

@@ -32,6 +32,14 @@ def slopes(energy: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     return values, gradient.square().flatten(1).sum(1)
 
 
+def penalised(energy: nn.Module, batch: Tensor, weight: float) -> tuple[Tensor, Tensor | float]:
+    """E of a batch `(B,)`, and the gradient penalty of this weight there; one of 0 needs no second derivative."""
+    if not weight:
+        return energy_values(energy, batch), 0.0
+    values, squares = slopes(energy, batch)
+    return values, weight / 2 * squares.mean()
+
+
 def refuse_detached_gradients(energy: nn.Module, x: Tensor) -> None:
     """Refuse an energy whose penalty would have a wrong gradient, because a backward pass leaves autograd.
 
