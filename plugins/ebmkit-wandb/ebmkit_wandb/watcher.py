@@ -2,6 +2,7 @@
 
 import math
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,9 @@ from ebmkit.watchers import scalars_of
 
 Updates = Iterator[Update]
 Mode = Literal["online", "offline", "disabled"]
+
+# The background process of wandb must not end while another thread starts a run in it.
+SERVICE = threading.Lock()
 
 
 def wandb(
@@ -76,8 +80,20 @@ def wandb(
             raise
         finally:
             run.finish(exit_code=int(failed))
+            if mode == "offline":
+                write_out()
 
     return watched()
+
+
+def write_out() -> None:
+    """Wait until the files of finished runs are written, which `finish` leaves to wandb's background process.
+
+    That process says so only by ending. It goes on while another run of this process needs it.
+    """
+    with SERVICE:
+        if client.setup().most_recent_active_run is None:
+            client.teardown()
 
 
 def check_key() -> None:
@@ -113,18 +129,19 @@ def started(
     if mode == "offline":  # otherwise wandb reports its own errors and times to its makers, also offline
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     try:
-        run = client.init(
-            dir=str(folder.absolute()),
-            project=project,
-            name=folder.absolute().name if name is None else name,
-            config={section: dict(values) for section, values in config.items()},
-            mode=mode,
-            id=known,
-            resume="allow" if mode == "online" and known else None,
-            reinit="create_new",  # the caller may have a run of their own
-            # Its messages would go to stdout, which only shows the folder of the run.
-            settings=client.Settings(init_timeout=timeout, finish_timeout=timeout, console="off", silent=True),
-        )
+        with SERVICE:
+            run = client.init(
+                dir=str(folder.absolute()),
+                project=project,
+                name=folder.absolute().name if name is None else name,
+                config={section: dict(values) for section, values in config.items()},
+                mode=mode,
+                id=known,
+                resume="allow" if mode == "online" and known else None,
+                reinit="create_new",  # the caller may have a run of their own
+                # Its messages would go to stdout, which only shows the folder of the run.
+                settings=client.Settings(init_timeout=timeout, finish_timeout=timeout, console="off", silent=True),
+            )
     except client.Error as error:
         reason = " ".join(str(error).split())
         raise UsageError(f"mode is {mode}, but wandb did not start: {reason}; choose offline and sync later") from error

@@ -53,6 +53,7 @@ class Recorder:
 def recorder(monkeypatch):
     recorder = Recorder()
     monkeypatch.setattr(client, "init", recorder.init)
+    monkeypatch.setattr(watcher, "write_out", lambda: None)
     return recorder
 
 

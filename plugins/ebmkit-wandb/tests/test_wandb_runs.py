@@ -53,10 +53,19 @@ def test_a_real_offline_run_stores_everything(tmp_path):
     assert name.rpartition("-")[2] == (run.folder / "wandb-id.txt").read_text().strip()
 
 
-def test_a_real_run_does_not_touch_a_run_of_the_caller(tmp_path):
-    own = client.init(mode="offline", dir=str(tmp_path), settings=client.Settings(silent=True))
+def test_an_offline_run_is_written_when_its_watcher_has_ended(tmp_path):
+    service = client.setup()
     list(watched(training(tmp_path)))
-    assert client.run is own
+    # wandb's own process writes the last records after `finish`, and says so only by ending
+    assert client.setup() is not service
+
+
+@pytest.mark.parametrize("reinit", ["default", "create_new"])
+def test_a_real_run_does_not_touch_a_run_of_the_caller(reinit, tmp_path):
+    own = client.init(mode="offline", dir=str(tmp_path), settings=client.Settings(silent=True), reinit=reinit)
+    list(watched(training(tmp_path)))
+    assert client.setup().most_recent_active_run is own
+    assert client.run is (own if reinit == "default" else None)
     own.log({"still": 1})
     own.finish()
 
