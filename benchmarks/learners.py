@@ -3,7 +3,6 @@
 Those of other libraries are in `other_learners.py`, so that this module needs only ebmkit.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -86,9 +85,9 @@ def stretched(task: Task, seed: int) -> Recipe:
     trial, count, seconds = new_run(asked).updates(), 0, 0.0
     for _ in islice(trial, WARM_UP):
         pass
-    began = time.perf_counter()
+    began = task.clock()
     for _ in trial:
-        count, seconds = count + 1, time.perf_counter() - began
+        count, seconds = count + 1, task.clock() - began
         if count >= MEASURED and seconds >= TRIAL * task.seconds:
             break
     updates = max(1, round(task.seconds * count / seconds))

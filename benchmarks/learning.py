@@ -1,5 +1,6 @@
 """What contenders that train share: the task, what a contender is, starts and batches."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +41,7 @@ class Task:
         threads: Threads of the CPU.
         seconds: How long each contender trains.
         preset: The preset of ebmkit's own entry; None for its default settings.
+        clock: What measures the training of each contender, in seconds.
     """
 
     data: Mapping[str, Any]
@@ -49,6 +51,7 @@ class Task:
     threads: int
     seconds: float
     preset: str | None
+    clock: Callable[[], float] = time.perf_counter
 
     @property
     def shape(self) -> tuple[int, ...]:

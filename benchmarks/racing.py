@@ -6,7 +6,6 @@ goes on from the last moment of each contender.
 """
 
 import json
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,7 +38,7 @@ class Lane:
 
     def __init__(self, title: str, make: Make, task: Task, seed: int, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.title, self.seed, self.folder = title, seed, folder
+        self.title, self.seed, self.folder, self.clock = title, seed, folder, task.clock
         self.seconds, self.updates, self.stopped, self.looked_at = 0.0, 0, "", -1.0
         with torch.random.fork_rng(devices=[]):
             self.learner: Learner = make(task, seed, folder)
@@ -55,7 +54,7 @@ class Lane:
         """Train until the clock shows `until` seconds; the last update may end a little after that."""
         with self._own_randomness():
             while self.seconds < until and not self.stopped:
-                began = time.perf_counter()
+                began = self.clock()
                 try:
                     if self.learner.update():
                         self.updates += 1
@@ -64,7 +63,7 @@ class Lane:
                 except (RuntimeError, ValueError) as error:
                     self.stopped = kind_and_message(error)
                 if not self.stopped:
-                    self.seconds += time.perf_counter() - began
+                    self.seconds += self.clock() - began
 
     def look(self, moment: int, n: int, measure: Callable[[Tensor, Tensor], list[dict[str, Any]]]) -> bool:
         """Draw n samples, measure them and save all; False if that was done before, or it has not trained since."""

@@ -12,10 +12,11 @@ import sys
 import tempfile
 import time
 import venv
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 TREE = Path(__file__).resolve().parent.parent
-KINDS = ("energy", "sampler", "init", "dataset", "watcher", "features")
+KINDS = ("energy", "sampler", "init", "dataset", "watcher", "features", "method", "network")
 FREE = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "EBMKIT_", "VIRTUAL_ENV"))}
 
 
@@ -52,8 +53,13 @@ class Clean:
         pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
         return self.run(f"install {what}", "python", *pip, "--constraint", TREE / "constraints.txt", *wanted)
 
-    def test(self, package: Path) -> None:
-        """Run the tests of a package, in a new process and outside of its source."""
+    def test(self, packages: list[Path]) -> None:
+        """Run the tests of packages, two at a time, each in a new process and outside of its source."""
+        with ThreadPoolExecutor(2) as both:
+            list(both.map(self.test_one, packages))
+
+    def test_one(self, package: Path) -> None:
+        """Run the tests of a package."""
         tests = self.outside / f"tests-of-{package.name}"
         shutil.copytree(package / "tests", tests, ignore=shutil.ignore_patterns("__pycache__"))
         pytest = ("-q", "-p", "no:cacheprovider", "--rootdir", tests, tests)
@@ -64,15 +70,17 @@ def test_all(clean: Clean) -> None:
     """Install and test everything; if ebmkit itself does not install, stop."""
     if not clean.install("ebmkit, pytest and hypothesis", TREE, "pytest", "hypothesis"):
         return
-    for package in sorted(path.parent for path in TREE.glob("plugins/*/pyproject.toml")):
-        if clean.install(package.name, package):
-            clean.test(package)
+    packages = sorted(path.parent for path in TREE.glob("plugins/*/pyproject.toml"))
+    if clean.install("the packages of plugins/", *packages):
+        clean.test(packages)
     clean.run("plugins --check", "ebmkit", "plugins", "--check")
-    for kind in KINDS:
-        name = f"my-{kind}"
-        made = clean.run(f"new-plugin {name}", "ebmkit", "new-plugin", name, "--kind", kind)
-        if made and clean.install(name, f"{clean.outside / name}[test]"):
-            clean.test(clean.outside / name)
+    new = [
+        clean.outside / f"my-{kind}"
+        for kind in KINDS
+        if clean.run(f"new-plugin my-{kind}", "ebmkit", "new-plugin", f"my-{kind}", "--kind", kind)
+    ]
+    if clean.install("the new packages", *(f"{package}[test]" for package in new)):
+        clean.test(new)
     clean.run("plugins --check, with the new ones", "ebmkit", "plugins", "--check")
 
 

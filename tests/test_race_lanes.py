@@ -1,6 +1,7 @@
 """The race of trainings: contenders take turns, are looked at, stop, and resume. No time is asserted."""
 
 import json
+from itertools import count
 
 import pytest
 import torch
@@ -32,16 +33,13 @@ class Walk:
         return learning.Learner("a walk", self.energy, self.update, sample, torch.zeros, {"energy": self.energy})
 
 
-@pytest.fixture(autouse=True)
-def seconds(monkeypatch):
-    """Every update takes one second."""
-    now = iter(range(10**6))
-    monkeypatch.setattr(racing.time, "perf_counter", lambda: next(now))
+NOW = count()
+TASK = learning.Task({}, None, None, 1, 1, 25.0, None, clock=lambda: next(NOW))  # every update takes one second
 
 
 def lane(folder, walk=None, seed=0):
     walk = walk or Walk()
-    return racing.Lane("walk", walk.learner, None, seed, folder), walk
+    return racing.Lane("walk", walk.learner, TASK, seed, folder), walk
 
 
 def measured(samples, starts):
@@ -53,12 +51,11 @@ def measured(samples, starts):
 def test_lanes_advance_in_turns_and_are_looked_at_on_time(tmp_path, monkeypatch):
     monkeypatch.setattr(racing, "judged", lambda samples, starts, examples, features: measured(samples, starts))
     seen = []
-    task = learning.Task({}, None, None, 1, 1, 25.0, None)
     lanes = [lane(tmp_path / name)[0] for name in "ab"]
     for one in lanes:
         advance = one.advance
         one.advance = lambda until, one=one, advance=advance: (seen.append((one, until)), advance(until))
-    looked = [(one, one.seconds) for one in racing.race(lanes, [5.0, 25.0], 9, task, None)]
+    looked = [(one, one.seconds) for one in racing.race(lanes, [5.0, 25.0], 9, TASK, None)]
     assert seen == [(one, end) for end in (5.0, 15.0, 25.0) for one in lanes]
     assert looked == [(lanes[0], 5), (lanes[1], 5), (lanes[0], 25), (lanes[1], 25)]
 

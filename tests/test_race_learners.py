@@ -1,6 +1,7 @@
 """The race of trainings: its contenders are the same network, and the plain loop is the algorithm of ebmkit."""
 
 from dataclasses import dataclass, replace
+from itertools import count
 
 import pytest
 import torch
@@ -23,15 +24,19 @@ class Quick(learning.Task):
 
 @pytest.fixture
 def task():
-    examples = Examples(digits(limit=64))
-    return Quick({"use": "digits", "limit": 64}, examples, examples.fetch(torch.arange(64)), 2, 1, 10.0, None)
-
-
-@pytest.fixture
-def quarter_seconds(monkeypatch):
     """Every update takes a quarter of a second, so that ten seconds are enough for forty."""
-    ticks = iter(range(10**6))
-    monkeypatch.setattr(learners.time, "perf_counter", lambda: next(ticks) / 4)
+    ticks = count(0, 0.25)
+    examples = Examples(digits(limit=64))
+    return Quick(
+        {"use": "digits", "limit": 64},
+        examples,
+        examples.fetch(torch.arange(64)),
+        2,
+        1,
+        10.0,
+        None,
+        lambda: next(ticks),
+    )
 
 
 def weights(energy):
@@ -66,7 +71,7 @@ def test_another_library_that_learns_otherwise_does_not_race(task, tmp_path):
         equality.check_equality(task, 3, tmp_path, {"other": other})
 
 
-def test_contenders_start_from_the_same_weights(task, tmp_path, quarter_seconds):
+def test_contenders_start_from_the_same_weights(task, tmp_path):
     made = {name: make(task, 5, tmp_path) for name, (_, make) in learners.LEARNERS.items()}
     assert list(made) == ["default", "paper", "paper-auto", "plain"]
     initial = weights(task.network(5))
@@ -83,32 +88,34 @@ def test_samples_are_the_same_for_the_same_weights_and_noise(task, tmp_path):
     torch.testing.assert_close(*drawn, atol=1e-4, rtol=1e-4)
 
 
-def test_schedules_of_the_default_are_stretched_to_the_time(task, quarter_seconds):
+def test_schedules_of_the_default_are_stretched_to_the_time(task):
     asked, found = task.recipe(None, 0).train, learners.stretched(task, 0).train
     assert (asked.iterations, asked.schedule_from) == (400, 250)
     assert (found.iterations, found.schedule_from) == (40, 25)
 
 
-def test_a_speed_is_measured_for_a_part_of_the_time(task, monkeypatch):
+def test_a_speed_is_measured_for_a_part_of_the_time(task):
     # The first ten updates are slow, as on a machine that was busy for a moment.
     ticks = iter([0.0, *range(1, 11), *(10 + 0.25 * index for index in range(1, 500))])
-    monkeypatch.setattr(learners.time, "perf_counter", lambda: next(ticks))
-    found = learners.stretched(replace(task, seconds=1000.0), 0).train
+    found = learners.stretched(replace(task, seconds=1000.0, clock=lambda: next(ticks)), 0).train
     assert found.iterations == 2500
 
 
-def test_another_network_of_the_default_is_named(task, tmp_path, quarter_seconds):
+def test_another_network_of_the_default_is_named(task, tmp_path):
     class Wide(Quick):
         def recipe(self, preset, seed, **train):
             found = super().recipe(preset, seed, **train)
             return found if preset else found.with_value("energy", "width", 3, "a test")
 
-    same, other = learners.default(task, 0, tmp_path / "a"), learners.default(Wide(**vars(task)), 0, tmp_path / "b")
+    same, other = (
+        learners.default(task, 0, tmp_path / "a"),
+        learners.default(Wide(**vars(task)), 0, tmp_path / "b"),
+    )
     assert "OTHER" not in same.recipe
     assert other.recipe.endswith("OTHER INITIAL WEIGHTS than the other contenders")
 
 
-def test_the_preset_of_the_default_is_the_one_asked_for(task, tmp_path, quarter_seconds):
+def test_the_preset_of_the_default_is_the_one_asked_for(task, tmp_path):
     found = learners.default(replace(task, preset="short-run-code"), 0, tmp_path).recipe
     assert found.startswith("short-run-code: uniform starts, K = 3, adam 0.0001")
     assert found.endswith(", 40 updates planned")
@@ -116,14 +123,14 @@ def test_the_preset_of_the_default_is_the_one_asked_for(task, tmp_path, quarter_
         learners.stretched(replace(task, preset="short-code"), 0)
 
 
-def test_what_was_measured_is_not_measured_again(task, tmp_path, quarter_seconds, monkeypatch):
+def test_what_was_measured_is_not_measured_again(task, tmp_path, monkeypatch):
     first = learners.default(task, 0, tmp_path)
     monkeypatch.setattr(learners, "stretched", None)
     assert learners.default(task, 0, tmp_path).recipe == first.recipe
 
 
 @pytest.mark.parametrize("name", learners.LEARNERS)
-def test_a_restored_contender_trains_on_as_before(task, tmp_path, quarter_seconds, name):
+def test_a_restored_contender_trains_on_as_before(task, tmp_path, name):
     _, make = learners.LEARNERS[name]
     with torch.random.fork_rng():
         whole = make(task, 1, tmp_path)
