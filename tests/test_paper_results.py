@@ -61,8 +61,9 @@ def rows(values):
     return [{"frechet_mean": value} for value in values]
 
 
-def sentence(values, reported):
-    return results_page.agreement("frechet", rows(values), {"frechet": ["FID", *reported]})
+def sentence(values, reported, deviation=None):
+    studied = [{**row, "frechet_deviation": deviation} for row in rows(values)]
+    return results_page.agreement("frechet", studied, {"frechet": ["FID", *reported]})
 
 
 def test_the_page_in_the_docs_is_what_the_command_writes():
@@ -144,6 +145,13 @@ def test_the_same_order_agrees_and_the_opposite_one_does_not():
 def test_three_rows_are_too_few_to_decide_and_two_are_not_compared():
     assert "correlation 1.00 over 3 rows, p = 0.17: **undecided**" in sentence([3, 2, 1], [63.81, 46.61, 44.5])
     assert sentence([3, 2, None], [63.81, 46.61, 44.5]).endswith("fewer than three rows are done.")
+
+
+@pytest.mark.parametrize(("deviation", "decided"), [(4.9, True), (5.1, False)])
+def test_rows_that_differ_less_than_seeds_do_decide_nothing(deviation, decided):
+    said = sentence([9, 8, 7, 6, 5, 4], [213.08, 182.5, 92.13, 68.28, 65.37, 63.81], deviation)
+    assert ("the order agrees" in said) == decided
+    assert ("**our rows differ less than seeds do (5.00 against 5.10): undecided**" in said) != decided
 
 
 def test_values_that_do_not_vary_are_undecided():

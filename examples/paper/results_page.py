@@ -143,7 +143,18 @@ def agreement(short: str, rows: list[dict[str, Any]], beside: dict[str, Any]) ->
     rho, p = correlation(ours, theirs), share_of_orders(ours, theirs)
     opposite = share_of_orders(-ours, theirs)
     verdict = "the order agrees" if p <= LEVEL else "the order is the opposite" if opposite <= LEVEL else "undecided"
+    span, deviation = span_and_deviation(short, rows)
+    if deviation is not None and span < deviation:
+        verdict = f"our rows differ less than seeds do ({number_text(span)} against {number_text(deviation)}): undecided"
     return f"{title}: Spearman's rank correlation {rho:.2f} over {len(pairs)} rows, p = {p:.2g}: **{verdict}**."
+
+
+def span_and_deviation(short: str, rows: list[dict[str, Any]]) -> tuple[float, float | None]:
+    """How far the means of the rows are apart, and the mean of their standard deviations over seeds."""
+    name = short.replace("-", "_")
+    means = [row[f"{name}_mean"] for row in rows if row[f"{name}_mean"] is not None]
+    deviations = [one for row in rows if (one := row[f"{name}_deviation"]) is not None]
+    return max(means) - min(means), sum(deviations) / len(deviations) if deviations else None
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:
