@@ -50,7 +50,7 @@ class Clean:
 
     def install(self, what: str, *wanted: str | Path) -> bool:
         """Install packages and their dependencies, in the tested versions."""
-        pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+        pip = ("-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check")
         return self.run(f"install {what}", "python", *pip, "--constraint", TREE / "constraints.txt", *wanted)
 
     def test(self, packages: list[Path]) -> None:

@@ -21,6 +21,7 @@ REAL, NOISE = "#555555", "#999999"
 PANEL = (4.0, 3.2)  # inches
 WIDEST = 2  # panels side by side
 FAR = 8  # times the span of the models: a reference beyond it would make them one line
+ROOM = 0.12  # of the height of the axes
 ERRORS = "mean, and standard deviation over seeds"
 CROWDED = 10  # ratio of the largest to the least value from which the axis is logarithmic
 STYLE: Any = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
@@ -84,6 +85,8 @@ def draw_reference(axes: Axes, name: str, colour: str, line: str, values: Sequen
     mean = sum(values) / len(values)
     if max(high, mean) - min(low, mean) > FAR * (high - low):
         above = mean > high
+        room = ROOM * (high - low)  # for the words, which else would be on top of an error bar
+        axes.set_ylim(low - room * (not above), high + room * above)
         axes.annotate(
             f"{name}: {mean:.3g}, {'above' if above else 'below'}",
             xy=(1, 0.98 if above else 0.02),
