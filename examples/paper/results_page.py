@@ -145,7 +145,8 @@ def agreement(short: str, rows: list[dict[str, Any]], beside: dict[str, Any]) ->
     verdict = "the order agrees" if p <= LEVEL else "the order is the opposite" if opposite <= LEVEL else "undecided"
     span, deviation = span_and_deviation(short, rows)
     if deviation is not None and span < deviation:
-        verdict = f"our rows differ less than seeds do ({number_text(span)} against {number_text(deviation)}): undecided"
+        both = f"{number_text(span)} against {number_text(deviation)}"
+        verdict = f"our rows differ less than seeds do ({both}): undecided"
     return f"{title}: Spearman's rank correlation {rho:.2f} over {len(pairs)} rows, p = {p:.2g}: **{verdict}**."
 
 
