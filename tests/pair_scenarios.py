@@ -1,6 +1,7 @@
 """What two processes do in tests, as a program: `pair_scenarios.py STORE RANK`; see `pairs.Pair`."""
 
 import json
+import resource
 import signal
 import sys
 import time
@@ -258,6 +259,20 @@ def full(folder: str) -> Any:
         for update in run.train():
             if update.index == 1 and joined().first:
                 Path(folder, "samples").write_text("no folder")
+    except Exception as error:
+        return [type(error).__name__, str(error), run.trainer.index, run.status]
+
+
+def full_metrics(folder: str) -> Any:
+    """A run whose metrics have no room for a whole line after update 2, and again when it has ended."""
+    run, path = new_run({**SMALL, "watch.checkpoints": {"every": 0}}, folder), Path(folder, "metrics.jsonl")
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        for update in run.train():
+            if update.index == 2 and joined().first:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 10, unlimited[1]))
+            if update.index == 4:
+                resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
     except Exception as error:
         return [type(error).__name__, str(error), run.trainer.index, run.status]
 

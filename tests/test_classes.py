@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 import torch
 from commands import invoked
+from odd_makes import Once
 from torch import Generator, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import ebmkit.runs
 from ebmkit.data import Examples, arrays, digits
 from ebmkit.data.idx import idx
 from ebmkit.errors import UsageError
 from ebmkit.methods.class_energies import OfClasses, OfLabels
+from ebmkit.networks.dense import Dense
 
 SETTINGS = {
     "classifier": {"use": "dense", "width": 32},
@@ -115,6 +118,58 @@ def test_labels_of_too_many_classes_and_data_without_labels_are_refused(points):
     plain = ebmkit.ShortRun(lambda x: x.sum(1), None, None)
     with pytest.raises(UsageError, match="this model has no classes"):
         plain.of_class(1)
+
+
+def test_a_label_beyond_the_classes_is_refused_wherever_it_is(tmp_path):
+    labels = np.arange(5000) % 2
+    labels[4000] = 2
+    np.savez(tmp_path / "rare.npz", x=np.zeros((5000, 2), np.float32), y=labels)
+    rare = {"use": "arrays", "path": str(tmp_path / "rare.npz"), "key": "x", "labels": "y"}
+    settings = {**SETTINGS, "data": rare, "method": {"use": "jem", "classes": 2}}
+    with pytest.raises(UsageError, match=r"at least 3 classes, but method\.classes=2"):
+        ebmkit.runs.new_run(settings)
+
+
+class Waits(TorchDispatchMode):
+    """Counts how often a whole number of a tensor is asked for, which waits for its device."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += func is torch.ops.aten._local_scalar_dense.default and not args[0].is_floating_point()
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("method", ["class-conditional", "jem"])
+def test_an_update_does_not_wait_for_its_labels(method, points):
+    settings = {**SETTINGS, "data": points, "method": {"use": method, "classes": 3}}
+    trainer = ebmkit.runs.new_run(settings).trainer
+    x, labels = torch.zeros(32, 2), torch.zeros(32, dtype=torch.long)
+    trainer.update(x, labels)  # records the passes of the chains
+    with Waits() as waits:
+        trainer.update(x, labels)
+    with Waits() as own:  # on a CPU this function of torch looks at them
+        OfLabels(nn.Identity(), labels, 3)
+    assert waits.count == (own.count if method == "class-conditional" else 0)
+
+
+class OnceDifferentiable(Dense):
+    """A network whose gradient has no gradient itself."""
+
+    def forward(self, x):
+        return super().forward(Once.apply(x))
+
+
+@pytest.mark.parametrize("method", ["class-conditional", "jem"])
+def test_without_a_gradient_penalty_no_second_derivative_is_needed(method, points, registered):
+    registered("network", "once", OnceDifferentiable)
+    settings = {**SETTINGS, "data": points, "method": {"use": method, "classes": 3}, "classifier": {"use": "once"}}
+    settings["train"] = {**SETTINGS["train"], "gradient_penalty": 0.0}
+    updates = ebmkit.runs.new_run(settings).updates()
+    assert next(updates).index == 1
+    settings["train"] = {**SETTINGS["train"], "gradient_penalty": 1.0}
+    with pytest.raises(UsageError, match="differentiable"):
+        ebmkit.runs.new_run(settings)
 
 
 def test_data_sets_have_labels(tmp_path, points):

@@ -19,7 +19,7 @@ FACTS = {
     "sampler": set(),
     "init": {"shape", "data"},
     "data": set(),
-    "watcher": {"updates", "trainer", "folder", "examples", "iterations", "config", "save", "keep", "memory"},
+    "watcher": {"updates", "trainer", "folder", "examples", "iterations", "config", "save", "keep", "memory", "hold"},
     "features": {"data"},
     "method": {"parts", "shape", "data", "rng", "train"},
     "network": {"inputs", "outputs"},

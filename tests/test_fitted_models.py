@@ -16,6 +16,7 @@ from ebmkit.data.examples import Examples
 from ebmkit.errors import UsageError
 from ebmkit.inits.chosen import ChosenExamples
 from ebmkit.inits.fitted import FittedGaussian
+from ebmkit.inits.mixture import GaussianMixture
 from ebmkit.inits.replay import ReplayBuffer
 from ebmkit.runs.model import read_model
 from ebmkit.runs.model_file import write_model_file
@@ -144,6 +145,16 @@ def test_a_stopped_run_with_fitted_starts_resumes_bit_for_bit(tmp_path, form):
     updates.close()
     resumed(tmp_path / "stopped")
     assert_same_run(tmp_path / "whole", tmp_path / "stopped")
+
+
+@pytest.mark.parametrize(("name", "settings"), [("fitted", {}), ("mixture", {"init.components": "2"})])
+def test_a_resumed_run_restores_its_fitted_starts_and_does_not_fit_them_again(tmp_path, monkeypatch, name, settings):
+    changes = {**FITTED, "init.use": name, **settings, "train.iterations": "2"}
+    place = trained(tmp_path / "run", changes).folder
+    for kind in (FittedGaussian, GaussianMixture):
+        monkeypatch.setattr(kind, "fit", lambda self: pytest.fail("the data are read again"))
+    saved = state_of(place)["trainer"]["init"]
+    assert same(resumed(place, "train.iterations=3").trainer.init.state_dict(), saved)
 
 
 @pytest.mark.parametrize("kind", ["folder", "file"])

@@ -110,6 +110,19 @@ def test_rows_are_selected_by_the_names_of_classes(parquet):
     refused("no column 'lable'. Did you mean 'label'", id=parquet, classes=("cat",), labels="lable")
 
 
+def test_a_row_without_a_label_is_of_no_class(library, rows, tmp_path):
+    table = {"picture": rows["picture"], "label": [None, 1, 2, 0, 1, -1]}
+    library.Dataset.from_dict(table, features=rows.features).save_to_disk(tmp_path / "saved")
+    assert len(hub(id=tmp_path / "saved", classes=("dog",))) == 2
+    assert len(hub(id=tmp_path / "saved", classes=("cat",))) == 1
+
+
+def test_a_label_of_no_class_is_refused(library, rows, tmp_path):
+    arrow = rows.with_format("arrow")[:].set_column(1, "label", [[0, 1, 2, 7, 1, 0]])
+    library.Dataset(arrow, info=rows.info).save_to_disk(tmp_path / "saved")
+    refused(r"^cannot read the column 'label' of .*saved: IndexError: index 7", id=tmp_path / "saved", classes=("dog",))
+
+
 def test_labels_without_names_are_selected_by_number(library, rows, tmp_path):
     plain = rows.cast_column("label", library.Value("int64"))
     plain.to_parquet(tmp_path / "plain.parquet")

@@ -10,6 +10,7 @@ from PIL import Image
 
 from ebmkit.data.encoded import ImageRows
 from ebmkit.data.examples import Examples
+from ebmkit.errors import UsageError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 7, 3), dtype=np.uint8)
 
@@ -113,6 +114,18 @@ def test_every_error_in_reading_a_row_names_the_row(monkeypatch, kind):
 
     monkeypatch.setattr(Image, "open", broken)
     refused("cannot read image 10: .*two lines; repair or remove it", lambda: images(b""))
+
+
+@pytest.mark.parametrize("error", [SystemError("negative size"), ValueError("damaged")])
+def test_a_damaged_table_is_refused_in_a_line(error):
+    class Damaged(Rows):
+        def iter(self, size):
+            raise error
+            yield
+
+    rows = Damaged([{"image": {"bytes": encoded(PIXELS[0]), "path": None}}])
+    with pytest.raises(UsageError, match=r"^cannot read the column 'image': .*(negative size|damaged)$"):
+        ImageRows(rows, "image", np.arange(1), size=None, fit="pad", channels=None)
 
 
 def test_an_empty_row_is_named():

@@ -117,6 +117,23 @@ def test_a_broken_watcher_does_not_change_the_run(tmp_path):
     assert same(state_of(tmp_path / "plain")["trainer"], state_of(tmp_path / "watched")["trainer"])
 
 
+def test_a_watcher_can_stop_a_run_in_order(tmp_path):
+    def satisfied(updates, hold):
+        for update in updates:
+            if update.index == 2:
+                hold(UsageError("good enough"))
+            yield update
+
+    register("watcher", "satisfied", satisfied)
+    layer = typed(f"{key}={value}" for key, value in {**BASE, "train.iterations": "4"}.items())
+    layer.sections["watch.satisfied"] = {}
+    run, updates = begun(tmp_path / "a", resolve([layer]))
+    with pytest.raises(UsageError, match="good enough"):
+        list(updates)
+    assert run.status == "failed"
+    assert read_checkpoint(tmp_path / "a").updates == 2
+
+
 def test_a_watcher_gets_the_facts_that_it_asks_for(tmp_path):
     seen: dict[str, Any] = {}
 

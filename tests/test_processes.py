@@ -180,6 +180,19 @@ def test_pictures_that_cannot_be_written_end_both_saved(pair, tmp_path):
     assert state_of(tmp_path / "a")["trainer"]["index"] == 4
 
 
+def test_lines_of_metrics_without_room_are_written_when_the_run_is_resumed(pair, tmp_path):
+    one, other = pair("full_metrics", folder=tmp_path / "a")
+    assert one[0] == other[0] == "Unwritten"
+    assert one[2:] == other[2:] == [4, "failed"]
+    path = tmp_path / "a/metrics.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:2]))  # as on a disk that stayed full
+    pair("resume", folder=tmp_path / "a")
+    pair("train", folder=tmp_path / "b", changes=json.dumps({"watch.checkpoints": {"every": 0}}))
+    assert metrics(tmp_path / "a") == metrics(tmp_path / "b")
+    assert len(metrics(tmp_path / "a")) == 6
+    assert "unwritten" not in state_of(tmp_path / "a")["memory"]["watch.metrics"]
+
+
 def test_weights_that_differ_are_not_saved(pair, tmp_path):
     one, other = pair("drifted", folder=tmp_path / "a")
     assert one == other

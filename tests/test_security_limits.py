@@ -3,6 +3,7 @@
 import gzip
 import json
 import sys
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -35,6 +36,17 @@ def test_a_gzipped_bomb_is_refused(tmp_path, monkeypatch):
     header = bytes([0, 0, 8, 3]) + np.array([1000, 10, 10], ">u4").tobytes()
     (tmp_path / "a.gz").write_bytes(gzip.compress(header + bytes(100_000)))
     refused(r"a\.gz unzips to more than 10,000 bytes: unzip it first", idx, path=tmp_path / "a.gz")
+
+
+def test_a_small_gzipped_file_takes_little_memory(tmp_path):
+    header = bytes([0, 0, 8, 3]) + np.array([10, 10, 10], ">u4").tobytes()
+    (tmp_path / "a.gz").write_bytes(gzip.compress(header + bytes(1000)))
+    tracemalloc.start()
+    try:
+        assert len(idx(path=tmp_path / "a.gz")) == 10
+        assert tracemalloc.get_traced_memory()[1] < 16 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_bomb_in_an_archive_of_arrays_is_refused(tmp_path, monkeypatch):

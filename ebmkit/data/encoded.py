@@ -3,7 +3,7 @@
 import io
 import os
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from ebmkit.data.decoding import Encoded, decode, read_header
 from ebmkit.data.examples import as_examples
 from ebmkit.data.images import Channels, Fit, check_fitting, check_padding, fitted
 from ebmkit.data.labels import Marks
-from ebmkit.errors import UsageError
+from ebmkit.errors import UsageError, kind_and_message
 
 CHUNK = 1000  # rows that are read at a time when all headers are checked
 
@@ -114,7 +114,8 @@ class ImageRows(EncodedImages):
         inside: The folders that the files of rows must be in, for a table that somebody may have sent; None allows any.
 
     Raises:
-        UsageError: naming the first image, by its number, that cannot be read or does not fit.
+        UsageError: naming the first image, by its number, that cannot be read or does not fit; or if the table is
+            damaged.
     """
 
     def __init__(
@@ -132,8 +133,7 @@ class ImageRows(EncodedImages):
         super().__init__(size=size, fit=fit, channels=channels)
         self.rows, self.column, self.numbers = rows, column, numbers
         self.marks, self.inside = marks, inside
-        items = (item for batch in rows.iter(CHUNK) for item in batch[column])
-        self.check_headers(map(self.image_row, items, numbers.tolist()))
+        self.check_headers(map(self.image_row, self.items(), numbers.tolist()))
 
     @property
     def labels(self) -> NDArray[Any] | None:
@@ -147,6 +147,18 @@ class ImageRows(EncodedImages):
     def encoded(self, index: int) -> Encoded:
         """Image `index`, as it is stored."""
         return self.image_row(self.rows[index][self.column], self.numbers[index])
+
+    def items(self) -> Iterator[Any]:
+        """What each row has in the column.
+
+        Raises:
+            UsageError: if the table is damaged.
+        """
+        try:
+            for batch in self.rows.iter(CHUNK):
+                yield from batch[self.column]
+        except Exception as error:  # pyarrow raises many types
+            raise UsageError(f"cannot read the column '{self.column}': {kind_and_message(error)}") from error
 
     def image_row(self, item: Any, number: int) -> Encoded:
         """The image of a row: errors call it by its number, counted from 0, and by its file where it has one."""

@@ -171,11 +171,21 @@ def image_column(library: Any, rows: Any, id: str, column: str | None) -> str:
 
 
 def class_names(rows: Any, id: str, labels: str) -> NDArray[np.str_]:
-    """The class of each row by its name, `(N,)`; an unlabelled row has the empty name."""
-    column = rows.with_format("numpy")[known("column", labels, rows.features, id)][:]
-    if isinstance(feature := rows.features[labels], package("datasets").ClassLabel):
-        column = np.array([*feature.names, ""])[column]
-    return np.asarray(column).astype(str)
+    """The class of each row by its name, `(N,)`; an unlabelled row, with -1 or nothing, has the empty name.
+
+    Raises:
+        UsageError: if there is no such column, it cannot be read, or it has a number that no class has.
+    """
+    place = known("column", labels, rows.features, id)
+    try:
+        column = np.asarray(rows.with_format("numpy")[place][:])
+        if isinstance(feature := rows.features[place], package("datasets").ClassLabel):
+            if column.dtype.kind == "f":  # as it is where a row has nothing
+                column = np.nan_to_num(column, nan=-1).astype(np.int64)
+            column = np.array([*feature.names, ""])[column]
+    except Exception as error:  # pyarrow raises many types
+        raise UsageError(f"cannot read the column '{labels}' of {id}: {kind_and_message(error)}") from error
+    return column.astype(str)
 
 
 def known(what: str, word: str, words: Iterable[Any], id: str) -> str:

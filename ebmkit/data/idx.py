@@ -17,6 +17,7 @@ from ebmkit.errors import UsageError
 
 IMAGES = "train-images-idx3-ubyte"
 UBYTE = 8  # the code of unsigned bytes in the header
+PIECE = 2**20  # bytes that are unzipped at once
 
 
 def idx(
@@ -87,16 +88,20 @@ def read(path: Path, axes: int) -> NDArray[Any]:
     return content[header:].reshape(shape)
 
 
-def _unzipped(path: Path) -> bytes:
+def _unzipped(path: Path) -> bytearray:
     """The bytes in a gzipped file.
 
     Raises:
         UsageError: if there are more than `UNZIPPED`.
     """
+    content = bytearray()
     with gzip.open(path) as file:
-        content = file.read(UNZIPPED + 1)
-    if len(content) > UNZIPPED:
-        raise UsageError(f"{path} unzips to more than {UNZIPPED:,} bytes: unzip it first, raw files are memory-mapped")
+        while piece := file.read(PIECE):  # reading takes memory for all that is asked for, however little there is
+            content += piece
+            if len(content) > UNZIPPED:
+                raise UsageError(
+                    f"{path} unzips to more than {UNZIPPED:,} bytes: unzip it first, raw files are memory-mapped"
+                )
     return content
 
 

@@ -90,6 +90,7 @@ class ClassMethod(Method):
     }
     uses: ClassVar[Sequence[str]] = ("gradient_penalty",)
     gradient_penalty: float
+    classes: int
     labels = "any"  # of the chains of the model, where no class is chosen
 
     def __init__(self, parts: Parts, shape: tuple[int, ...], train: Any, *, classes: int = 10) -> None:
@@ -112,16 +113,6 @@ class ClassMethod(Method):
             fake, chain = follow(start, self.sampler.chain(energy, start, self.rng))
         self.init.remember(fake)
         return fake, chain
-
-    def check_labels(self, labels: Tensor) -> None:
-        """Refuse labels of more classes than there are outputs.
-
-        Raises:
-            UsageError: naming the setting.
-        """
-        most = int(labels.max()) + 1
-        if most > self.classes:
-            raise UsageError(f"the data have at least {most} classes, but method.classes={self.classes}: raise it")
 
     def short_run_of(self, networks: Mapping[str, nn.Module]) -> ClassShortRun:
         """The chains on the energy of a class, or of examples whatever their class."""

@@ -39,7 +39,6 @@ class ClassConditional(ClassMethod):
 
     def update(self, batch: Tensor, labels: Tensor) -> Update:
         """One update of the weights on examples `(B, *shape)` of these classes `(B,)`."""
-        self.check_labels(labels)
         energy = OfLabels(self.classifier, labels, self.classes)
         fake, chain = self.run_chains(self.chains(energy), len(batch))
         with self.training():

@@ -44,7 +44,6 @@ class JEM(ClassMethod):
 
     def update(self, batch: Tensor, labels: Tensor) -> Update:
         """One update of the weights on examples `(B, *shape)` of these classes `(B,)`."""
-        self.check_labels(labels)
         energy = OfClasses(self.classifier)
         fake, chain = self.run_chains(self.chains(energy), len(batch))
         with self.training():

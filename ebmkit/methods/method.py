@@ -53,6 +53,7 @@ class Method(Stateful, ABC):
         rng: The only source of randomness of updates, on the device of the run.
         gradient_penalty: The weight of the gradient penalty, which a rollback raises; None for a method without one.
         steps: The number of steps of a chain as a function of the index of the update; None if it does not change.
+        classes: How many classes its labels may be of, as the setting `method.classes` says; None for any number.
         terms: The names of the further scalars that its updates report, besides those of maximum likelihood.
         sharing: What several processes share in an update.
     """
@@ -68,6 +69,7 @@ class Method(Stateful, ABC):
     schedule: Callable[[int], float] | None = None
     gradient_penalty: float | None = None
     steps: Callable[[int], int] | None = None
+    classes: int | None = None
 
     @abstractmethod
     def update(self, batch: Tensor, *args: Any, **kwargs: Any) -> Update:

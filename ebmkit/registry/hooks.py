@@ -42,8 +42,8 @@ def datasets() -> dict[str, Component]:  # type: ignore[empty-body]
 @hookspec
 def watchers() -> dict[str, Component]:  # type: ignore[empty-body]
     """Watchers by name; called as `f(updates, **settings)`, also with `trainer`, `folder`, `examples`, `iterations`,
-    `config`, `save`, `keep` or `memory` where asked for. A watcher is a generator: it yields every update that it
-    receives.
+    `config`, `save`, `keep`, `memory` or `hold` where asked for. A watcher is a generator: it yields every update that
+    it receives.
     """
 
 

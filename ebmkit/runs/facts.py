@@ -28,6 +28,19 @@ def asked(method: Method) -> tuple[str, ...]:
     return tuple(others)
 
 
+def check_labels(method: Method, examples: Examples) -> None:
+    """Refuse labels of more classes than a method is for: all at once, so that no update waits for its own.
+
+    Raises:
+        UsageError: naming the setting; or if labels are asked for, and the data have none.
+    """
+    if method.classes is None or "labels" not in asked(method):
+        return
+    most = int(examples.labels.max()) + 1
+    if most > method.classes:
+        raise UsageError(f"the data have at least {most} classes, but method.classes={method.classes}: raise it")
+
+
 def facts_of(names: tuple[str, ...], examples: Examples, indices: Tensor, device: torch.device) -> dict[str, Tensor]:
     """The facts of these names about the examples at `indices` `(B,)`, each `(B,)` on the device.
 

@@ -26,7 +26,7 @@ class Run(RunState):
     """A run whose parts are built; nothing is written before `train` is called. See `RunState` for its attributes.
 
     Attributes:
-        held: The error of what only process 0 does, which all processes raise after the next update; None without one.
+        held: The error of what only process 0 does, which all processes raise when they have stopped; None without one.
         left: Whether the loop over its updates was left.
     """
 
@@ -153,7 +153,7 @@ class Run(RunState):
         return "done"
 
     def hold(self, error: BaseException) -> None:
-        """Stop after the next update, and raise this error then: in all processes, which are saved before."""
+        """Stop after this update, or of several processes after the next, save the run, and raise this error in all."""
         self.held = self.held or error
 
     def _save(self) -> None:
@@ -177,8 +177,9 @@ class Run(RunState):
             "save": self._save,
             "keep": lambda: self.earlier.keep(self.trainer.index),
             "memory": self.memory,
+            "hold": self.hold,
         }
-        return watched(self.updates(), self.recipe, facts, self.processes, self.hold)
+        return watched(self.updates(), self.recipe, facts, self.processes)
 
     def check_watchers(self) -> None:
         """Check the settings of every watcher; nothing is written.

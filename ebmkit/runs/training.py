@@ -20,6 +20,7 @@ from ebmkit.runs.build import build_method, check_energies, check_starts, open_d
 from ebmkit.runs.device import measured, pick_device
 from ebmkit.runs.diverging import set_rate
 from ebmkit.runs.events import has_diverged
+from ebmkit.runs.facts import check_labels
 from ebmkit.runs.folder import FREE, check_same, settings_in
 from ebmkit.runs.links import refuse_links_out
 from ebmkit.runs.new_folders import refuse_existing
@@ -110,7 +111,7 @@ def new_run(
 
 
 def _built(recipe: Recipe, folder: Path | None, processes: Processes, *, tried: bool) -> Run:
-    """A run of new parts; `tried` says whether one update is made and read back on parts that are thrown away."""
+    """A run of new parts; `tried` says whether starts are drawn, and an update made and read back, on others."""
     device = pick_device(recipe.train.device, processes)
     with naming("train", recipe.settings("train")):
         size = recipe.train.part(processes.size)
@@ -127,10 +128,11 @@ def _built(recipe: Recipe, folder: Path | None, processes: Processes, *, tried: 
     seeds = seeds_of(recipe, rank=processes.rank)
     method = build_method(parts, Generator(device).manual_seed(seeds.chains))
     check_energies(parts, examples)
+    check_labels(method, examples)
     if processes.size > 1:
         check_alike(parts, examples.fingerprint)
-    check_starts(parts, examples)
     if tried:
+        check_starts(parts, examples)
         try_out(recipe, examples, device, method, size)
     choice = parts.choice or Choice("fp32", False)
     recipe = settled(measured(recipe, choice), examples.shape)
@@ -177,6 +179,7 @@ def _resumed(folder: Path, changes: Settings | None, processes: Processes) -> Ru
         run.restore(saved)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise UsageError(f"{folder / name} does not fit the parts of the run: {kind_and_message(error)}") from error
+    check_starts(run.parts, run.examples)
     for section, optimizer in run.trainer.optimizers.items():
         rate = recipe.sections.get(section, {}).get("lr")
         if rate is not None and rate != before.sections[section].get("lr"):

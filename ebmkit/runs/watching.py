@@ -1,7 +1,7 @@
 """The watchers of a run: generators around its updates, each around the one before."""
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from typing import Any
 
@@ -25,16 +25,15 @@ def watched(
     recipe: Recipe,
     facts: Mapping[str, Any],
     processes: Processes,
-    hold: Callable[[BaseException], None],
 ) -> Updates:
     """The updates, as seen by every watcher; closing them closes the watchers, which saves a checkpoint.
 
     Args:
         updates: The updates of a run.
         recipe: Has the watchers as its sections `watch.NAME`, in their order.
-        facts: The facts that a watcher may ask for besides the updates; `memory` has what each keeps, by its section.
+        facts: The facts that a watcher may ask for besides the updates; `memory` has what each keeps, by its section,
+            and `hold` is called with the exception of a watcher that only process 0 has, for all processes to raise.
         processes: The processes of the run.
-        hold: Called with the exception of a watcher that only process 0 has, for all processes to raise together.
 
     Raises:
         UsageError: at the call, for a watcher whose settings are out of range, or that several processes cannot have.
@@ -43,7 +42,7 @@ def watched(
         updates = stack.enter_context(closing(updates))  # type: ignore[type-var]
         for section in recipe.sections:
             if section.startswith("watch."):
-                updates = stack.enter_context(closing(watched_by(section, updates, recipe, facts, processes, hold)))  # type: ignore[type-var]
+                updates = stack.enter_context(closing(watched_by(section, updates, recipe, facts, processes)))  # type: ignore[type-var]
         pipe = stack.pop_all()
 
     def closed_at_the_end() -> Updates:
@@ -59,7 +58,6 @@ def watched_by(
     recipe: Recipe,
     facts: Mapping[str, Any],
     processes: Processes,
-    hold: Callable[[BaseException], None],
 ) -> Updates:
     """The updates, as seen by one watcher; an exception in one of a third party does not stop the run."""
     component = recipe.parts[section]
@@ -80,7 +78,7 @@ def watched_by(
         return built
 
     if component.plugin is BUILT_IN:
-        return watcher(updates) if processes.size == 1 or everywhere else caught(watcher, updates, hold)
+        return watcher(updates) if processes.size == 1 or everywhere else caught(watcher, updates, facts["hold"])
 
     def warn(reason: str) -> None:
         warnings.warn(f"watcher '{component.name}' of {component.plugin}: {reason}", Notice, stacklevel=2)

@@ -21,7 +21,7 @@ _FACTS = {
     "sampler": (),
     "init": ("shape", "data"),
     "data": (),
-    "watcher": ("updates", "trainer", "folder", "examples", "iterations", "config", "save", "keep", "memory"),
+    "watcher": ("updates", "trainer", "folder", "examples", "iterations", "config", "save", "keep", "memory", "hold"),
     "features": ("data",),
     "method": ("parts", "shape", "data", "rng", "train"),
     "network": ("inputs", "outputs"),
