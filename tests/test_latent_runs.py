@@ -2,15 +2,21 @@
 
 import json
 import math
+from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import torch
+from commands import invoked
 from latent_method import Adapting, TinyLatent
 
-from ebmkit.errors import Diverged, Notice
+from ebmkit.cli.opening import chains_of_reconstruction
+from ebmkit.errors import Diverged, Notice, UsageError
 from ebmkit.runs.checkpoint import read_checkpoint
+from ebmkit.runs.model import load, open_model
 from ebmkit.runs.training import new_run
 from ebmkit.runs.usable import is_rollback
+from ebmkit.shortrun import ShortRun
 from ebmkit.watchers.alarms import AlarmDetector
 from ebmkit.watchers.divergence import scale_of
 
@@ -56,6 +62,81 @@ def test_a_rollback_lowers_the_rates_of_all_optimisers(tmp_path):
     message = str(error.value)
     assert "try a lower optimizer.lr, a lower generator_optimizer.lr, or more train.data_noise" in message
     assert message.endswith("-s optimizer.lr=0.001 -s generator_optimizer.lr=0.0002")
+
+
+class Scaled(TinyLatent):
+    """A method with a setting of drawing.
+
+    Args:
+        latent: Length of z.
+        scale: Factor of the samples.
+    """
+
+    drawing = ("scale",)
+
+    def __init__(self, parts, shape, *, latent: int = 2, scale: float = 1.0):
+        super().__init__(parts, shape, latent=latent)
+        self.scale = scale
+
+    def short_run_of(self, networks):
+        short = super().short_run_of(networks)
+        return ScaledShortRun(short.energy, short.sampler, short.init, decode=short.decode, scale=self.scale)
+
+
+@dataclass(frozen=True)
+class ScaledShortRun(ShortRun):
+    """A model with an inference of its own."""
+
+    scale: float = 1.0
+
+    def decoded(self, z, *, batch=64):
+        return self.scale * super().decoded(z, batch=batch)
+
+    def reconstruct(self, x, rng, **settings):
+        return super().reconstruct(x, rng, **settings)
+
+
+@pytest.fixture
+def scaled(registered, tmp_path, monkeypatch):
+    registered("method", "tiny", Scaled)
+    monkeypatch.chdir(tmp_path)
+    list(run_of(tmp_path / "run").train())
+
+
+@pytest.mark.usefixtures("scaled")
+def test_settings_of_drawing_are_changed_by_commands():
+    invoked("sample", "run", "-n", 3, "--out", "one.npy")
+    invoked("sample", "run", "-n", 3, "-s", "method.scale=2", "--out", "two.npy")
+    one, two = np.load("one.npy"), np.load("two.npy")
+    assert np.array_equal(2 * one, two)
+    rng = torch.Generator().manual_seed(0)
+    assert np.array_equal(two, load("run", method={"scale": 2.0}).sample(3, rng).numpy())
+    invoked("export", "run", "model.safetensors")
+    invoked("sample", "model.safetensors", "-n", 3, "-s", "method.scale=2", "--out", "three.npy")
+    assert np.array_equal(two, np.load("three.npy"))
+    words = ["evaluate", "run", "-n", 20, "-s", "method.scale=3", "--json"]
+    assert json.loads(invoked(*words)[0])["drawing"] == {"scale": 3.0}
+    invoked("reconstruct", "run", "-n", 2, "--updates", 2, "-s", "method.scale=3", "--out", "r.png")
+    invoked("interpolate", "run", "--rows", 2, "--columns", 2, "-s", "method.scale=3", "--out", "i.png")
+    invoked("long-run", "run", "-n", 2, "--times", 1, "-s", "method.scale=3", "--out", "l.png")
+
+
+@pytest.mark.usefixtures("scaled")
+def test_other_settings_of_a_method_are_refused_for_a_model(registered):
+    _, stderr = invoked("sample", "run", "-s", "method.latent=3", code=2)
+    assert "error: method.latent is no setting of drawing by method 'tiny': only scale of it can be changed" in stderr
+    with pytest.raises(UsageError, match=r"method\.use is no setting of drawing"):
+        load("run", method={"use": "jem"})
+    _, stderr = invoked("sample", "run", "-s", "method.scale=much", code=2)
+    assert stderr == "error: method.scale must be float, not 'much'.\n"
+    registered("method", "tiny", TinyLatent)
+    _, stderr = invoked("sample", "run", "-s", "method.latent=3", code=2)
+    assert "it has none that can be changed for a model" in stderr
+
+
+@pytest.mark.usefixtures("scaled")
+def test_the_passes_of_an_inference_of_its_own_are_not_estimated():
+    assert chains_of_reconstruction(open_model("run"), 10) is None
 
 
 def test_rates_that_are_no_numbers_are_no_rollback():
