@@ -22,7 +22,10 @@ for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHU
         signal.signal(number, usual)
 
 # The same examples in every run, however slow the machine is.
-hypothesis.settings.register_profile("ebmkit", deadline=None, derandomize=True)
+# No test depends on how busy the machine is: neither a deadline nor the check of how long inputs take.
+hypothesis.settings.register_profile(
+    "ebmkit", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("ebmkit")
 
 
