@@ -10,8 +10,8 @@ ACCELERATED := tests/test_acceleration*.py tests/test_convolutions.py tests/test
 	tests/test_tracing.py tests/test_choice.py tests/test_run_resume.py tests/test_model.py
 LIMITS := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2,ATEN_CPU_CAPABILITY=avx2
 
-.PHONY: help demo test limits lint types docs plugins wheel peers bench processes race scaling fuzz kills chaos faults \
-	precision clean
+.PHONY: help demo test limits lint types docs plugins wheel peers bench transposed processes race scaling fuzz kills chaos \
+	faults precision clean
 help:  ## What can be made
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
 
@@ -61,6 +61,9 @@ peers: .venv-peers/ready  ## What the test kit says of other libraries' samplers
 
 bench: .venv-peers/ready  ## The speed of chains beside that of other libraries, and how it grows: about 15 minutes
 	.venv-peers/bin/python benchmarks/speed.py --json bench.json
+
+transposed: $(VENV)/ready  ## Chains through a generator: what packing its transposed convolutions gains; about a minute
+	$(BIN)/python benchmarks/transposed.py
 
 processes: $(VENV)/ready  ## The gradient of two processes: one flat sum beside DistributedDataParallel
 	$(BIN)/python benchmarks/processes.py

@@ -30,7 +30,14 @@ class Spread(NamedTuple):
         return Spread(self.median * factor, self.low * factor, self.high * factor)
 
 
-def time_in_turns(turns: Mapping[str, Turn], steps: int, rounds: int, *, warm_up: int = 2) -> dict[str, list[float]]:
+def time_in_turns(
+    turns: Mapping[str, Turn],
+    steps: int,
+    rounds: int,
+    *,
+    warm_up: int = 2,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[float]]:
     """Seconds of `turn(steps)` in each round, in the order A B C A B C, after an untimed warm-up of each."""
     seconds: dict[str, list[float]] = {name: [] for name in turns}
     for turn in turns.values():
@@ -38,10 +45,10 @@ def time_in_turns(turns: Mapping[str, Turn], steps: int, rounds: int, *, warm_up
     for _ in range(rounds):
         for name, turn in turns.items():
             synchronize()
-            began = time.perf_counter()
+            began = clock()
             turn(steps)
             synchronize()
-            seconds[name].append(time.perf_counter() - began)
+            seconds[name].append(clock() - began)
     return seconds
 
 

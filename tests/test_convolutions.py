@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ebmkit.acceleration import convolutions
@@ -172,3 +173,80 @@ def test_a_layer_says_what_its_kernel_does_not_reach():
     layer = replace(layer, result=Form(tuple(result.shape), result.stride(), torch.float32))
     # Rows 6 and 7 of 8 are of no full step of 3 with a kernel of 2: three steps reach row 7.
     assert layer.rest == [0, 1]
+
+
+def transposed_network() -> nn.Module:
+    """The energy of z at a distance of what a generator makes of it."""
+    torch.manual_seed(0)
+    up = nn.Sequential(nn.ConvTranspose2d(5, 8, 4), nn.LeakyReLU(0.2), nn.ConvTranspose2d(8, 1, 4, 2, 1), nn.Tanh())
+    return nn.Sequential(nn.Unflatten(1, (5, 1, 1)), up, nn.Flatten(), nn.Linear(64, 1))
+
+
+def test_only_the_transposed_convolution_that_fails_stays_as_it_was(monkeypatch):
+    energy, x = transposed_network(), whole((4, 5), 3)
+    monkeypatch.setattr(Convolution, "packed", wrong(lambda layer: False, one_is_off))
+    packed, plain = counts(energy, x)
+    monkeypatch.setattr(Convolution, "packed", wrong(lambda layer: layer.weight.shape[1] == 1, one_is_off))
+    forward_holds.cache_clear()
+    fewer, more = counts(energy, x)
+    # Forward they are the operations that other convolutions are backward.
+    assert packed["backward"] - fewer["backward"] == more["forward"] - plain["forward"] == 1
+    assert fewer["forward"] == packed["forward"]
+    for mine, theirs in zip(Accelerated(energy).value_and_grad(x), value_and_grad(energy, x), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.skipif(not onednn(torch.bfloat16), reason="this CPU has no units for bf16")
+def test_transposed_convolutions_in_bf16_are_as_exact_as_by_autograd():
+    energy, x = transposed_network(), torch.randn(64, 5, generator=torch.Generator().manual_seed(0))
+    twin = Accelerated(energy, precision="bf16").twin
+    exact = value_and_grad(energy.double(), x.double())
+    found, plain = twin.replay(x)(x), twin.passes(twin.network, x)
+    for one, other, right in zip(found, plain, exact, strict=True):
+        assert (one - right).norm() < 2 * (other - right).norm()
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("groups", [1, 3])
+def test_a_layer_knows_how_many_products_are_summed(transposed, groups):
+    kind = nn.ConvTranspose2d if transposed else nn.Conv2d
+    net = kind(6, 9, (2, 3), groups=groups, bias=False)
+    x = torch.ones(1, 6, 8, 8, requires_grad=True)
+    nn.init.ones_(net.weight)
+    y = net(x)
+    (gradient,) = torch.autograd.grad(y.sum(), x)
+    forms = [Form(tuple(one.shape), one.stride(), one.dtype) for one in (x, net.weight, y)]
+    layer = Convolution(*forms, False, (1, 1), (0, 0), (1, 1), groups, None, (0, 0) if transposed else None)
+    assert layer.terms == (y.max(), gradient.max())
+
+
+def by_torch(operation, args):
+    """What an operation of oneDNN is to compute, by the public functions of torch."""
+    if "reorder" in str(operation):
+        return args[0]
+    x, weight, bias, padding, *more = args
+    *between, stride, dilation, groups, name, scalars, _ = more
+    if between:
+        result = F.conv_transpose2d(x, weight, bias, stride, padding, between[0], groups, dilation)
+    else:
+        result = F.conv2d(x, weight, bias, stride, padding, dilation, groups)
+    return F.leaky_relu(result, scalars[0]) if name == "leaky_relu" else result
+
+
+@pytest.mark.parametrize("slope", [None, 0.2])
+@pytest.mark.parametrize("groups", [1, 3])
+@pytest.mark.parametrize(
+    ("kind", "more"), [(nn.Conv2d, {}), (nn.ConvTranspose2d, {}), (nn.ConvTranspose2d, {"output_padding": (2, 1)})]
+)
+def test_onednn_is_asked_for_what_autograd_runs(kind, more, groups, slope):
+    torch.manual_seed(0)
+    net = kind(6, 9, (2, 3), stride=(3, 2), padding=(0, 2), dilation=(2, 1), groups=groups, **more)
+    x, bias = torch.randn(2, 6, 9, 8), net.bias.detach()
+    weight, result = net.weight.detach(), net(x).detach()
+    forms = [Form(tuple(one.shape), one.stride(), one.dtype) for one in (x, weight, result)]
+    output_padding = more.get("output_padding", (0, 0)) if kind is nn.ConvTranspose2d else None
+    layer = Convolution(*forms, True, (3, 2), (0, 2), (2, 1), groups, slope, output_padding)
+    torch.testing.assert_close(layer.packed(by_torch, x, weight, bias), layer.plain(x, weight, bias))
+    gradient = torch.randn(result.shape)
+    plain = layer.plain_backward(gradient, x, weight)
+    torch.testing.assert_close(layer.packed_backward(by_torch, gradient, weight), plain)

@@ -46,12 +46,29 @@ AFTER = {
     "two of leaky_relu": lambda y: F.leaky_relu(y, 0.1) + F.leaky_relu(y, 0.4),
 }
 
+TRANSPOSED = {
+    "a doubling": {"in_channels": 3, "out_channels": 8, "kernel_size": 4, "stride": 2, "padding": 1},
+    "to one map": {"in_channels": 3, "out_channels": 1, "kernel_size": 4, "stride": 2, "padding": 1},
+    "uneven": {"in_channels": 3, "out_channels": 5, "kernel_size": (2, 3), "stride": (3, 2), "padding": (0, 2)},
+    "padded besides": {"in_channels": 3, "out_channels": 5, "kernel_size": 3, "stride": 3, "output_padding": (1, 2)},
+    "dilated": {"in_channels": 3, "out_channels": 4, "kernel_size": 2, "dilation": 3, "output_padding": 1},
+    "grouped": {"in_channels": 3, "out_channels": 6, "kernel_size": 3, "groups": 3},
+    "without a bias": {"in_channels": 3, "out_channels": 4, "kernel_size": 3, "bias": False},
+}
+LAYERS = {
+    **{name: (nn.Conv2d, settings) for name, settings in CONVOLUTIONS.items()},
+    **{f"transposed, {name}": (nn.ConvTranspose2d, settings) for name, settings in TRANSPOSED.items()},
+}
+every_layer = pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)
+every_function = pytest.mark.parametrize("after", AFTER.values(), ids=AFTER)
+
 
 class Convolved(nn.Module):
-    def __init__(self, settings, after) -> None:
+    def __init__(self, layer, after) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.layer, self.after = nn.Conv2d(**settings), after
+        kind, settings = layer
+        self.layer, self.after = kind(**settings), after
 
     def forward(self, x: Tensor) -> Tensor:
         return self.after(self.layer(x)).square().sum((1, 2, 3))
@@ -71,10 +88,10 @@ def assert_same(constants, body, energy: nn.Module, x: Tensor) -> None:
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("settings", CONVOLUTIONS.values(), ids=CONVOLUTIONS)
-@pytest.mark.parametrize("after", AFTER.values(), ids=AFTER)
-def test_convolutions_made_ready_compute_the_same(settings, after):
-    energy = Convolved(settings, after)
+@every_layer
+@every_function
+def test_convolutions_made_ready_compute_the_same(layer, after):
+    energy = Convolved(layer, after)
     assert_same(*packed(energy, draw(4, 3, 8, 8)), energy, draw(4, 3, 8, 8, seed=1))
 
 
@@ -85,10 +102,18 @@ def trusted(monkeypatch):
         monkeypatch.setattr(packing, name, lambda *given: True)
 
 
-@pytest.mark.parametrize("settings", CONVOLUTIONS.values(), ids=CONVOLUTIONS)
-@pytest.mark.parametrize("after", AFTER.values(), ids=AFTER)
-def test_every_convolution_that_holds_is_made_ready(settings, after, trusted):
-    _, body = packed(Convolved(settings, after), draw(4, 3, 8, 8))
+@every_layer
+@every_function
+def test_every_convolution_that_holds_is_made_ready(layer, after, trusted):
+    _, body = packed(Convolved(layer, after), draw(4, 3, 8, 8))
+    assert not {aten.convolution.default, aten.convolution_backward.default} & set(targets(body.graph))
+
+
+def test_convolutions_with_nothing_between_are_made_ready(trusted):
+    torch.manual_seed(0)
+    layers = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ConvTranspose2d(4, 3, 2, 2), nn.Conv2d(3, 2, 2), nn.Flatten())
+    energy = nn.Sequential(layers, nn.Linear(242, 1))
+    _, body = packed(energy, draw(4, 3, 8, 8))
     assert not {aten.convolution.default, aten.convolution_backward.default} & set(targets(body.graph))
 
 
@@ -98,19 +123,20 @@ def test_rows_can_be_made_of_the_maps_of_a_packed_convolution():
     assert_same(*packed(layers, draw(4, 8, 8, 8)), layers, draw(4, 8, 8, 8))
 
 
-def test_weights_are_reordered_once_and_leaky_relu_is_inside(trusted):
-    constants, body = packed(Convolved(CONVOLUTIONS["uneven"], AFTER["leaky_relu"]), draw(4, 3, 8, 8))
+@pytest.mark.parametrize("name", ["uneven", "transposed, uneven"])
+def test_weights_are_reordered_once_and_leaky_relu_is_inside(name, trusted):
+    constants, body = packed(Convolved(LAYERS[name], AFTER["leaky_relu"]), draw(4, 3, 8, 8))
     assert aten.leaky_relu.default not in targets(body.graph)
     reorders = {mkldnn._reorder_convolution_weight.default, mkldnn._reorder_convolution_transpose_weight.default}
     assert reorders <= set(targets(constants.graph))
     assert not reorders & set(targets(body.graph))
 
 
-@pytest.mark.parametrize("layer", [nn.Conv1d(3, 4, 3), nn.ConvTranspose2d(3, 4, 3), nn.Conv2d(3, 4, 3).double()])
+@pytest.mark.parametrize("layer", [nn.Conv1d(3, 4, 3), nn.ConvTranspose1d(3, 4, 3), nn.Conv2d(3, 4, 3).double()])
 def test_other_convolutions_are_left_as_they_are(layer):
     layer.requires_grad_(False)
     x = draw(2, 3, 8, 8).to(layer.weight.dtype)
-    x = x[..., 0] if isinstance(layer, nn.Conv1d) else x
+    x = x[..., 0] if layer.weight.ndim == 3 else x
     recording = record(lambda x: value_and_grad(lambda x: layer(x).square().flatten(1).sum(1), x), x)
     pack(recording)
     assert not [one for one in targets(recording.graph) if "mkldnn" in str(one)]

@@ -34,7 +34,9 @@ class Form:
 
 @dataclass(frozen=True)
 class Convolution:
-    """A two-dimensional convolution of tensors of these forms.
+    """A two-dimensional convolution of tensors of these forms, or a transposed one.
+
+    Either is the gradient of the other: forward a transposed one is what the other is backward.
 
     Attributes:
         x: What it is given.
@@ -42,6 +44,7 @@ class Convolution:
         result: What it gives, or the gradient of that.
         biased: Whether a bias is added.
         slope: That of the LeakyReLU which follows; None where none does.
+        output_padding: Rows and columns that a transposed one has besides; None for one that is not transposed.
     """
 
     x: Form
@@ -53,6 +56,25 @@ class Convolution:
     dilation: tuple[int, ...]
     groups: int
     slope: float | None = None
+    output_padding: tuple[int, ...] | None = None
+
+    @property
+    def transposed(self) -> bool:
+        """Whether it is transposed."""
+        return self.output_padding is not None
+
+    @property
+    def plainly(self) -> tuple[Any, ...]:
+        """How the kernel moves, in the order of autograd's operations."""
+        padding, stride, dilation, groups = self.places
+        return stride, padding, dilation, self.transposed, list(self.output_padding or (0, 0)), groups
+
+    @property
+    def terms(self) -> tuple[int, int]:
+        """How many products an element sums at most: of the result without its bias, and of the gradient of x."""
+        wide, narrow, *kernel = self.weight.shape
+        straight, back = narrow * prod(kernel), wide // self.groups * prod(kernel)
+        return (back, straight) if self.transposed else (straight, back)
 
     @property
     def places(self) -> tuple[Any, ...]:
@@ -78,33 +100,33 @@ class Convolution:
 
     def plain(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """What autograd runs forward."""
-        padding, stride, dilation, groups = self.places
-        result: Tensor = aten.convolution(x, weight, bias, stride, padding, dilation, False, [0, 0], groups)
+        result: Tensor = aten.convolution(x, weight, bias, *self.plainly)
         return result if self.slope is None else F.leaky_relu(result, self.slope)
 
     def packed(self, call: Call, x: Any, weight: Any, bias: Any) -> Any:
         """The same by oneDNN, with its weight reordered and LeakyReLU inside."""
-        shape = list(self.x.shape)
-        weight = call(mkldnn._reorder_convolution_weight.default, (weight, *self.places, shape))
         activation = ("none", [], "") if self.slope is None else ("leaky_relu", [self.slope], "")
-        return call(mkldnn._convolution_pointwise.default, (x, weight, bias, *self.places, *activation))
+        return self._packed(call, self.output_padding, x, weight, bias, self.x.shape, activation)
 
     def plain_backward(self, gradient: Tensor, x: Tensor, weight: Tensor) -> Tensor:
         """What autograd runs for the gradient of x."""
-        padding, stride, dilation, groups = self.places
         wanted = [True, False, False]
-        slope: Tensor = aten.convolution_backward(
-            gradient, x, weight, None, stride, padding, dilation, False, [0, 0], groups, wanted
-        )[0]
+        slope: Tensor = aten.convolution_backward(gradient, x, weight, None, *self.plainly, wanted)[0]
         return slope
 
     def packed_backward(self, call: Call, gradient: Any, weight: Any) -> Any:
         """The same by oneDNN."""
+        rest = None if self.transposed else self.rest
+        return self._packed(call, rest, gradient, weight, None, self.result.shape, ("none", [], ""))
+
+    def _packed(self, call: Call, rest: Any, x: Any, weight: Any, bias: Any, shape: Any, activation: Any) -> Any:
+        """An operation of oneDNN on x of this shape, the transposed one if it leaves a rest."""
         padding, *moves = self.places
-        places, shape = (padding, self.rest, *moves), list(self.result.shape)
-        weight = call(mkldnn._reorder_convolution_transpose_weight.default, (weight, *places, shape))
-        target = mkldnn._convolution_transpose_pointwise.default
-        return call(target, (gradient, weight, None, *places, "none", [], ""))
+        kind = "convolution" if rest is None else "convolution_transpose"
+        places = (padding, *moves) if rest is None else (padding, list(rest), *moves)
+        reorder, convolve = getattr(mkldnn, f"_reorder_{kind}_weight"), getattr(mkldnn, f"_{kind}_pointwise")
+        weight = call(reorder.default, (weight, *places, list(shape)))
+        return call(convolve.default, (x, weight, bias, *places, *activation))
 
 
 @lru_cache(maxsize=1024)
@@ -119,7 +141,7 @@ def forward_holds(layer: Convolution, threads: int) -> bool:
     def plain(x: Tensor, weight: Tensor) -> Tensor:
         return layer.plain(x, weight, bias)
 
-    return same(packed, plain, layer.x, layer.weight, prod(layer.weight.shape[1:]) + 1)
+    return same(packed, plain, layer.x, layer.weight, layer.terms[0] + 1)
 
 
 @lru_cache(maxsize=1024)
@@ -133,8 +155,7 @@ def backward_holds(layer: Convolution, threads: int) -> bool:
     def plain(gradient: Tensor, weight: Tensor) -> Tensor:
         return layer.plain_backward(gradient, torch.empty(layer.x.shape), weight)
 
-    terms = prod(layer.weight.shape) // (layer.weight.shape[1] * layer.groups)
-    return same(packed, plain, layer.result, layer.weight, terms)
+    return same(packed, plain, layer.result, layer.weight, layer.terms[1])
 
 
 def same(

@@ -12,7 +12,7 @@ from ebmkit.acceleration.recording import Recording, aten
 
 
 def pack(recording: Recording) -> None:
-    """Replace the two-dimensional convolutions of a recording, forward and backward, in place.
+    """Replace the two-dimensional convolutions of a recording, transposed ones too, forward and backward, in place.
 
     A convolution that oneDNN gets wrong stays as it was, and only that one. None is replaced where an operation writes
     into a tensor: that could be what LeakyReLU gave, which decides its gradient.
@@ -32,11 +32,10 @@ def pack(recording: Recording) -> None:
 
 def _forward(graph: Graph, node: Node) -> None:
     args: Any = node.args
-    x, weight, bias, stride, padding, dilation, transposed, _, groups = args
-    if transposed or not _fits(x, weight):
+    x, weight, bias, *places = args
+    if not _fits(x, weight):
         return
-    places = tuple(stride), tuple(padding), tuple(dilation), groups
-    plain = Convolution(_form(x), _form(weight), _form(node), bias is not None, *places)
+    plain = _layer(x, weight, node, bias is not None, *places)
     leaky, threads = _leaky(node), torch.get_num_threads()
     if leaky is not None:
         slope: Any = leaky.args[1]
@@ -70,15 +69,15 @@ def _leaky(node: Node) -> Node | None:
 
 def _backward(graph: Graph, node: Node) -> None:
     args: Any = node.args
-    gradient, x, weight, _, stride, padding, dilation, transposed, _, groups, wanted = args
-    if transposed or list(wanted) != [True, False, False] or not _fits(x, weight):
+    gradient, x, weight, _, *places, wanted = args
+    if list(wanted) != [True, False, False] or not _fits(x, weight):
         return
-    places = tuple(stride), tuple(padding), tuple(dilation), groups
-    layer = Convolution(_form(x), _form(weight), _form(gradient), False, *places)
+    layer = _layer(x, weight, gradient, False, *places)
     if not backward_holds(layer, torch.get_num_threads()):
         return
     result = layer.packed_backward(graph.call_function, gradient, weight)
     for user in list(node.users):
+        result.meta = user.meta
         user.replace_all_uses_with(result)
         graph.erase_node(user)
     graph.erase_node(node)
@@ -88,6 +87,14 @@ def _fits(x: Node, weight: Node) -> bool:
     dtype, device = x.meta["dtype"], x.meta["device"]
     images = len(x.meta["shape"]) == len(weight.meta["shape"]) == 4 and weight.meta["dtype"] == dtype
     return images and device.type == "cpu" and onednn(dtype)
+
+
+def _layer(x: Node, weight: Node, result: Node, biased: bool, *places: Any) -> Convolution:
+    """The convolution of these tensors, whose kernel moves as the arguments of autograd's operations say."""
+    stride, padding, dilation, transposed, more, groups = places
+    moves = tuple(stride), tuple(padding), tuple(dilation), groups
+    layer = Convolution(_form(x), _form(weight), _form(result), biased, *moves)
+    return replace(layer, output_padding=tuple(more)) if transposed else layer
 
 
 def _form(node: Node) -> Form:
