@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from commands import invoked
+from cooperative_learning import CooperativeLearning
 from latent_method import Adapting, TinyLatent
 
 from ebmkit.cli.opening import chains_of_reconstruction
@@ -173,3 +174,13 @@ def test_chains_without_energies_are_compared_with_their_past():
     found = [detector.alarm(risen) for _ in range(5)][-1]
     assert found is not None
     assert math.isnan(found.gap)
+
+
+def test_steps_of_chains_among_the_examples_are_compared_with_their_noise(registered):
+    registered("method", "cooperative", CooperativeLearning)
+    parts = {"method": {"use": "cooperative"}, "energy": {"use": "mlp"}, "sampler": {"step_size": 0.01, "noise": 0.05}}
+    run = new_run({**parts, "data": SMALL["data"]})
+    scale = scale_of(run.trainer, run.examples)
+    assert scale.noise == pytest.approx(0.05 * math.sqrt(2))
+    assert scale.step_size == 0.01
+    assert scale.diagonal >= 2 * math.sqrt(2)
