@@ -34,9 +34,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Convolution:
-    """A two-dimensional convolution of tensors of these forms, or a transposed one.
-
-    Either is the gradient of the other: forward a transposed one is what the other is backward.
+    """A two-dimensional convolution of tensors of these forms, or a transposed one: each is the gradient of the other.
 
     Attributes:
         x: What it is given.
@@ -64,7 +62,7 @@ class Convolution:
         return self.output_padding is not None
 
     @property
-    def plainly(self) -> tuple[Any, ...]:
+    def arguments(self) -> tuple[Any, ...]:
         """How the kernel moves, in the order of autograd's operations."""
         padding, stride, dilation, groups = self.places
         return stride, padding, dilation, self.transposed, list(self.output_padding or (0, 0)), groups
@@ -84,15 +82,8 @@ class Convolution:
     @property
     def rest(self) -> list[int]:
         """Rows and columns of x that no place of the kernel reaches."""
-        moves = zip(
-            self.x.shape[2:],
-            self.result.shape[2:],
-            self.weight.shape[2:],
-            self.stride,
-            self.padding,
-            self.dilation,
-            strict=True,
-        )
+        shapes = (one.shape[2:] for one in (self.x, self.result, self.weight))
+        moves = zip(*shapes, self.stride, self.padding, self.dilation, strict=True)
         return [
             size - ((steps - 1) * stride - 2 * pad + spread * (kernel - 1) + 1)
             for size, steps, kernel, stride, pad, spread in moves
@@ -100,7 +91,7 @@ class Convolution:
 
     def plain(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """What autograd runs forward."""
-        result: Tensor = aten.convolution(x, weight, bias, *self.plainly)
+        result: Tensor = aten.convolution(x, weight, bias, *self.arguments)
         return result if self.slope is None else F.leaky_relu(result, self.slope)
 
     def packed(self, call: Call, x: Any, weight: Any, bias: Any) -> Any:
@@ -111,7 +102,7 @@ class Convolution:
     def plain_backward(self, gradient: Tensor, x: Tensor, weight: Tensor) -> Tensor:
         """What autograd runs for the gradient of x."""
         wanted = [True, False, False]
-        slope: Tensor = aten.convolution_backward(gradient, x, weight, None, *self.plainly, wanted)[0]
+        slope: Tensor = aten.convolution_backward(gradient, x, weight, None, *self.arguments, wanted)[0]
         return slope
 
     def packed_backward(self, call: Call, gradient: Any, weight: Any) -> Any:
@@ -120,7 +111,7 @@ class Convolution:
         return self._packed(call, rest, gradient, weight, None, self.result.shape, ("none", [], ""))
 
     def _packed(self, call: Call, rest: Any, x: Any, weight: Any, bias: Any, shape: Any, activation: Any) -> Any:
-        """An operation of oneDNN on x of this shape, the transposed one if it leaves a rest."""
+        """An operation of oneDNN on x of this shape: transposed, with `rest` besides, unless that is None."""
         padding, *moves = self.places
         kind = "convolution" if rest is None else "convolution_transpose"
         places = (padding, *moves) if rest is None else (padding, list(rest), *moves)
