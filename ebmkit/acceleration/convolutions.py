@@ -90,7 +90,7 @@ class Convolution:
         return call(mkldnn._convolution_pointwise.default, (x, weight, bias, *self.places, *activation))
 
     def plain_backward(self, gradient: Tensor, x: Tensor, weight: Tensor) -> Tensor:
-        """What autograd runs for the gradient of x; as an operation of its own, a transposed convolution."""
+        """What autograd runs for the gradient of x."""
         padding, stride, dilation, groups = self.places
         wanted = [True, False, False]
         slope: Tensor = aten.convolution_backward(
@@ -98,13 +98,13 @@ class Convolution:
         )[0]
         return slope
 
-    def packed_backward(self, call: Call, gradient: Any, weight: Any, bias: Any) -> Any:
-        """The same by oneDNN; a transposed convolution may have a bias."""
+    def packed_backward(self, call: Call, gradient: Any, weight: Any) -> Any:
+        """The same by oneDNN."""
         padding, *moves = self.places
         places, shape = (padding, self.rest, *moves), list(self.result.shape)
         weight = call(mkldnn._reorder_convolution_transpose_weight.default, (weight, *places, shape))
         target = mkldnn._convolution_transpose_pointwise.default
-        return call(target, (gradient, weight, bias, *places, "none", [], ""))
+        return call(target, (gradient, weight, None, *places, "none", [], ""))
 
 
 @lru_cache(maxsize=1024)
@@ -124,19 +124,16 @@ def forward_holds(layer: Convolution, threads: int) -> bool:
 
 @lru_cache(maxsize=1024)
 def backward_holds(layer: Convolution, threads: int) -> bool:
-    """The same of the gradient of x, or of the transposed convolution that it is."""
-    bias = whole(layer.x.shape[1:2], 2) if layer.biased else None
+    """The same of the gradient of x."""
 
     def packed(gradient: Tensor, weight: Tensor) -> Tensor:
-        given = None if bias is None else bias.to(gradient.dtype)
-        slope: Tensor = layer.packed_backward(run, gradient, weight, given)
+        slope: Tensor = layer.packed_backward(run, gradient, weight)
         return slope
 
     def plain(gradient: Tensor, weight: Tensor) -> Tensor:
-        slope = layer.plain_backward(gradient, torch.empty(layer.x.shape), weight)
-        return slope if bias is None else slope + bias[:, None, None]
+        return layer.plain_backward(gradient, torch.empty(layer.x.shape), weight)
 
-    terms = prod(layer.weight.shape) // (layer.weight.shape[1] * layer.groups) + layer.biased
+    terms = prod(layer.weight.shape) // (layer.weight.shape[1] * layer.groups)
     return same(packed, plain, layer.result, layer.weight, terms)
 
 

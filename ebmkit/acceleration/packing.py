@@ -10,11 +10,9 @@ from ebmkit.acceleration.convolutions import Convolution, Form, backward_holds, 
 from ebmkit.acceleration.precision import onednn
 from ebmkit.acceleration.recording import Recording, aten
 
-Places = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int]  # stride, padding, dilation and groups
-
 
 def pack(recording: Recording) -> None:
-    """Replace the two-dimensional convolutions of a recording, transposed ones too, forward and backward, in place.
+    """Replace the two-dimensional convolutions of a recording, forward and backward, in place.
 
     A convolution that oneDNN gets wrong stays as it was, and only that one. None is replaced where an operation writes
     into a tensor: that could be what LeakyReLU gave, which decides its gradient.
@@ -35,12 +33,9 @@ def pack(recording: Recording) -> None:
 def _forward(graph: Graph, node: Node) -> None:
     args: Any = node.args
     x, weight, bias, stride, padding, dilation, transposed, _, groups = args
-    if not _fits(x, weight):
+    if transposed or not _fits(x, weight):
         return
     places = tuple(stride), tuple(padding), tuple(dilation), groups
-    if transposed:
-        _transposed(graph, node, places)
-        return
     plain = Convolution(_form(x), _form(weight), _form(node), bias is not None, *places)
     leaky, threads = _leaky(node), torch.get_num_threads()
     if leaky is not None:
@@ -64,19 +59,6 @@ def _forward(graph: Graph, node: Node) -> None:
     graph.erase_node(node)
 
 
-def _transposed(graph: Graph, node: Node, places: Places) -> None:
-    """A transposed convolution, which is the gradient of the convolution that leads from what it gives to its x."""
-    args: Any = node.args
-    x, weight, bias = args[:3]
-    layer = Convolution(_form(node), _form(weight), _form(x), bias is not None, *places)
-    if not backward_holds(layer, torch.get_num_threads()):
-        return
-    result = layer.packed_backward(graph.call_function, x, weight, bias)
-    result.meta = node.meta
-    node.replace_all_uses_with(result)
-    graph.erase_node(node)
-
-
 def _leaky(node: Node) -> Node | None:
     """The LeakyReLU that, except for its own gradient, is all that sees what this convolution gives."""
     leaky = [user for user in node.users if user.target is aten.leaky_relu.default]
@@ -89,18 +71,14 @@ def _leaky(node: Node) -> Node | None:
 def _backward(graph: Graph, node: Node) -> None:
     args: Any = node.args
     gradient, x, weight, _, stride, padding, dilation, transposed, _, groups, wanted = args
-    if list(wanted) != [True, False, False] or not _fits(x, weight):
+    if transposed or list(wanted) != [True, False, False] or not _fits(x, weight):
         return
-    ends = (gradient, x) if transposed else (x, gradient)
-    layer = Convolution(
-        _form(ends[0]), _form(weight), _form(ends[1]), False, tuple(stride), tuple(padding), tuple(dilation), groups
-    )
-    if not (forward_holds if transposed else backward_holds)(layer, torch.get_num_threads()):
+    places = tuple(stride), tuple(padding), tuple(dilation), groups
+    layer = Convolution(_form(x), _form(weight), _form(gradient), False, *places)
+    if not backward_holds(layer, torch.get_num_threads()):
         return
-    ready = layer.packed if transposed else layer.packed_backward
-    result = ready(graph.call_function, gradient, weight, None)
+    result = layer.packed_backward(graph.call_function, gradient, weight)
     for user in list(node.users):
-        result.meta = user.meta  # that of the only gradient, which the next convolution may be given
         user.replace_all_uses_with(result)
         graph.erase_node(user)
     graph.erase_node(node)
