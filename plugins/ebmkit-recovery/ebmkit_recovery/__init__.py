@@ -1,4 +1,7 @@
-"""Plug-in for ebmkit: the method `recovery-likelihood`, and networks that know the noise level of their input."""
+"""Plug-in for ebmkit: the method `recovery-likelihood`, networks that know the noise level of their input, presets."""
+
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 from ebmkit import hookimpl
 
@@ -18,3 +21,9 @@ def networks() -> dict[str, str]:
         "level-dense": "ebmkit_recovery.network:LevelDense",
         "level-resnet": "ebmkit_recovery.network:LevelResNet",
     }
+
+
+@hookimpl
+def presets() -> Traversable:
+    """The folder of the presets."""
+    return files("ebmkit_recovery") / "presets"

@@ -1,8 +1,8 @@
 """The walk down the noise levels, from N(0, I) to examples, as the chain of a model."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, NoReturn, Self
 
 import torch
 from torch import Generator, Tensor
@@ -16,7 +16,8 @@ from ebmkit_recovery.levels import Levels
 class Walk(Sampler):
     """T chains of K steps, one after the other: that of level t starts from where the one above ended, and undoes it.
 
-    A state is the estimate `y / scale[t]` of x_t, so that the last is the sample.
+    A state is the estimate `y / scale[t]` of x_t, so that the last is the sample. There is no walk without noise: a
+    chain that only descends ends at a mode of its level, and the levels below begin far from what they were trained on.
 
     Source: Gao et al., ICLR 2021, algorithm 2.
 
@@ -46,12 +47,6 @@ class Walk(Sampler):
         each = self.sampler.promises
         gradients = None if each.gradients is None else self.chains * each.gradients
         return Promises(gradients=gradients, stochastic=each.stochastic)
-
-    @property
-    def noiseless(self) -> "Walk | None":
-        """The walk with the noiseless sampler, if there is one."""
-        quiet = self.sampler.noiseless
-        return None if quiet is None else replace(self, sampler=quiet)
 
     def with_steps(self, steps: int) -> Self:
         """The walk with `steps` steps in all, the same number at each level.
@@ -94,6 +89,17 @@ class WalkRun(ShortRun):
     def counted(self, on_pass: Callable[[], None]) -> Self:
         """This model with a function that is called at every pass."""
         return replace(self, energy=self.energy.counted(on_pass))
+
+    def reconstruct(self, *given: Any, **settings: Any) -> NoReturn:
+        """Refuse: the start of a walk is not a latent variable, since chains of the higher levels forget it.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError(
+            "a walk down noise levels forgets its start, so that no start gives an example back: models of "
+            "recovery-likelihood do not reconstruct"
+        )
 
     def long_run(
         self, n: int, rng: Generator, *, times: int = 10, every: int | None = None, batch: int | None = None

@@ -64,7 +64,7 @@ def test_the_levels_are_those_of_the_code_of_the_paper(count: int):
 
 @pytest.mark.parametrize("count", [1, 0, 502])
 def test_a_number_of_levels_out_of_range_is_refused(count: int):
-    with pytest.raises(UsageError, match="^levels must be "):
+    with pytest.raises(UsageError, match=r"^levels must be "):
         paper_levels(count, torch.device("cpu"))
 
 
@@ -88,7 +88,7 @@ def test_settings_of_networks_out_of_range_are_refused(network: type, settings: 
 
 
 def test_points_are_refused_by_the_network_of_images():
-    with pytest.raises(UsageError, match="for points choose level-dense$"):
+    with pytest.raises(UsageError, match=r"for points choose level-dense$"):
         LevelResNet((2,), (1,))
 
 

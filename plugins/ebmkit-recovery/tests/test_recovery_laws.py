@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import gaussian_levels as gaussian
@@ -170,7 +171,7 @@ def test_the_walk_ends_at_the_data_as_the_step_size_falls():
     sizes = [0.008, 0.004, 0.002]
     found = [bias(size) for size in sizes]
     assert found[-1] < 0.02
-    assert all(1.8 < large / small < 2.3 for large, small in zip(found, found[1:], strict=False)), found
+    assert all(1.8 < large / small < 2.3 for large, small in pairwise(found)), found
 
 
 # The optimum of the loss.
