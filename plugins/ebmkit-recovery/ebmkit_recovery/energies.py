@@ -1,6 +1,7 @@
 """The energies of all noise levels, of one network: marginal, and conditional on an example at the level above."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -74,6 +75,7 @@ class LevelEnergies(nn.Module):
     ) -> None:
         super().__init__()
         self.network, self.levels, self.strength, self.chains, self.on_pass = network, levels, strength, chains, on_pass
+        self.idle: dict[torch.Size, list[Callable[[nn.Module], EnergyFn]]] = {}
 
     def forward(self, x: Tensor) -> Tensor:
         """E(x) `(B,)` of examples `(B, *shape)`: -log of the density at the lowest level, plus a constant."""
@@ -86,9 +88,17 @@ class LevelEnergies(nn.Module):
         """These energies with a function that is called at every pass of a walk."""
         return LevelEnergies(self.network, self.levels, self.strength, self.chains, on_pass)
 
-    def conditionals(self) -> Given:
-        """The conditional energies for one walk: computed by a stand-in of its own, since walks may run in threads."""
-        stand_in: Callable[[nn.Module], EnergyFn] | None = None
+    @contextmanager
+    def conditionals(self, x: Tensor) -> Iterator[Given]:
+        """A block with the conditional energies for one walk from `x` `(B, *shape)`.
+
+        Walks may run in threads, so each has a stand-in for itself; later walks of as many examples use it again.
+        """
+        idle = self.idle.setdefault(x.shape, [])
+        try:
+            stand_in = idle.pop()
+        except IndexError:
+            stand_in = None
 
         def given(noisier: Tensor, level: Tensor) -> EnergyFn:
             nonlocal stand_in
@@ -98,4 +108,8 @@ class LevelEnergies(nn.Module):
                 energy = stand_in(energy)
             return energy if self.on_pass is None else CountedEnergy(energy, self.on_pass)
 
-        return given
+        try:
+            yield given
+        finally:
+            if stand_in is not None:
+                idle.append(stand_in)

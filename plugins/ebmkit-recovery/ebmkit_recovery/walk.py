@@ -67,16 +67,16 @@ class Walk(Sampler):
         """
         if not isinstance(energy, LevelEnergies):
             raise TypeError(f"a walk needs LevelEnergies, not {type(energy).__name__}")
-        given = energy.conditionals()
-        for level in reversed(range(self.levels.count)):
-            length, scale = self.levels.length[level], self.levels.scale[level]
-            levels = torch.full((len(x),), level, device=x.device)
-            conditional, v = given(x, levels), x / length
-            for _ in range(self.last if level == 0 else 1):
-                for state in self.sampler.chain(conditional, v, rng):
-                    v = state.x
-                    x = v * (length / scale)
-                    yield State(x, state.info)
+        with energy.conditionals(x) as given:
+            for level in reversed(range(self.levels.count)):
+                length, scale = self.levels.length[level], self.levels.scale[level]
+                conditional = given(x, torch.full((len(x),), level, device=x.device))
+                v = x / length
+                for _ in range(self.last if level == 0 else 1):
+                    for state in self.sampler.chain(conditional, v, rng):
+                        v = state.x
+                        x = v * (length / scale)
+                        yield State(x, state.info)
 
 
 @dataclass(frozen=True)

@@ -113,4 +113,4 @@ def test_the_conditional_energy_is_its_formula_in_units_of_the_level():
         y = levels.length[t] * v[i]
         pull = 0.0 if t == 5 else float((noisier[i] - y).square().sum() / (2 * levels.sigma[t] ** 2))
         value = network(y.unsqueeze(0), level[i : i + 1]).item() * 50.0 / float(levels.length[t]) ** 2
-        assert float(found[i]) == pytest.approx(pull - value, rel=1e-4, abs=1e-4)
+        assert found[i].item() == pytest.approx(pull - value, rel=1e-4, abs=1e-4)

@@ -122,12 +122,12 @@ class Skipping(Walk):
     """A mutant: the walk leaves one level out."""
 
     def chain(self, energy: LevelEnergies, x: Tensor, rng: Generator) -> Iterator[State]:
-        given = energy.conditionals()
-        for level in (3, 1, 0):
-            length = self.levels.length[level]
-            v = self.sampler.sample(given(x, torch.full((len(x),), level)), x / length, rng)
-            x = v * length / self.levels.scale[level]
-            yield State(x, {})
+        with energy.conditionals(x) as given:
+            for level in (3, 1, 0):
+                length = self.levels.length[level]
+                v = self.sampler.sample(given(x, torch.full((len(x),), level)), x / length, rng)
+                x = v * length / self.levels.scale[level]
+                yield State(x, {})
 
 
 def walk_z(levels: Levels, walk: type[Walk] = Walk, **settings: Any) -> float:

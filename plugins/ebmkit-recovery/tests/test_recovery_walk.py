@@ -71,6 +71,26 @@ def test_the_noise_of_a_walk_is_fixed_and_not_left_out_where_it_generates():
     torch.testing.assert_close(short.generate(start), walked)
 
 
+def test_a_stand_in_serves_one_walk_at_a_time_and_is_used_again():
+    short, made = model(), []
+
+    def chains(energy: GivenNoisier) -> Any:
+        made.append(Accelerated(energy))
+        return made[-1].refreshed
+
+    short.energy.chains = chains
+    due = [model().sample(n, rng(11)) for n in (5, 5, 4)]
+    for n, x in zip((5, 5, 4), due, strict=True):
+        torch.testing.assert_close(short.sample(n, rng(11)), x)
+    assert len(made) == 2
+    walks = [short.sampler.chain(short.energy, normal(5, 2, seed=12 + i).float(), rng(13)) for i in range(2)]
+    twice = [state for pair in zip(*walks, strict=True) for state in pair]
+    assert len(made) == 3
+    for i in range(2):
+        x = model().sampler.sample(model().energy, normal(5, 2, seed=12 + i).float(), rng(13))
+        torch.testing.assert_close(twice[-2 + i].x, x)
+
+
 def test_passes_of_a_walk_are_counted():
     short, passes = model(), []
     short.counted(lambda: passes.append(1)).sample(5, rng(5))
