@@ -55,7 +55,7 @@ class Walk(Sampler):
             UsageError: unless they can be divided among the levels.
         """
         each, rest = divmod(steps, self.chains)
-        if rest or not each:
+        if rest:
             near = " or ".join(str(n * self.chains) for n in (each, each + 1) if n)
             raise UsageError(f"steps must be a multiple of the {self.chains} levels, not {steps}: write {near}")
         return replace(self, sampler=self.sampler.with_steps(each))
