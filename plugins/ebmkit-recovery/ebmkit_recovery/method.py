@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ebmkit import Method, Parts, Role, Update, UsageError, check, eval_mode, noise_like, per_example, role
 from ebmkit.methods import follow
-from ebmkit_recovery.energies import GivenNoisier, LevelEnergies
+from ebmkit_recovery.energy import GivenNoisier, LevelEnergies
 from ebmkit_recovery.levels import paper_levels
 from ebmkit_recovery.network import LevelNetwork
 from ebmkit_recovery.walk import Walk, WalkRun

@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from ebmkit import EnergyFn, Promises, Sampler, ShortRun, State, UsageError, check
-from ebmkit_recovery.energies import LevelEnergies
+from ebmkit_recovery.energy import LevelEnergies
 from ebmkit_recovery.levels import Levels
 
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import pytest
 import torch
-from ebmkit_recovery.energies import GivenNoisier
+from ebmkit_recovery.energy import GivenNoisier
 from ebmkit_recovery.levels import paper_levels
 from ebmkit_recovery.method import RecoveryLikelihood
 from ebmkit_recovery.network import Embedding, LevelDense, LevelResNet

@@ -8,7 +8,7 @@ from typing import Any
 import gaussian_levels as gaussian
 import pytest
 import torch
-from ebmkit_recovery.energies import GivenNoisier, LevelEnergies
+from ebmkit_recovery.energy import GivenNoisier, LevelEnergies
 from ebmkit_recovery.levels import Levels
 from ebmkit_recovery.method import RecoveryLikelihood
 from ebmkit_recovery.walk import Walk

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from ebmkit_recovery.energies import GivenNoisier, LevelEnergies
+from ebmkit_recovery.energy import GivenNoisier, LevelEnergies
 from ebmkit_recovery.network import LevelDense
 from ebmkit_recovery.walk import Walk, WalkRun
 from gaussian_levels import D, four_levels, normal, rng
