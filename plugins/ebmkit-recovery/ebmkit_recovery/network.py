@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -60,7 +61,7 @@ class Embedding(nn.Module):
 class LevelDense(LevelNetwork):
     """A fully connected network on inputs of any shape, flattened, for points and other small examples.
 
-    Each of `depth` hidden layers is `h' = silu(W h + U e)`, of `width` units, with the embedding e of the level; the
+    Each of `depth` hidden layers is `h' = act(W h + U e)`, of `width` units, with the embedding e of the level; the
     output is linear in `h * V e`.
 
     Source: ours; the product with the embedding is that of the network of Gao et al., ICLR 2021.
@@ -69,6 +70,7 @@ class LevelDense(LevelNetwork):
         width: Units of each hidden layer.
         depth: How many hidden layers there are.
         embedding: Sines and cosines of the level.
+        activation: Activation after each hidden layer; leaky_relu, of slope 0.2, learns narrow modes sooner.
 
     Raises:
         UsageError: if a setting is outside its range.
@@ -82,6 +84,7 @@ class LevelDense(LevelNetwork):
         width: int = 128,
         depth: int = 3,
         embedding: int = 32,
+        activation: Literal["silu", "leaky_relu"] = "silu",
     ) -> None:
         super().__init__()
         check("width", width, at_least=1)
@@ -90,6 +93,7 @@ class LevelDense(LevelNetwork):
         self.outputs = tuple(outputs)
         units = [math.prod(inputs), *[width] * (depth - 1)]
         self.embedding = Embedding(embedding, width, nn.SiLU())
+        self.activation = nn.SiLU() if activation == "silu" else nn.LeakyReLU(SLOPE)
         self.layers = nn.ModuleList(nn.Linear(before, width) for before in units)
         self.shifts = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in units)
         self.gate = nn.Linear(width, width)
@@ -99,7 +103,7 @@ class LevelDense(LevelNetwork):
         """Outputs `(B, *outputs)` for inputs `(B, *inputs)` at the levels `(B,)`; None is the lowest."""
         e, h = self.embedding(x, level), x.flatten(1)
         for layer, shift in zip(self.layers, self.shifts, strict=True):
-            h = nn.functional.silu(layer(h) + shift(e))
+            h = self.activation(layer(h) + shift(e))
         found: Tensor = self.last(h * self.gate(e))
         return found.view(-1, *self.outputs)
 

@@ -100,6 +100,15 @@ def test_an_example_has_another_value_at_each_level(network: nn.Module):
     torch.testing.assert_close(network(x), found[:1].unsqueeze(1).expand(6, 1))
 
 
+def test_the_activation_is_between_the_layers():
+    for name, expected in (("silu", nn.functional.silu), ("leaky_relu", lambda h: nn.functional.leaky_relu(h, 0.2))):
+        network = LevelDense((2,), (1,), width=8, depth=1, embedding=4, activation=name)
+        x, level = torch.randn(5, 2), torch.full((5,), 2)
+        e = network.embedding(x, level)
+        h = expected(network.layers[0](x) + network.shifts[0](e))
+        torch.testing.assert_close(network(x, level), network.last(h * network.gate(e)))
+
+
 def test_the_frequencies_of_the_embedding_are_geometric():
     embedding = Embedding(8, 5, nn.SiLU())
     torch.testing.assert_close(embedding.frequencies, torch.tensor([1.0, 10 ** (-4 / 3), 10 ** (-8 / 3), 1e-4]))
