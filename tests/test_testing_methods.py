@@ -1,5 +1,7 @@
 """The kit's checks of methods and networks: valid ones pass, and each planted fault fails exactly its checks."""
 
+from typing import ClassVar
+
 import pytest
 from faulty import methods, networks
 
@@ -28,6 +30,17 @@ def fault_of(kind, fault):
 
 @conforms("method", methods.Good, shape=(2,))
 def test_a_valid_method_passes_every_check(check):
+    check()
+
+
+class Averaging(methods.Good):
+    """A valid method whose runs keep a moving average by default."""
+
+    defaults: ClassVar = {**methods.Good.defaults, "average": 0.5}
+
+
+@conforms("method", Averaging, shape=(2,))
+def test_a_valid_method_that_averages_passes_every_check(check):
     check()
 
 

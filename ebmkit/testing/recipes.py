@@ -63,7 +63,7 @@ class Trained:
         average: float | None = None,
     ) -> None:
         component = Component("method", getattr(target, "__name__", "method"), target, SESSION)
-        train = {**TRAIN, **({} if average is None else {"average": average})}
+        train = {**TRAIN, "average": average}  # also where the method has a default of its own
         recipe = resolve([layer_of({"method": dict(settings), "train": train}, "settings")], method=component)
         self.examples = Examples(LabelledNoise(shape))
         saved: dict[str, Any] | None = None if training else {}
