@@ -2,13 +2,11 @@
 
 import math
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Generator, Tensor
 
 from ebmkit import EnergyFn, ShortRun, UsageError, check, energy_values, eval_mode
-from ebmkit.samplers import HMC
 from ebmkit_neural_transport.flow import Flow
 from ebmkit_neural_transport.tilt import ExampleEnergy
 
@@ -98,7 +96,7 @@ def normaliser(
     """Log Z of a tilted flow, by annealed importance sampling in its latent space.
 
     Draws of N(0, I) pass through the energies `β (U(z) - |z|²/2) + |z|²/2` for β = 1/T, 2/T, ..., 1, with one step of
-    HMC at each; their weights are the products of exp(-E/T) where β rises. With one temperature it is importance
+    the sampler at each; their weights are the products of exp(-E/T) where β rises. With one temperature it is importance
     sampling: z is drawn from N(0, I), and its weight is exp(-E(f(z))).
 
     Source: Neal, "Annealed importance sampling" (Statistics and Computing 2001), section 2.
@@ -116,9 +114,9 @@ def normaliser(
     flow = flow_of(short)
     check("draws", draws, at_least=2)
     check("temperatures", temperatures, at_least=1)
-    step_size = short.sampler.step_size
-    if temperatures > 1 and step_size is None:
-        raise UsageError("more than one temperature needs a sampler with one step size, as adaptive-hmc")
+    step = short.sampler.with_steps(1)
+    if temperatures > 1 and step.promises.temperature != 1:
+        raise UsageError("temperatures above 1 need a sampler whose steps leave exp(-E) invariant, as adaptive-hmc")
     parts = []
     for count in torch.full((draws,), 1).split(batch):
         z = torch.randn(len(count), *flow.shape, generator=rng, device=rng.device)
@@ -127,7 +125,6 @@ def normaliser(
             with torch.no_grad():
                 weight -= (energy_values(short.energy, z) - half_square(z)).double() / temperatures
             if index < temperatures:
-                step = HMC(steps=1, step_size=cast(float, step_size))
                 z = step.sample(annealed(short.energy, index / temperatures), z, rng)
         parts.append(weight)
     weights = torch.cat(parts)
