@@ -1,5 +1,8 @@
 """Plug-in for ebmkit: the method `nt-ebm`, its flows, and a sampler with a step size that adapts."""
 
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
 from ebmkit import hookimpl
 
 EBMKIT_PLUGIN_API = 2
@@ -26,3 +29,9 @@ def networks() -> dict[str, str]:
 def samplers() -> dict[str, str]:
     """The sampler."""
     return {"adaptive-hmc": "ebmkit_neural_transport.adaptive:AdaptiveHMC"}
+
+
+@hookimpl
+def presets() -> Traversable:
+    """The folder of the presets."""
+    return files("ebmkit_neural_transport") / "presets"

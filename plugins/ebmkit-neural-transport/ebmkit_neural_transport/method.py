@@ -31,6 +31,9 @@ class NeuralTransport(Method):
     N(0, I), on `U(z) = E(f(z)) + |z|²/2`, where modes that are apart in x are joined. Samples are the ends of the chains
     as examples, f(z). Between updates a sampler that adapts is given the acceptance rate of its chains.
 
+    An energy is known up to a constant, which the likelihood does not change: the small default of `train.energy_l2`
+    keeps it near 0, so that it does not reach the bound.
+
     A schedule of the learning rate applies to the energy, as `train.schedule_from` says. That of the flow falls by the
     same curve in the second half of its own updates.
 
@@ -49,14 +52,19 @@ class NeuralTransport(Method):
     """
 
     roles: ClassVar[Mapping[str, Role]] = {
-        "energy": role("energy", "mlp", width=64, depth=2),
+        "energy": role("energy", "mlp", activation="leaky_relu"),
         "flow": role("network", "coupling-flow"),
         "init": role("init", "gaussian"),
         "sampler": role("sampler", "adaptive-hmc"),
         "optimizer": role("optimizer", "adam", lr=1e-3),
         "flow_optimizer": role("optimizer", "adam", lr=1e-3),
     }
-    defaults: ClassVar[Mapping[str, Any]] = {"iterations": 3000, "batch_size": 128, "schedule_from": 2500}
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "iterations": 3000,
+        "batch_size": 128,
+        "schedule_from": 2500,
+        "energy_l2": 1e-4,
+    }
     uses = ("energy_l2",)
     terms = ("log_density", "step_size")
 
