@@ -53,6 +53,8 @@ class Method(Stateful, ABC):
         rng: The only source of randomness of updates, on the device of the run.
         gradient_penalty: The weight of the gradient penalty, which a rollback raises; None for a method without one.
         steps: The number of steps of a chain as a function of the index of the update; None if it does not change.
+        drawing: Those settings of the method that change only what is drawn from its models, which commands that draw
+            may change.
         terms: The names of the further scalars that its updates report, besides those of maximum likelihood.
         sharing: What several processes share in an update.
     """
@@ -60,6 +62,7 @@ class Method(Stateful, ABC):
     roles: ClassVar[Mapping[str, Role]] = {}
     defaults: ClassVar[Mapping[str, Any]] = {}
     uses: ClassVar[Sequence[str]] = ()
+    drawing: ClassVar[Sequence[str]] = ()
     terms: ClassVar[Sequence[str]] = ()
     rng: Generator
     sharing: Sharing
