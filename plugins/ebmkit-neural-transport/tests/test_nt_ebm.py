@@ -66,14 +66,17 @@ def run(tmp_path_factory):
     return trained(tmp_path_factory.mktemp("runs") / "plane", train__average=0.5)
 
 
-def test_the_flow_learns_first_and_then_only_the_tilt(tmp_path):
-    first = state(trained(tmp_path / "a", train__iterations=3))
-    last = state(trained(tmp_path / "b", train__lr_schedule="constant"))
-    flow = state(trained(tmp_path / "c", train__iterations=3, train__lr_schedule="constant"))
-    assert same(last["flow"], flow["flow"])
-    assert not same(last["energy"], flow["energy"])
-    assert first["sampler"]["adaptation"][0] == 0
-    assert last["sampler"]["adaptation"][0] == 3
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    return state(trained(tmp_path_factory.mktemp("runs") / "straight", train__lr_schedule="constant"))
+
+
+def test_the_flow_learns_first_and_then_only_the_tilt(straight, tmp_path):
+    flow = state(trained(tmp_path / "a", train__iterations=3, train__lr_schedule="constant"))
+    assert same(straight["flow"], flow["flow"])
+    assert not same(straight["energy"], flow["energy"])
+    assert flow["sampler"]["adaptation"][0] == 0
+    assert straight["sampler"]["adaptation"][0] == 3
 
 
 def test_the_first_batch_standardises_the_flow(run):
@@ -91,11 +94,10 @@ def test_updates_report_the_density_and_then_the_energies(run):
 
 
 @pytest.mark.parametrize("stop", [2, 3, 4])
-def test_a_run_resumes_bit_for_bit_in_both_phases_and_between_them(tmp_path, stop):
-    straight = trained(tmp_path / "straight", train__lr_schedule="constant")
+def test_a_run_resumes_bit_for_bit_in_both_phases_and_between_them(straight, tmp_path, stop):
     stopped = trained(tmp_path / "stopped", train__lr_schedule="constant", train__iterations=stop)
     list(train({"train": {"iterations": 6}}, resume=stopped))
-    assert same(state(stopped), state(straight))
+    assert same(state(stopped), straight)
 
 
 def test_the_learning_rate_of_the_flow_falls_in_its_own_updates(tmp_path):
@@ -166,7 +168,7 @@ def test_settings_out_of_range_are_refused(tmp_path):
             list(train(settings(**{f"method__{name}": value}), folder=tmp_path / "a"))
 
 
-@pytest.mark.parametrize("words", [("sampler", "hmc"), ("sampler", "langevin"), ("flow", "affine-flow")])
+@pytest.mark.parametrize("words", [("sampler", "langevin"), ("flow", "affine-flow")])
 def test_other_parts_can_be_chosen(tmp_path, words):
     asked = settings()
     asked[words[0]] = {"use": words[1]}

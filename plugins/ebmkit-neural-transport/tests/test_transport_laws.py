@@ -13,7 +13,7 @@ from torch import nn
 from ebmkit import ShortRun
 from ebmkit.samplers import HMC
 
-D, CHAINS = 3, 20_000
+D, CHAINS = 3, 10_000
 
 
 class Quadratic(nn.Module):
@@ -94,7 +94,7 @@ def test_the_jacobian_cancels_in_the_latent_energy(flow, standard, log_determina
     constant = LatentEnergy(energy, flow, None)(z) - full
     torch.testing.assert_close(constant, constant[:1].expand(5))
     twice = LatentEnergy(energy, flow, None)(z) - log_determinants(flow, z) - full
-    assert isinstance(flow, AffineFlow) or float(twice.std()) > 1e-3
+    assert isinstance(flow, AffineFlow) or float(twice.detach().std()) > 1e-3
 
 
 def test_the_energy_of_examples_is_the_tilt_of_the_density(flow, standard):
@@ -110,7 +110,7 @@ def test_chains_agree_with_importance_sampling(flow_named, standard):
     with torch.no_grad():
         rng = torch.Generator().manual_seed(3)
         chains = energy(tilted(flow, energy).sample(4000, rng, batch=4000))
-        value = energy(flow(standard(flow, 200_000, seed=4)))
+        value = energy(flow(standard(flow, 100_000, seed=4)))
     weight = (-value).softmax(0)
     expected = float((weight * value).sum())
     variance = float((weight * (value - expected)).square().sum())
@@ -128,8 +128,8 @@ def test_log_z_is_that_of_theory(temperatures, gaussian_tilt):
     found = normaliser(in_single(flow, energy), torch.Generator().manual_seed(5), draws=8000, temperatures=temperatures)
     assert abs(found.value - log_z) / found.error < 5
     assert 100 < found.ess <= found.draws == 8000
-    opposite = in_single(flow, lambda x: -0.1 * energy(x))
-    wrong = normaliser(opposite, torch.Generator().manual_seed(5), draws=8000, temperatures=temperatures)
+    other = in_single(flow, lambda x: 0.9 * energy(x))
+    wrong = normaliser(other, torch.Generator().manual_seed(5), draws=8000, temperatures=temperatures)
     assert abs(wrong.value - log_z) / wrong.error > 20
 
 
@@ -201,7 +201,7 @@ def test_a_linear_tilt_rests_where_theory_says():
     w = (data_mean - mean) / variance
     assert float(move_of_a_linear_tilt(w, mean, variance, data_mean).abs().max()) < 5
     assert float(move_of_a_linear_tilt(-w, mean, variance, data_mean).abs().min()) > 20
-    assert float(move_of_a_linear_tilt(0.9 * w, mean, variance, data_mean).min()) > 2  # it moves towards w
+    assert float(move_of_a_linear_tilt(0.9 * w, mean, variance, data_mean).min()) > 1  # it moves towards w
     assert float(move_of_a_linear_tilt(0 * w, mean, variance, data_mean).min()) > 20
 
 
