@@ -130,7 +130,8 @@ def test_other_settings_of_a_method_are_refused_for_a_model(registered):
     _, stderr = invoked("sample", "run", "-s", "method.scale=much", code=2)
     assert stderr == "error: method.scale must be float, not 'much'.\n"
     registered("method", "tiny", TinyLatent)
-    _, stderr = invoked("sample", "run", "-s", "method.latent=3", code=2)
+    list(run_of("other", train={"iterations": 1}).train())
+    _, stderr = invoked("sample", "other", "-s", "method.latent=3", code=2)
     assert "it has none that can be changed for a model" in stderr
 
 
