@@ -18,8 +18,8 @@ GAMMA, OFFSET, DECAY = 0.05, 10, 0.75  # gamma, t_0 and kappa of the paper, with
 class AdaptiveHMC(Sampler):
     """Hamiltonian Monte Carlo for exp(-E) with one step size, which a method adapts between chains.
 
-    A step is that of the sampler `hmc` with `L = round(length / ε)` leapfrogs of the step size ε, at least 1 and at most
-    `leapfrog`. The length of a trajectory is thus the same for all step sizes: a target that is close to N(0, I), as
+    A step is that of the sampler `hmc` with `L = round(length / ε)` leapfrogs of the step size ε, at least 1 and at
+    most `leapfrog`. The length of a trajectory is thus the same for all step sizes: a target that is close to N(0, I), as
     that of a flow in its latent space, has trajectories that return to where they began after the time 2π. The step
     size is the same for all chains and does not change within a chain, so every step leaves exp(-E) invariant. After
     the chains of an update the method calls `adapt` with their acceptance rate: after the m-th call, with the rate α_m,

@@ -15,8 +15,8 @@ class Mixing(nn.Module):
     """An invertible 1x1 convolution: `y = P L U z + shift` at each pixel, with one bias for each channel.
 
     P is a fixed permutation, L is lower triangular with ones on its diagonal, and U is upper triangular; P L U is a
-    random rotation at first. The logarithms of the diagonal of U are bounded. With them and the shift, the layer is also
-    the one that Glow calls actnorm.
+    random rotation at first. The logarithms of the diagonal of U are bounded. With them and the shift, the layer is
+    also the one that Glow calls actnorm.
 
     Source: Kingma & Dhariwal, NeurIPS 2018 (Glow), sections 3.1 and 3.2, equation 10.
 

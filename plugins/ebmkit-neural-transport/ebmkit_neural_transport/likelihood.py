@@ -96,8 +96,8 @@ def normaliser(
     """Log Z of a tilted flow, by annealed importance sampling in its latent space.
 
     Draws of N(0, I) pass through the energies `β (U(z) - |z|²/2) + |z|²/2` for β = 1/T, 2/T, ..., 1, with one step of
-    the sampler at each; their weights are the products of exp(-E/T) where β rises. With one temperature it is importance
-    sampling: z is drawn from N(0, I), and its weight is exp(-E(f(z))).
+    the sampler at each; their weights are the products of exp(-E/T) where β rises. With one temperature it is
+    importance sampling: z is drawn from N(0, I), and its weight is exp(-E(f(z))).
 
     Source: Neal, "Annealed importance sampling" (Statistics and Computing 2001), section 2.
 

@@ -10,7 +10,6 @@ from torch.optim import Optimizer
 
 from ebmkit import Method, Parts, Role, ShortRun, Update, UsageError, check, eval_mode, load, role
 from ebmkit.methods import constant, cosine, follow, linear
-from ebmkit_neural_transport.adaptive import AdaptiveHMC
 from ebmkit_neural_transport.flow import Flow
 from ebmkit_neural_transport.tilt import LatentEnergy, tilt
 
@@ -28,8 +27,8 @@ class NeuralTransport(Method):
 
     In the first `flow_iterations` updates the flow x = f(z) learns its density q by maximum likelihood. Then it does
     not change any more, and the energy learns as by the method maximum-likelihood; but its chains run in z, from
-    N(0, I), on `U(z) = E(f(z)) + |z|²/2`, where modes that are apart in x are joined. Samples are the ends of the chains
-    as examples, f(z). Between updates a sampler that adapts is given the acceptance rate of its chains.
+    N(0, I), on `U(z) = E(f(z)) + |z|²/2`, where modes that are apart in x are joined. Samples are the ends of the
+    chains as examples, f(z). Between updates a sampler that adapts is given the acceptance rate of its chains.
 
     An energy is known up to a constant, which the likelihood does not change: the small default of `train.energy_l2`
     keeps it near 0, so that it does not reach the bound.
@@ -137,7 +136,9 @@ class NeuralTransport(Method):
 
     def rate_factor(self, optimizer: Optimizer) -> float | None:
         """That of `train.lr_schedule` for the energy, and the same curve within its own updates for the flow."""
-        return self.flow_schedule(self.index + 1) if optimizer is self.flow_optimizer else super().rate_factor(optimizer)
+        return (
+            self.flow_schedule(self.index + 1) if optimizer is self.flow_optimizer else super().rate_factor(optimizer)
+        )
 
     @property
     def passes_outside(self) -> int:
@@ -159,7 +160,9 @@ def begin_with(flow: Flow, place: Path) -> None:
     """
     other = load(place, device="cpu").decode
     if type(other) is not type(flow):
-        raise UsageError(f"backbone {place} has no {type(flow).__name__}; it must be a run of nt-ebm with the same flow")
+        raise UsageError(
+            f"backbone {place} has no {type(flow).__name__}; it must be a run of nt-ebm with the same flow"
+        )
     try:
         flow.load_state_dict(other.state_dict())
     except RuntimeError:

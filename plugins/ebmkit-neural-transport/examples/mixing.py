@@ -66,7 +66,13 @@ def main(run: Path, chains: int, gradients: int, seed: int) -> None:
         z, _ = flow.inverse(x)
     print("| chains in | step size | leapfrogs | steps | R-hat | ESS | modes |\n|---|---:|---:|---:|---:|---:|---:|")
     sampler = adapted(short.energy, z, 1.6, rng)
-    print(row("z", short.decoded(states(short.energy, z, sampler, gradients, rng).flatten(0, 1)).view(-1, chains, 2), sampler))
+    print(
+        row(
+            "z",
+            short.decoded(states(short.energy, z, sampler, gradients, rng).flatten(0, 1)).view(-1, chains, 2),
+            sampler,
+        )
+    )
     density = ExampleEnergy(short.energy, flow)
     for length in LENGTHS:
         sampler = adapted(density, x, length, rng)

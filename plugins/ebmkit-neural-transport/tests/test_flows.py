@@ -13,6 +13,7 @@ from torch.autograd.functional import jacobian
 
 from ebmkit import UsageError
 
+
 def test_a_flow_inverts_and_its_log_determinant_is_that_of_autograd(flow, standard, log_determinants):
     z = standard(flow, 4)
     x = flow(z)
