@@ -19,11 +19,11 @@ class AdaptiveHMC(Sampler):
     """Hamiltonian Monte Carlo for exp(-E) with one step size, which a method adapts between chains.
 
     A step is that of the sampler `hmc` with `L = round(length / ε)` leapfrogs of the step size ε, at least 1 and at
-    most `leapfrog`. The length of a trajectory is thus the same for all step sizes: a target that is close to N(0, I), as
-    that of a flow in its latent space, has trajectories that return to where they began after the time 2π. The step
-    size is the same for all chains and does not change within a chain, so every step leaves exp(-E) invariant. After
-    the chains of an update the method calls `adapt` with their acceptance rate: after the m-th call, with the rate α_m,
-    the step size is
+    most `leapfrog`. Unless that is reached, the length of a trajectory is thus the same for all step sizes: on a target
+    that is close to N(0, I), as that of a flow in its latent space, trajectories return to where they began after the
+    time 2π. The step size is the same for all chains and does not change within a chain, so every step leaves exp(-E)
+    invariant. After the chains of an update the method calls `adapt` with their acceptance rate: after the m-th call,
+    with the rate α_m, the step size is
 
         log ε_m = log(10 step_size) - sqrt(m) / γ * 1 / (m + t_0) * sum_{i <= m} (target - α_i)
 
@@ -49,7 +49,7 @@ class AdaptiveHMC(Sampler):
     steps: int = 5
     step_size: float = 0.05
     length: float = 1.6
-    leapfrog: int = 10
+    leapfrog: int = 5
     target: float = 0.7
 
     def __post_init__(self) -> None:

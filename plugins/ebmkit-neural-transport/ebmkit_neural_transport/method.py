@@ -1,11 +1,12 @@
 """The method `nt-ebm`: a flow by maximum likelihood, then a tilt of it by chains in its latent space."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from ebmkit import Method, Parts, Role, ShortRun, Update, UsageError, check, eval_mode, load, role
@@ -159,16 +160,18 @@ def begin_with(flow: Flow, place: Path) -> None:
         UsageError: if the other run has no such flow.
     """
     other = load(place, device="cpu").decode
-    if type(other) is not type(flow):
+    if not isinstance(other, type(flow)):
         raise UsageError(
             f"backbone {place} has no {type(flow).__name__}; it must be a run of nt-ebm with the same flow"
         )
-    try:
+    device = flow.centre.device
+    z = torch.randn(4, *flow.shape, generator=Generator().manual_seed(0)).to(device)
+    alike = False
+    with torch.no_grad(), eval_mode(flow), suppress(RuntimeError):  # weights of another size
         flow.load_state_dict(other.state_dict())
-    except RuntimeError:
-        raise UsageError(
-            f"backbone {place} has a {type(flow).__name__} of another size: copy the section [flow] of its config.toml"
-        ) from None
+        alike = torch.allclose(flow(z), other.to(device)(z))  # settings that change no size
+    if not alike:
+        raise UsageError(f"the flow of backbone {place} has other settings: copy the section [flow] of its config.toml")
 
 
 def refuse_discrete(batch: Tensor, data_noise: float) -> None:

@@ -47,7 +47,7 @@ def test_the_step_size_follows_the_formula():
     assert sampler.frozen.step_size == pytest.approx(math.exp(log_average))
 
 
-@pytest.mark.parametrize(("size", "leapfrogs"), [(0.1, 10), (0.4, 4), (1.0, 2), (1.9, 1), (0.01, 10)])
+@pytest.mark.parametrize(("size", "leapfrogs"), [(0.3, 5), (0.4, 4), (1.0, 2), (1.9, 1), (0.01, 5)])
 def test_the_length_of_a_trajectory_does_not_depend_on_the_step_size(size, leapfrogs):
     assert AdaptiveHMC(step_size=size, length=1.6).frozen.leapfrog == leapfrogs
     assert AdaptiveHMC(steps=3, step_size=size, length=1.6).promises.gradients == 3 * leapfrogs + 1

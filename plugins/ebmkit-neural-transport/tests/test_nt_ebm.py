@@ -132,7 +132,8 @@ def test_the_backbone_is_not_read_again(run, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"flow__width": 9}, "CouplingFlow of another size"),
+        ({"flow__width": 9}, "has other settings: copy the section"),
+        ({"flow__bound": 0.1}, "has other settings: copy the section"),
         ({"flow__use": "affine-flow"}, "has no AffineFlow"),
         ({"method__backbone": "nowhere"}, "nowhere"),
     ],

@@ -80,10 +80,10 @@ def test_a_gaussian_flow_with_a_quadratic_tilt_is_the_gaussian_of_theory(gaussia
     rng = torch.Generator().manual_seed(1)
     assert moments_z(tilted(flow, energy).sample(CHAINS, rng, batch=CHAINS), mean, covariance) < 5
 
-    def alone(x):
+    def untilted(x):
         return 0 * energy(x)
 
-    assert moments_z(tilted(flow, alone).sample(CHAINS, rng, batch=CHAINS), mean, covariance) > 20
+    assert moments_z(tilted(flow, untilted).sample(CHAINS, rng, batch=CHAINS), mean, covariance) > 20
 
 
 def test_the_jacobian_cancels_in_the_latent_energy(flow, standard, log_determinants):
