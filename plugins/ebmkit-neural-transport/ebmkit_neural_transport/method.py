@@ -137,9 +137,9 @@ class NeuralTransport(Method):
 
     def rate_factor(self, optimizer: Optimizer) -> float | None:
         """That of `train.lr_schedule` for the energy, and the same curve within its own updates for the flow."""
-        return (
-            self.flow_schedule(self.index + 1) if optimizer is self.flow_optimizer else super().rate_factor(optimizer)
-        )
+        if optimizer is self.flow_optimizer:
+            return self.flow_schedule(self.index + 1)
+        return super().rate_factor(optimizer)
 
     @property
     def passes_outside(self) -> int:
