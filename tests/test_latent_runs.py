@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from commands import invoked
+from cooperative_learning import CooperativeLearning
 from latent_method import Adapting, TinyLatent
 
 from ebmkit.cli.opening import chains_of_reconstruction
@@ -140,6 +141,13 @@ def test_the_passes_of_an_inference_of_its_own_are_not_estimated():
     assert chains_of_reconstruction(open_model("run"), 10) is None
 
 
+@pytest.mark.parametrize("use", ["data", "fitted", "mixture"])
+def test_chains_in_a_latent_space_do_not_start_from_the_data(use):
+    message = r"starts chains from the data, but those of method 'tiny' run in a space of their own, of shape \(2,\)"
+    with pytest.raises(UsageError, match=message):
+        run_of(init={"use": use})
+
+
 def test_rates_that_are_no_numbers_are_no_rollback():
     event = {"update": 3, "to_update": 0, "lr": 0.1, "gradient_penalty": None}
     assert is_rollback({**event, "rates": {"optimizer": 0.1}})
@@ -166,3 +174,13 @@ def test_chains_without_energies_are_compared_with_their_past():
     found = [detector.alarm(risen) for _ in range(5)][-1]
     assert found is not None
     assert math.isnan(found.gap)
+
+
+def test_steps_of_chains_among_the_examples_are_compared_with_their_noise(registered):
+    registered("method", "cooperative", CooperativeLearning)
+    parts = {"method": {"use": "cooperative"}, "energy": {"use": "mlp"}, "sampler": {"step_size": 0.01, "noise": 0.05}}
+    run = new_run({**parts, "data": SMALL["data"]})
+    scale = scale_of(run.trainer, run.examples)
+    assert scale.noise == pytest.approx(0.05 * math.sqrt(2))
+    assert scale.step_size == 0.01
+    assert scale.diagonal >= 2 * math.sqrt(2)
