@@ -1,11 +1,11 @@
 """Samples of digits by chains of the trained length and of ten times that, beside the flow without its tilt.
 
-python plugins/ebmkit-neural-transport/examples/long_chains.py runs/nt-digits train.npy held-out.npy --picture chains.png
+python long_chains.py runs/nt-digits digits-train.npy digits-held-out.npy --picture chains.png
 
-All are compared with one half of the held-out digits; the other half is the best value to expect. The last column is the
-mean distance to the nearest digit of the training: much smaller than that of held-out digits where a model copies. The
-picture has 16 held-out digits, draws of the flow, ends of chains of K steps with the nearest digits of the training below
-them, and ends of the long chains.
+All are compared with one half of the held-out digits; the other half is the best value to expect. The last column is
+the mean distance to the nearest digit of the training: much smaller than that of held-out digits where a model copies.
+The picture has 16 held-out digits, draws of the flow, ends of chains of K steps with the nearest digits of the training
+below them, and ends of the long chains.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-import ebmkit
+from ebmkit import load
 from ebmkit.data import Examples
 from ebmkit.evaluation import Measure, evaluate, nearest_examples
 from ebmkit.features import Digits
@@ -36,7 +36,7 @@ def digits(path: Path) -> Examples:
 
 def main(run: Path, train: Path, held_out: Path, times: int, seed: int, picture: Path | None) -> None:
     """Print the table."""
-    short, rng = ebmkit.load(run, device="cpu"), Generator().manual_seed(seed)
+    short, rng = load(run, device="cpu"), Generator().manual_seed(seed)
     learned, examples = digits(train), digits(held_out)
     n = len(examples) // 2
     start, once, *_, last = (point.x for point in short.long_run(n, rng, times=times, batch=n))

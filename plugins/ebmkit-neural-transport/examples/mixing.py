@@ -1,6 +1,6 @@
 """Do chains in the latent space of a flow mix, where chains in the space of examples do not?
 
-python plugins/ebmkit-neural-transport/examples/mixing.py runs/nt-gaussians
+python mixing.py runs/nt-gaussians
 
 For a model of the data `gaussians` with 8 modes. All chains start in one mode, and have the same number of gradients of
 the same density; the step size of each sampler is adapted first, and in the space of examples the best of three lengths
@@ -17,8 +17,7 @@ from ebmkit_neural_transport.likelihood import flow_of
 from ebmkit_neural_transport.tilt import ExampleEnergy
 from torch import Generator, Tensor
 
-import ebmkit
-from ebmkit import EnergyFn, eval_mode
+from ebmkit import EnergyFn, eval_mode, load
 from ebmkit.evaluation import effective_sample_size, split_rhat
 from ebmkit.methods import follow
 from ebmkit.samplers import HMC
@@ -59,7 +58,7 @@ def row(name: str, x: Tensor, sampler: HMC) -> str:
 
 def main(run: Path, chains: int, gradients: int, seed: int) -> None:
     """Print the table."""
-    short, rng = ebmkit.load(run, device="cpu"), Generator().manual_seed(seed)
+    short, rng = load(run, device="cpu"), Generator().manual_seed(seed)
     flow = flow_of(short)
     x = torch.tensor([1.0, 0.0]) + 0.05 * torch.randn(chains, 2, generator=rng)
     with torch.no_grad():

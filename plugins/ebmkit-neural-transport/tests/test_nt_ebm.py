@@ -9,8 +9,7 @@ import torch
 from ebmkit_neural_transport.likelihood import log_likelihood
 from typer.testing import CliRunner
 
-import ebmkit
-from ebmkit import UsageError
+from ebmkit import UsageError, load
 from ebmkit.cli.main import app
 from ebmkit.runs import train
 
@@ -126,7 +125,7 @@ def test_the_backbone_is_not_read_again(run, tmp_path):
     for file in moved.iterdir():
         file.unlink()
     list(train({"train": {"iterations": 8}}, resume=other))
-    assert ebmkit.load(other).sample(3, torch.Generator()).shape == (3, 2)
+    assert load(other).sample(3, torch.Generator()).shape == (3, 2)
 
 
 @pytest.mark.parametrize(
@@ -174,12 +173,12 @@ def test_other_parts_can_be_chosen(tmp_path, words):
     asked = settings()
     asked[words[0]] = {"use": words[1]}
     assert len(list(train(asked, folder=tmp_path / "a"))) == 6
-    assert ebmkit.load(tmp_path / "a").sample(3, torch.Generator()).isfinite().all()
+    assert load(tmp_path / "a").sample(3, torch.Generator()).isfinite().all()
 
 
 def test_the_chains_of_a_model_have_the_averaged_step_size(run):
     adaptation = state(run)["sampler"]["adaptation"]
-    assert ebmkit.load(run).sampler.step_size == pytest.approx(math.exp(adaptation[3]))
+    assert load(run).sampler.step_size == pytest.approx(math.exp(adaptation[3]))
     assert adaptation[3] != adaptation[2]
 
 
@@ -200,7 +199,7 @@ def test_commands_draw_from_a_run_in_the_plane(run, tmp_path):
 def test_the_energies_of_a_long_run_are_those_of_the_states(run, tmp_path):
     printed = command("long-run", run, "-n", "6", "--times", "2", "--json", "--out", tmp_path / "long.png").stdout
     found = [json.loads(line)["energy"] for line in printed.splitlines() if "energy" in line]
-    short = ebmkit.load(run)
+    short = load(run)
     points = list(short.long_run(6, torch.Generator().manual_seed(0), times=2))
     of_states = [float(short.energy(point.z).mean()) for point in points]
     of_examples = [float(short.energy(point.x).mean()) for point in points]
@@ -210,7 +209,7 @@ def test_the_energies_of_a_long_run_are_those_of_the_states(run, tmp_path):
 
 def test_a_model_has_a_likelihood(run):
     x = torch.randn(50, 2, generator=torch.Generator().manual_seed(1))
-    short = ebmkit.load(run)
+    short = load(run)
     found = log_likelihood(short, x, torch.Generator().manual_seed(2), draws=200)
     assert found.flow == pytest.approx(float(short.decode.log_density(x).mean()), abs=1e-5)
     assert 1 < found.normaliser.ess <= 200
@@ -221,4 +220,4 @@ def test_another_model_has_no_likelihood(tmp_path):
     asked = {"data": {"use": "gaussians", "count": 50}, "energy": {"use": "mlp"}, "train": {"iterations": 1}}
     list(train({**asked, "watch.pictures": {"every": 0}}, folder=tmp_path / "a"))
     with pytest.raises(UsageError, match="nt-ebm only"):
-        log_likelihood(ebmkit.load(tmp_path / "a"), torch.zeros(3, 2), torch.Generator())
+        log_likelihood(load(tmp_path / "a"), torch.zeros(3, 2), torch.Generator())

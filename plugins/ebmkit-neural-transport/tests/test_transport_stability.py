@@ -8,8 +8,7 @@ from ebmkit_neural_transport.affine import AffineFlow
 from ebmkit_neural_transport.tilt import LatentEnergy
 from torch import nn
 
-import ebmkit
-from ebmkit import Diverged, ShortRun
+from ebmkit import Diverged, ShortRun, load
 from ebmkit.inits import Gaussian
 from ebmkit.runs import train
 from ebmkit.samplers import Langevin
@@ -56,7 +55,7 @@ def settings(**changes):
 
 def test_chains_of_ten_times_the_trained_length_do_not_blow_up(tmp_path):
     list(train(settings(), folder=tmp_path / "a"))
-    short = ebmkit.load(tmp_path / "a")
+    short = load(tmp_path / "a")
     _, once, *_, ten = short.long_run(300, torch.Generator().manual_seed(2), times=10)
     for values in (lambda point: point.z.norm(dim=1), lambda point: point.x.norm(dim=1)):
         assert float(values(ten).max()) < 2 * float(values(once).max())
