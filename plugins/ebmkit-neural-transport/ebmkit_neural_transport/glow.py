@@ -152,5 +152,5 @@ class Glow(Flow):
             (channels * 2 ** (index + (1 if index < last else 2)), height >> (index + 1), width >> (index + 1))
             for index in range(last + 1)
         ]
-        pieces = z.flatten(1).split([math.prod(shape) for shape in shapes], 1)
+        pieces = torch.split(z.flatten(1), [math.prod(shape) for shape in shapes], 1)
         return [piece.reshape(-1, *shape) for piece, shape in zip(pieces, shapes, strict=True)]

@@ -72,7 +72,7 @@ def log_likelihood(
     check("n", len(x), at_least=2)
     found = normaliser(short, rng, draws=draws, temperatures=temperatures, batch=batch)
     with torch.no_grad(), eval_mode(energy):
-        parts = [(flow.log_density(one), -energy_values(energy, one)) for one in x.split(batch)]
+        parts = [(flow.log_density(one), -energy_values(energy, one)) for one in torch.split(x, batch)]
     density, unnormalised = (torch.cat(part).double() for part in zip(*parts, strict=True))
     tilted, gain = unnormalised - found.value, unnormalised - density - found.value
 
@@ -118,8 +118,8 @@ def normaliser(
     if temperatures > 1 and step.promises.temperature != 1:
         raise UsageError("temperatures above 1 need a sampler whose steps leave exp(-E) invariant, as adaptive-hmc")
     parts = []
-    for count in torch.full((draws,), 1).split(batch):
-        z = torch.randn(len(count), *flow.shape, generator=rng, device=rng.device)
+    for first in range(0, draws, batch):
+        z = torch.randn(min(batch, draws - first), *flow.shape, generator=rng, device=rng.device)
         weight = torch.zeros(len(z), dtype=torch.float64, device=z.device)
         for index in range(1, temperatures + 1):
             with torch.no_grad():

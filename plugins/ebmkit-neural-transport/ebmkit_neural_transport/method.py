@@ -180,8 +180,8 @@ def refuse_discrete(batch: Tensor, data_noise: float) -> None:
     Raises:
         UsageError: if fewer than half of the values of different examples differ from each other.
     """
-    values = batch.unique(dim=0)
-    if not data_noise and len(values.unique()) < values.numel() / 2:
+    values = torch.unique(batch, dim=0)
+    if not data_noise and len(torch.unique(values)) < values.numel() / 2:
         raise UsageError(
             "the data have few different values, at which the density of a flow grows without bound: add noise, as "
             "-s train.data_noise=0.05"
