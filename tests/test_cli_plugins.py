@@ -156,7 +156,8 @@ def test_a_broken_part_does_not_affect_settings_of_others():
 @pytest.mark.parametrize("name", ["moons", "ebmkit:moons", "shortrun-ebmkit:moons"])
 def test_a_built_in_part_has_three_names(name):
     assert [part.name for part in parts_of(name)] == ["moons"]
-    assert len(parts_of("ebmkit")) == len(parts_of("shortrun-ebmkit")) > 10
+    assert parts_of("ebmkit") == parts_of("shortrun-ebmkit")
+    assert {part.name for part in parts_of("ebmkit")} >= {"langevin", "digits-quick"}
 
 
 def test_the_name_of_a_part_without_check_says_what_to_type():
@@ -165,7 +166,7 @@ def test_the_name_of_a_part_without_check_says_what_to_type():
 
 def test_an_unknown_name_is_refused_with_the_nearest():
     assert (
-        "no package and no part is called 'langevn'. Did you mean 'langevin'?"
+        "no package, part or preset is called 'langevn'. Did you mean 'langevin'?"
         in called("--check", "langevn", code=2)[1]
     )
     assert "no plug-in 'ebmkit-mala'. Installed: none." in called("ebmkit-mala", code=2)[1]

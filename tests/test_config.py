@@ -8,10 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ebmkit.config import layers as config
 from ebmkit.config.layers import loads, preset, presets, read, typed
-from ebmkit.config.resolution import asked_by, resolve
-from ebmkit.config.settings import REQUIRED
+from ebmkit.config.resolution import resolve
 from ebmkit.config.tables import dumps, toml
 from ebmkit.config.toml_text import line_of
 from ebmkit.errors import UsageError
@@ -193,20 +191,10 @@ def test_a_typed_pair_without_a_section_is_refused(pairs, message):
 def test_every_preset_resolves_with_its_required_settings():
     assert list(presets()) == sorted(presets())
     for name in presets():
-        layer = preset(name)
-        required = [path for path, setting in asked_by([layer]).items() if setting.default is REQUIRED]
-        missing = [path for path in required if path.rpartition(".")[2] not in layer.sections[path.rpartition(".")[0]]]
-        recipe = resolve([layer, typed([f"{path}=1" for path in missing])])
+        recipe = resolve([preset(name)], "preset")
         assert recipe.notes == ()
         assert f"preset {name}:" in recipe.toml(with_origins=True)
 
 
-def test_presets_are_the_toml_files_of_their_folder(tmp_path, monkeypatch):
-    folder = tmp_path / "presets"
-    folder.mkdir()
-    (folder / "small.toml").write_text("[train]\nseed = 3\n", encoding="utf-8")
-    (folder / "README.md").touch()
-    monkeypatch.setattr(config, "files", lambda package: tmp_path)
-    assert list(presets()) == ["small"]
-    assert preset("small").sections["train"]["seed"].origin == "preset small:2"
-    refused(r"^unknown preset 'smal'\. Did you mean 'small'\? Presets: small\.$", preset, "smal")
+def test_an_unknown_preset_is_refused_with_the_nearest():
+    refused(r"^unknown preset 'imags'\. Did you mean 'images'\? Installed: anatomy-cifar10", preset, "imags")

@@ -6,7 +6,8 @@ import re
 import pytest
 from commands import invoked
 
-from ebmkit.config.layers import preset, preset_text, presets, read
+import ebmkit
+from ebmkit.config.layers import preset, presets, read
 from ebmkit.config.preset_notes import LABELS, comments_of, head_of, summary_of
 
 pytestmark = pytest.mark.usefixtures("built_in_parts_only", "empty_folder")
@@ -26,6 +27,10 @@ VARIANTS = {
 }
 
 
+def preset_text(name):
+    return presets()[name].text()
+
+
 def values_of(layer):
     return {f"{section}.{key}": one.value for section, values in layer.sections.items() for key, one in values.items()}
 
@@ -33,7 +38,7 @@ def values_of(layer):
 @pytest.mark.parametrize("name", presets())
 def test_every_preset_says_what_it_is_what_is_exact_what_is_not_known_and_what_it_costs(name):
     head = head_of(preset_text(name))
-    assert 10 < len(summary_of(preset_text(name))) < 120
+    assert 10 < len(summary_of(presets()[name])) < 120
     assert [label for label in LABELS if re.search(rf"^{label}: .", head, re.MULTILINE)] == list(LABELS)
 
 
@@ -60,17 +65,19 @@ def test_no_other_presets_claim_to_be_variants():
 
 def test_list_presets_names_every_preset_with_its_first_line():
     stdout, _ = invoked("list", "presets", env=WIDE)
-    for name, text in presets().items():
-        assert re.search(rf"^{name} +{re.escape(summary_of(text))}", stdout, re.MULTILINE)
+    own = f"ebmkit {ebmkit.__version__}"
+    for name, one in presets().items():
+        assert re.search(rf"^{name} +{re.escape(summary_of(one))} +{own} *$", stdout, re.MULTILINE)
+    origin = {"package": "shortrun-ebmkit", "version": ebmkit.__version__}
     assert json.loads(invoked("list", "presets", "--json")[0]) == [
-        {"schema": 2, "preset": name, "summary": summary_of(text)} for name, text in presets().items()
+        {"schema": 2, "preset": name, "summary": summary_of(one), **origin} for name, one in presets().items()
     ]
 
 
 @pytest.mark.parametrize("name", presets())
 def test_show_prints_the_head_and_every_setting_with_its_mark(name):
     stdout, _ = invoked("show", "preset", name, env=WIDE)
-    assert stdout.startswith(f"preset {name}\n{head_of(preset_text(name))}\n\n")
+    assert stdout.startswith(f"preset {name} · ebmkit {ebmkit.__version__}\n{head_of(preset_text(name))}\n\n")
     comments = comments_of(preset_text(name))
     assert set(comments) == set(values_of(preset(name)))
     for path, comment in comments.items():

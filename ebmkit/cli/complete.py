@@ -49,10 +49,8 @@ def owners(incomplete: str) -> list[str]:
 
 
 def preset_names(incomplete: str) -> list[str]:
-    """Names of the packaged presets."""
-    from ebmkit.config.layers import presets
-
-    return [name for name in presets() if name.startswith(incomplete)]
+    """Names of presets."""
+    return [name for name in get_registry().names("preset") if name.startswith(incomplete)]
 
 
 def settings(ctx: typer.Context, incomplete: str) -> list[str]:

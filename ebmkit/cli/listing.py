@@ -29,6 +29,7 @@ def list_parts(
     with errors():
         if kind == LISTED:
             print_presets(as_json)
+            warn_of_plugins()
             return
         if kind is not None:
             refuse_unknown_kind(kind, (*KINDS, LISTED))

@@ -11,8 +11,9 @@ import typer
 from ebmkit.cli.complete import owners
 from ebmkit.cli.console import FAILURE, err, errors, out, result, say
 from ebmkit.errors import UsageError
-from ebmkit.registry.component import Component, Plugin
+from ebmkit.registry.component import Plugin
 from ebmkit.registry.owners import every_part, packages_of, parts_of, plugins_of, section_of
+from ebmkit.registry.presets import Part
 
 if TYPE_CHECKING:
     from ebmkit.testing import Outcome
@@ -92,7 +93,7 @@ def conform(name: str, pairs: list[str], as_json: bool) -> None:
         raise typer.Exit(FAILURE)
 
 
-def table(part: Component, outcomes: "list[Outcome]") -> None:
+def table(part: Part, outcomes: "list[Outcome]") -> None:
     """Print the checks of one part, failed ones first, with what was seen and what to do."""
     verdicts = {"failed": "red", "passed": "", "not promised": "dim"}
     counts = [f"{sum(one.verdict == verdict for one in outcomes)} {verdict}" for verdict in verdicts]

@@ -6,13 +6,14 @@ defaults, preset, configuration file, command line.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from ebmkit.config.conversion import parse
 from ebmkit.config.toml_text import line_of, table_of, text_of
 from ebmkit.errors import UsageError, nearest
+from ebmkit.registry.lookup import get_registry
+from ebmkit.registry.presets import Preset
 
 FIXED = ("method", "data", "train", "watch", "features", "study")  # sections that are no roles of a method
 
@@ -130,30 +131,16 @@ def layer_of(table: Mapping[str, Any], name: str, place: Callable[[str, str], st
     return layer
 
 
-def presets() -> dict[str, str]:
-    """The packaged presets: TOML texts by name."""
-    folder = files("ebmkit.config") / "presets"
-    found = {entry.name: entry for entry in folder.iterdir() if entry.name.endswith(".toml")}
-    names = sorted(name.removesuffix(".toml") for name in found)
-    return {name: found[f"{name}.toml"].read_text(encoding="utf-8") for name in names}
-
-
-def preset_text(name: str) -> str:
-    """The TOML text of a packaged preset.
-
-    Raises:
-        UsageError: for an unknown name, with the nearest.
-    """
-    known = presets()
-    if name not in known:
-        raise UsageError(f"unknown preset '{name}'.{nearest(name, known)} Presets: {', '.join(known)}.")
-    return known[name]
+def presets() -> dict[str, Preset]:
+    """The presets of ebmkit, then those of plug-ins, by every name that `preset` accepts."""
+    registry = get_registry()
+    return {name: registry.preset(name) for name in registry.names(Preset.kind)}
 
 
 def preset(name: str) -> Layer:
-    """The layer of a packaged preset.
+    """The layer of a preset.
 
     Raises:
-        UsageError: for an unknown name, with the nearest.
+        UsageError: for an unknown name, with the nearest, or a file that is not a table of sections.
     """
-    return loads(preset_text(name), f"preset {name}")
+    return loads(get_registry().preset(name).text(), f"preset {name}")

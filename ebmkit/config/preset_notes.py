@@ -4,6 +4,8 @@ import re
 
 from ebmkit.config.layers import loads
 from ebmkit.config.toml_text import line_of
+from ebmkit.errors import UsageError
+from ebmkit.registry.presets import Preset
 
 LABELS = ("Source", "Exact", "Not known", "Cost", "Data")  # what the head of every packaged preset says
 
@@ -22,9 +24,12 @@ def head_of(text: str) -> str:
     return "\n".join(lines)
 
 
-def summary_of(text: str) -> str:
-    """The first line of the head of a preset."""
-    return head_of(text).partition("\n")[0]
+def summary_of(preset: Preset) -> str:
+    """The first line of the head of a preset; why it cannot be read, if it cannot."""
+    try:
+        return head_of(preset.text()).partition("\n")[0]
+    except UsageError as error:
+        return str(error)
 
 
 def comments_of(text: str) -> dict[str, str]:

@@ -34,14 +34,14 @@ Filled = tuple[dict[str, Any], dict[str, str]]
 
 
 def resolve(
-    layers: list[Layer], needed: Literal["run", "model", "data"] = "run", *, method: Component | None = None
+    layers: list[Layer], needed: Literal["run", "model", "data", "preset"] = "run", *, method: Component | None = None
 ) -> Recipe:
     """Merge layers and add the defaults of the components; later layers win.
 
     Args:
         layers: Preset, file and command line, in this order.
         needed: What to resolve. A model needs no data set and no watcher, and the packages that these came with may be
-            missing; to open the data, only their section is needed.
+            missing; to open the data, only their section is needed. A preset may leave open what has no default.
         method: A method to use instead of the one that the layers choose by name.
 
     Raises:
@@ -53,7 +53,7 @@ def resolve(
     notes: list[str] = []
 
     def fill(section: str, given: Mapping[str, Value], asked: Signature, component: Component | None) -> None:
-        values, found = filled(section, given, asked, component)
+        values, found = filled(section, given, asked, component, complete=needed != "preset")
         sections.setdefault(section, {}).update(values)
         origins.update({(section, key): origin for key, origin in found.items()})
         if component is not None:
@@ -74,7 +74,7 @@ def resolve(
         origins[section, "use"] = name.origin
         fill(section, merged(layers, section, notes, one), settings_of(component), component)
     fill("train", merged(layers, "train", notes), train_signature(method), None)
-    for watcher in watchers(layers) if needed == "run" else ():
+    for watcher in watchers(layers) if needed in ("run", "preset") else ():
         section = f"watch.{watcher}"
         component = find("watcher", watcher, first(layers, section))
         fill(section, merged(layers, section, notes), settings_of(component), component)
@@ -182,11 +182,19 @@ def merged(layers: list[Layer], section: str, notes: list[str], one: Role | None
     return values
 
 
-def filled(section: str, values: Mapping[str, Value], asked: Signature, component: Component | None) -> Filled:
+def filled(
+    section: str,
+    values: Mapping[str, Value],
+    asked: Signature,
+    component: Component | None,
+    *,
+    complete: bool = True,
+) -> Filled:
     """The settings of a section: given values converted, the rest by default.
 
     Raises:
-        UsageError: for an unknown setting, a value of another type, or a setting without a default that is not given.
+        UsageError: for an unknown setting, a value of another type, or, if the section must be complete, a setting
+            without a default that is not given.
     """
     found: dict[str, Any] = {}
     origins: dict[str, str] = {}
@@ -200,13 +208,13 @@ def filled(section: str, values: Mapping[str, Value], asked: Signature, componen
                 found[key], origins[key] = setting.convert(given.value, given.text), given.origin
             except UsageError as error:
                 raise UsageError(f"{prefix(given)}{section}.{error}") from None
-        elif setting.default is REQUIRED:
+        elif setting.default is not REQUIRED:
+            with suppress(TypeError, ValueError):  # a default that TOML cannot express is left to the component
+                found[key], origins[key] = written(setting), "default"
+        elif complete:
             owner = f"{component.kind} '{component.name}'" if component else section
             help_text = f" ({setting.help.rstrip('.')})" if setting.help else ""
             raise UsageError(f"{owner} needs {section}.{key}{help_text}: -s {section}.{key}={setting.type.upper()}")
-        else:
-            with suppress(TypeError, ValueError):  # a default that TOML cannot express is left to the component
-                found[key], origins[key] = written(setting), "default"
     return found, origins
 
 

@@ -1,5 +1,8 @@
 """The built-in components, as import strings, through the same hooks as those of plug-ins."""
 
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
 from ebmkit.registry.hooks import Component, hookimpl
 
 
@@ -89,3 +92,9 @@ def methods() -> dict[str, Component]:
 def networks() -> dict[str, Component]:
     """The networks from one shape to another."""
     return {"dense": "ebmkit.networks.dense:Dense", "convnet": "ebmkit.networks.convnet:ConvNet"}
+
+
+@hookimpl
+def presets() -> Traversable:
+    """The recipes of papers, and our own."""
+    return files("ebmkit.config") / "presets"

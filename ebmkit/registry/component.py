@@ -3,6 +3,7 @@
 import ast
 import importlib
 import importlib.util
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.machinery import PathFinder
@@ -23,6 +24,7 @@ HOOKS = {
     "network": "networks",
 }
 KINDS = tuple(HOOKS)
+NAME = re.compile(r"\w[\w.+-]*")
 LONGEST = 200  # letters of the text of an exception of a third party
 
 

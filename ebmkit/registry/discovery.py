@@ -1,8 +1,7 @@
 """Loads plug-ins one by one, independently: one that fails is recorded and does not affect the others."""
 
 import os
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import Distribution, EntryPoint, distributions
 from typing import Any
 
@@ -11,12 +10,12 @@ import pluggy
 import ebmkit
 from ebmkit.errors import nearest
 from ebmkit.registry import hooks as hookspecs
-from ebmkit.registry.component import BUILT_IN, HOOKS, LONGEST, Component, Plugin, PluginError, with_type
+from ebmkit.registry.component import BUILT_IN, HOOKS, LONGEST, NAME, Component, Plugin, PluginError, with_type
 from ebmkit.registry.importing import named_if_slow
 from ebmkit.registry.moved import explain
+from ebmkit.registry.presets import PRESETS, Part, checked_folder
 
 UNKNOWN = "unknown"
-NAME = re.compile(r"\w[\w.+-]*")
 
 
 def installed() -> tuple[list[EntryPoint], list[Plugin]]:
@@ -59,12 +58,12 @@ def strict() -> bool:
     return os.environ.get("EBMKIT_STRICT_PLUGINS") == "1"
 
 
-def load(entry: EntryPoint, known: Mapping[tuple[str, str], list[Component]]) -> tuple[Plugin, list[Component]]:
-    """Load one plug-in: where it comes from (with its error, if it breaks a rule) and its components.
+def load(entry: EntryPoint, known: Mapping[tuple[str, str], Sequence[Part]]) -> tuple[Plugin, list[Part]]:
+    """Load one plug-in: where it comes from (with its error, if it breaks a rule), its components and its presets.
 
     Args:
         entry: Its entry point.
-        known: The components so far by kind and name; a built-in name, or one of the same package, is refused.
+        known: Those so far by kind and name; a built-in name, or one of the same package, is refused.
     """
     package, version = identity(entry.dist)
     plugin = Plugin(package, version, f"{entry.name} = {entry.value}"[:LONGEST])
@@ -86,11 +85,11 @@ def load(entry: EntryPoint, known: Mapping[tuple[str, str], list[Component]]) ->
     return plugin, found
 
 
-def collect(module: Any, plugin: Plugin) -> list[Component]:
-    """The components of one plug-in, from a plug-in manager of its own, so that it cannot affect the others.
+def collect(module: Any, plugin: Plugin) -> list[Part]:
+    """The components and presets of one plug-in, from a plug-in manager of its own, which cannot affect the others.
 
     Raises:
-        PluginError: if it needs a newer plug-in API, implements an unknown hook, or does not return components.
+        PluginError: if it needs a newer plug-in API, implements an unknown hook, or one that returns something else.
     """
     number = getattr(module, "EBMKIT_PLUGIN_API", hookspecs.PLUGIN_API)
     if not isinstance(number, int) or number > hookspecs.PLUGIN_API:
@@ -101,11 +100,11 @@ def collect(module: Any, plugin: Plugin) -> list[Component]:
     hooks.register(module)
     implemented = [caller.name for caller in hooks.get_hookcallers(module) or []]
     for hook in implemented:
-        if hook not in HOOKS.values():
-            raise PluginError(f"unknown hook '{hook}'.{nearest(hook, HOOKS.values())}")
+        if hook not in (known := [*HOOKS.values(), PRESETS]):
+            raise PluginError(f"unknown hook '{hook}'.{nearest(hook, known)}")
     if not implemented:
         raise PluginError("implements no hook: mark a function with @ebmkit.hookimpl")
-    found: list[Component] = []
+    found: list[Part] = [one for folder in hooks.hook.presets() for one in checked_folder(folder, plugin)]
     for kind, hook in HOOKS.items():
         for table in getattr(hooks.hook, hook)():
             for component, target in checked_table(hook, table):

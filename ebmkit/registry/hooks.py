@@ -7,6 +7,7 @@ parameters are facts that the program knows; its keyword-only parameters become 
 """
 
 from collections.abc import Callable
+from importlib.resources.abc import Traversable
 from typing import Any
 
 import pluggy
@@ -64,3 +65,8 @@ def networks() -> dict[str, Component]:  # type: ignore[empty-body]
     """Networks by name; called as `f(inputs, outputs, **settings)` with two shapes: a module between them, like a
     generator, a flow, an encoder or a classifier.
     """
+
+
+@hookspec
+def presets() -> Traversable:  # type: ignore[empty-body]
+    """The folder of the presets, `importlib.resources.files("my_package") / "presets"`: `NAME.toml` is preset NAME."""

@@ -2,14 +2,17 @@
 
 import functools
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from ebmkit.errors import UsageError, nearest
 from ebmkit.registry import builtin
 from ebmkit.registry.component import BUILT_IN, HOOKS, KINDS, SESSION, Component, Plugin, PluginError
 from ebmkit.registry.discovery import checked_table, collect, installed, load
+from ebmkit.registry.presets import Part, Preset
+
+One = TypeVar("One", Component, Preset)
 
 
 @dataclass
@@ -18,10 +21,14 @@ class Registry:
 
     plugins: list[Plugin] = field(default_factory=list)
     components: dict[tuple[str, str], list[Component]] = field(default_factory=dict)
+    presets: dict[tuple[str, str], list[Preset]] = field(default_factory=dict)
 
-    def add(self, component: Component) -> None:
-        """Add a component; two of one kind and name are both kept (see `find`)."""
-        self.components.setdefault((component.kind, component.name), []).append(component)
+    def add(self, part: Part) -> None:
+        """Add a component or a preset; two of one kind and name are both kept (see `find`)."""
+        if isinstance(part, Preset):
+            self.presets.setdefault((part.kind, part.name), []).append(part)
+        else:
+            self.components.setdefault((part.kind, part.name), []).append(part)
 
     def find(self, kind: str, name: str) -> Component:
         """The component of that name; `package:name` selects one of several.
@@ -31,14 +38,26 @@ class Registry:
         """
         if kind not in HOOKS:
             raise UsageError(f"unknown kind '{kind}'.{nearest(kind, KINDS)} Kinds: {', '.join(KINDS)}.")
+        return self._only(kind, name, self.components)
+
+    def preset(self, name: str) -> Preset:
+        """The preset of that name; `package:name` selects one of several.
+
+        Raises:
+            UsageError: for an unknown name (with the nearest match), or one that several packages use.
+        """
+        return self._only(Preset.kind, name, self.presets)
+
+    def _only(self, kind: str, name: str, table: Mapping[tuple[str, str], list[One]]) -> One:
+        """The only one of a kind and name in a table."""
         package, _, bare = name.rpartition(":")
-        found = self.components.get((kind, bare), [])
+        found = table.get((kind, bare), [])
         if package:
-            found = [component for component in found if component.plugin.package == package]
+            found = [one for one in found if one.plugin.package == package]
         if len(found) == 1:
             return found[0]
         if found:
-            full = " or ".join(f"{component.plugin.package}:{bare}" for component in found)
+            full = " or ".join(f"{one.plugin.package}:{bare}" for one in found)
             raise UsageError(f"{kind} '{bare}' is offered by several packages; write {full}.")
         names = self.names(kind)
         message = f"unknown {kind} '{name}'.{nearest(name, names)} Installed: {', '.join(names)}."
@@ -47,9 +66,10 @@ class Registry:
         raise UsageError(message)
 
     def names(self, kind: str) -> list[str]:
-        """Every name that `find` accepts for this kind; a name of several packages is listed with each of them."""
+        """Every name that `find` accepts for this kind, or `preset` for presets; one of several packages with each."""
         names: list[str] = []
-        for (each, name), found in self.components.items():
+        table: Mapping[tuple[str, str], Sequence[Part]] = self.presets if kind == Preset.kind else self.components
+        for (each, name), found in table.items():
             if each == kind:
                 names += [name] if len(found) == 1 else [f"{one.plugin.package}:{name}" for one in found]
         return names
@@ -72,14 +92,14 @@ def get_registry() -> Registry:
     `EBMKIT_STRICT_PLUGINS=1` raises the first failure instead of recording it.
     """
     registry = Registry()
-    for component in collect(builtin, BUILT_IN):
-        registry.add(component)
+    for part in collect(builtin, BUILT_IN):
+        registry.add(part)
     entries, registry.plugins = installed()
     for entry in entries:
-        plugin, found = load(entry, registry.components)
+        plugin, found = load(entry, {**registry.components, **registry.presets})
         registry.plugins.append(plugin)
-        for component in found:
-            registry.add(component)
+        for part in found:
+            registry.add(part)
     return registry
 
 

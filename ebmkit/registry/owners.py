@@ -1,13 +1,16 @@
-"""Parts looked up by everything that names them: their own name, their package, or `package:name`."""
+"""Parts and presets looked up by everything that names them: their own name, their package, or `package:name`."""
 
 from ebmkit.errors import UsageError, nearest
-from ebmkit.registry.component import BUILT_IN, KINDS, Component, Plugin
+from ebmkit.registry.component import BUILT_IN, KINDS, Plugin
 from ebmkit.registry.lookup import get_registry
+from ebmkit.registry.presets import Part
 
 
-def every_part() -> list[Component]:
-    """All parts, by kind."""
-    return [component for kind in KINDS for component in get_registry().of_kind(kind)]
+def every_part() -> list[Part]:
+    """All parts, by kind, then all presets."""
+    registry = get_registry()
+    parts = [component for kind in KINDS for component in registry.of_kind(kind)]
+    return [*parts, *(preset for found in registry.presets.values() for preset in found)]
 
 
 def packages() -> list[str]:
@@ -15,18 +18,18 @@ def packages() -> list[str]:
     return [plugin.package for plugin in get_registry().plugins]
 
 
-def packages_of(part: Component) -> tuple[str, ...]:
+def packages_of(part: Part) -> tuple[str, ...]:
     """The names of a part's package: that of its distribution, and `ebmkit` for the built-in parts."""
     return (part.plugin.package, "ebmkit") if part.plugin is BUILT_IN else (part.plugin.package,)
 
 
-def names_of(part: Component) -> set[str]:
-    """Everything that names a part: its name, its package, and `package:name`."""
+def names_of(part: Part) -> set[str]:
+    """Everything that names a part or a preset: its name, its package, and `package:name`."""
     return {part.name, *packages_of(part), *(f"{package}:{part.name}" for package in packages_of(part))}
 
 
-def parts_of(name: str) -> list[Component]:
-    """The parts of a package, or all parts of that name, of any kind.
+def parts_of(name: str) -> list[Part]:
+    """The parts and presets of a package, or all of that name, of any kind.
 
     Raises:
         UsageError: if there are none, or the package did not load.
@@ -39,7 +42,7 @@ def parts_of(name: str) -> list[Component]:
         if plugin.package == name:
             raise UsageError(f"{plugin.package} {plugin.version} did not load: {plugin.error}")
     known = [*packages(), *(one.name for one in every)]
-    raise UsageError(f"no package and no part is called '{name}'.{nearest(name, known)} See: ebmkit list")
+    raise UsageError(f"no package, part or preset is called '{name}'.{nearest(name, known)} See: ebmkit list")
 
 
 def plugins_of(name: str | None) -> list[Plugin]:
@@ -56,6 +59,6 @@ def plugins_of(name: str | None) -> list[Plugin]:
     raise UsageError(f"no plug-in '{name}'.{nearest(name, packages())} Installed: {', '.join(packages()) or 'none'}.")
 
 
-def section_of(part: Component) -> str:
+def section_of(part: Part) -> str:
     """The section of a part's settings; that of a network is named by the role that it has in a method."""
     return f"watch.{part.name}" if part.kind == "watcher" else part.kind

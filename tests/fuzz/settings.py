@@ -42,7 +42,7 @@ every = 0
 def files(place: Path) -> list[bytes]:
     """A small configuration, that configuration complete, and the presets."""
     complete = resolve([loads(SMALL, "small")]).toml(with_origins=True)
-    return [text.encode() for text in (SMALL, complete, *presets().values())]
+    return [text.encode() for text in (SMALL, complete, *(one.text() for one in presets().values()))]
 
 
 def check(layers: list[Layer]) -> None:
