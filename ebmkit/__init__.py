@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ebmkit.methods.method import Method
     from ebmkit.methods.roles import Parts, Role, role
     from ebmkit.methods.update import Update
+    from ebmkit.passes import CountedEnergy
+    from ebmkit.reconstruction import Reconstruction
     from ebmkit.registry.hooks import hookimpl
     from ebmkit.registry.lookup import register
     from ebmkit.runs.model import load
@@ -36,6 +38,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Accelerated",
+    "CountedEnergy",
     "Diverged",
     "Energy",
     "EnergyFn",
@@ -44,6 +47,7 @@ __all__ = [
     "Method",
     "Parts",
     "Promises",
+    "Reconstruction",
     "Role",
     "Sampler",
     "ShortRun",
@@ -67,6 +71,7 @@ __all__ = [
 # Public names and where they live.
 _PUBLIC = {
     "Accelerated": "acceleration.accelerated",
+    "CountedEnergy": "passes",
     "Diverged": "errors",
     "Energy": "interfaces",
     "EnergyFn": "interfaces",
@@ -75,6 +80,7 @@ _PUBLIC = {
     "Method": "methods.method",
     "Parts": "methods.roles",
     "Promises": "interfaces",
+    "Reconstruction": "reconstruction",
     "Role": "methods.roles",
     "Sampler": "interfaces",
     "ShortRun": "shortrun",

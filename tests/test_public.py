@@ -14,6 +14,7 @@ import ebmkit
 
 PUBLIC = [
     "Accelerated",
+    "CountedEnergy",
     "Diverged",
     "Energy",
     "EnergyFn",
@@ -22,6 +23,7 @@ PUBLIC = [
     "Method",
     "Parts",
     "Promises",
+    "Reconstruction",
     "Role",
     "Sampler",
     "ShortRun",

@@ -128,7 +128,7 @@ class DAMC(LatentEBM):
     def decayed(self, optimizer: Optimizer) -> float:
         """What the decay leaves of the learning rate of an optimiser, which does not fall below `least_rate`."""
         rate = optimizer.param_groups[0]["initial_lr"]
-        return max(super().decayed(optimizer), min(1.0, self.least_rate / rate))
+        return max(super().decayed(optimizer), self.least_rate / rate) if rate > self.least_rate else 1.0
 
     @property
     def passes_outside(self) -> int:

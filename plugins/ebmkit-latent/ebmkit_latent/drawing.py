@@ -8,9 +8,18 @@ from typing import Literal, Self
 import torch
 from torch import Generator, Tensor
 
-from ebmkit import EnergyFn, Sampler, ShortRun, UsageError, check, energy_values, eval_mode, per_example
-from ebmkit.passes import CountedEnergy
-from ebmkit.reconstruction import Reconstruction
+from ebmkit import (
+    CountedEnergy,
+    EnergyFn,
+    Reconstruction,
+    Sampler,
+    ShortRun,
+    UsageError,
+    check,
+    energy_values,
+    eval_mode,
+    per_example,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
