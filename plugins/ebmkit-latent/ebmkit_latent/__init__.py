@@ -1,5 +1,8 @@
 """Plug-in for ebmkit: the methods `latent-ebm` and `damc`, and the networks `deconvnet` and `encodernet`."""
 
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
 from ebmkit import hookimpl
 
 EBMKIT_PLUGIN_API = 2
@@ -15,3 +18,9 @@ def methods() -> dict[str, str]:
 def networks() -> dict[str, str]:
     """The networks: from a vector to an image, and from an image to a vector."""
     return {"deconvnet": "ebmkit_latent.deconvnet:DeconvNet", "encodernet": "ebmkit_latent.encodernet:EncoderNet"}
+
+
+@hookimpl
+def presets() -> Traversable:
+    """The settings of the papers, and smaller ones of the same methods."""
+    return files("ebmkit_latent") / "presets"

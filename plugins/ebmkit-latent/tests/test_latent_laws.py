@@ -13,7 +13,7 @@ from ebmkit import Accelerated, energy_values
 
 S = 0.1
 # By K, s and how many draws: the prior acts little in one step, and one step more little after many.
-POWER = {1: (0.2, 150_000), 5: (0.1, 60_000), 20: (0.1, 40_000)}
+POWER = {1: (0.2, 100_000), 5: (0.1, 40_000), 20: (0.1, 40_000)}
 
 
 def recursion(problem: Any, steps: int, s: float) -> tuple[Tensor, Tensor]:
@@ -124,7 +124,7 @@ def test_with_an_oracle_in_place_of_the_diffusion_chains_reach_the_stationary_di
     problem, worst_z, steps, rounds
 ):
     """However short the chains: each update begins where those of the last one ended."""
-    n, s = 10_000, 0.2
+    n, s = 5_000, 0.2
     method = problem.method(Oracle, steps=steps, s=s, n=n, embedding=2, width=2, distillations=1)
     x = problem.x.repeat(n, 1)
     mean, covariance = recursion(problem, 2000, s)
