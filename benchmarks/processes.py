@@ -38,15 +38,22 @@ def compare(rank: int, store: str, rounds: int) -> None:
         torch.manual_seed(0)
         energy, wrapped = (ConvNet(shape, width=width) for _ in range(2))
         wrapped.load_state_dict(energy.state_dict())
-        parallel, sharing = DistributedDataParallel(wrapped), Sharing(energy, joined())
+        parallel, optimizer = DistributedDataParallel(wrapped), torch.optim.SGD(energy.parameters())
+        sharing = Sharing([energy], [optimizer], joined())
         x = torch.randn(2 * batch, *shape, generator=torch.Generator().manual_seed(rank))
 
-        def flat(steps: int, energy: nn.Module = energy, sharing: Sharing = sharing, x: Tensor = x) -> None:
+        def flat(
+            steps: int,
+            energy: nn.Module = energy,
+            sharing: Sharing = sharing,
+            optimizer: torch.optim.Optimizer = optimizer,
+            x: Tensor = x,
+        ) -> None:
             for _ in range(steps):
                 energy.zero_grad()
                 loss = gap(energy, x)
                 loss.backward()
-                sharing.mean({"loss": loss.detach()})
+                sharing.mean({"loss": loss.detach()}, optimizer)
 
         def ddp(steps: int, parallel: nn.Module = parallel, x: Tensor = x) -> None:
             for _ in range(steps):

@@ -5,13 +5,16 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Mapping
 from contextlib import redirect_stdout
+from copy import deepcopy
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import torch
+from latent_method import Adapting, Posterior, TinyLatent
 from pairs import SIZE
 from torch import Generator, Tensor, distributed, nn
 from typer.testing import CliRunner
@@ -20,8 +23,10 @@ from ebmkit.cli.main import app
 from ebmkit.energies.mlp import MLP
 from ebmkit.errors import UsageError
 from ebmkit.inits.replay import ReplayBuffer
-from ebmkit.interfaces import InitDistribution
+from ebmkit.interfaces import InitDistribution, Sampler
 from ebmkit.methods.maximum_likelihood import Trainer
+from ebmkit.methods.method import Method
+from ebmkit.networks.dense import Dense
 from ebmkit.processes import Processes, joined
 from ebmkit.registry.lookup import register
 from ebmkit.runs.origin import fingerprint
@@ -34,6 +39,15 @@ SMALL: dict[str, dict[str, Any]] = {
     "sampler": {"steps": 2},
     "init": {"use": "replay", "size": 20},
     "train": {"batch_size": 8, "iterations": 6, "device": "cpu", "average": 0.9},
+    "watch.pictures": {"every": 0},
+    "watch.checkpoints": {"every": 2},
+}
+
+
+LATENT: dict[str, dict[str, Any]] = {
+    "method": {"use": "tiny"},
+    "data": {"use": "gaussians", "count": 200},
+    "train": {"batch_size": 8, "iterations": 6, "device": "cpu", "average": 0.9, "gradient_clip": "auto"},
     "watch.pictures": {"every": 0},
     "watch.checkpoints": {"every": 2},
 }
@@ -92,24 +106,70 @@ def trainer(processes: Processes, penalty: float) -> Trainer:
     )
 
 
+class LatentParts:
+    """Builds the parts of `TinyLatent` in double precision, with the noise of `Part`."""
+
+    restored, device = False, torch.device("cpu")
+
+    def __init__(self, processes: Processes) -> None:
+        self.processes, self.batch = processes, 8 // processes.size
+
+    def energy(self, shape):
+        return Normed(spectral=True)
+
+    def generator(self, inputs, outputs):
+        torch.manual_seed(1)
+        return Dense(inputs, outputs, width=8, depth=1).double()
+
+    def init(self, shape):
+        return Starts()
+
+    def sampler(self):
+        return Chains(step_size=0.1)
+
+    def optimizer(self, network):
+        return torch.optim.Adam(network.parameters(), lr=0.01)
+
+    def chains(self, energy, shape=None, gradients=None):
+        return lambda energy: energy
+
+    posterior, generator_optimizer = sampler, optimizer
+
+
+def latent(processes: Processes) -> Method:
+    method = TinyLatent(LatentParts(processes), SHAPE, latent=SHAPE[0])
+    method.begin(Part(processes), gradient_clip="auto", average=0.9, processes=processes)
+    return method
+
+
 def follow(penalty: str) -> Any:
     """How far two processes are from one after 15 updates with the same noise: in weights, and in scalars."""
-    together, single = (trainer(one, float(penalty)) for one in (joined(), Processes()))
-    rng, far = Generator().manual_seed(5), 0.0
+    return followed(*(trainer(one, float(penalty)) for one in (joined(), Processes())))
+
+
+def follow_latent() -> Any:
+    """The same of a method with two optimisers."""
+    return followed(*(latent(one) for one in (joined(), Processes())), indices=torch.arange(4))
+
+
+def followed(together: Method, single: Method, **facts: Tensor) -> Any:
+    rng, far, begun = Generator().manual_seed(5), 0.0, deepcopy(single.kept)
     for _ in range(15):
         batch = torch.randn(8, *SHAPE, generator=rng, dtype=torch.float64)
-        found = together.update(batch.chunk(2)[joined().rank]).scalars
-        expected = single.update(batch).scalars
+        found = together.update(batch.chunk(2)[joined().rank], **facts).scalars
+        expected = single.update(batch, **facts).scalars
         assert found.keys() == expected.keys()
         far = max(far, *(abs(found[name] - expected[name]) / (1 + abs(expected[name])) for name in found))
-    begun = Normed(spectral=float(penalty) > 0)
-    return [distance(together.model, single.model), far, distance(begun, single.model)]
+    return [distance(together.kept, single.kept), far, distance(begun, single.kept)]
 
 
-def distance(one: nn.Module, other: nn.Module) -> float:
-    """The largest difference between the weights and buffers of two networks."""
-    states = one.state_dict(), other.state_dict()
-    return max(float((states[0][name] - states[1][name]).abs().max()) for name in states[0])
+def distance(one: Mapping[str, nn.Module], other: Mapping[str, nn.Module]) -> float:
+    """The largest difference between the weights and buffers of networks."""
+    return max(
+        float((value - other[name].state_dict()[key]).abs().max())
+        for name, network in one.items()
+        for key, value in network.state_dict().items()
+    )
 
 
 def buffers() -> Any:
@@ -158,8 +218,8 @@ def unused() -> Any:
     )
 
 
-def changed(changes: str) -> dict[str, dict[str, Any]]:
-    found = {section: dict(values) for section, values in SMALL.items()}
+def changed(changes: str, settings: Mapping[str, Any] = SMALL) -> dict[str, dict[str, Any]]:
+    found = {section: dict(values) for section, values in settings.items()}
     for section, values in json.loads(changes).items():
         found.setdefault(section, {}).update(values)
     return found
@@ -175,10 +235,66 @@ def resume(folder: str, changes: str = "{}") -> Any:
     return made(resume_run(folder, json.loads(changes)))
 
 
+def train_latent(folder: str, changes: str = "{}", method: type[Method] = TinyLatent) -> Any:
+    """Train a new run of a method with two optimisers, and a sampler that adapts."""
+    register("method", "tiny", method)
+    register("sampler", "adapting", Adapting)
+    return made(new_run(changed(changes, LATENT), folder))
+
+
+def resume_latent(folder: str, changes: str = "{}") -> Any:
+    """Resume such a run."""
+    register("method", "tiny", TinyLatent)
+    register("sampler", "adapting", Adapting)
+    return resume(folder, changes)
+
+
+def broken_between(folder: str, usual: str) -> Any:
+    """A method that fails in process 1 between the steps of its two optimisers, in update 3."""
+
+    class Broken(TinyLatent):
+        def descend(self, loss, optimizer, scalars=None):
+            if joined().rank == 1 and self.index == 2 and optimizer is self.optimizer:
+                raise UsageError("no more data") if usual == "True" else ZeroDivisionError("a bug")
+            return super().descend(loss, optimizer, scalars)
+
+    return train_latent(folder, method=Broken)
+
+
+def disordered(folder: str) -> Any:
+    """A method whose process 1 takes the steps of its two optimisers in another order."""
+
+    class Disordered(TinyLatent):
+        def descend(self, loss, optimizer, scalars=None):
+            if joined().rank == 1 and self.index == 1:
+                optimizer = self.optimizer if optimizer is self.generator_optimizer else self.generator_optimizer
+            return super().descend(loss, optimizer, scalars)
+
+    return train_latent(folder, method=Disordered)
+
+
+def conditioned() -> Any:
+    """The buffers that are shared by a method with a condition among its networks."""
+
+    class Conditioned(TinyLatent):
+        def __init__(self, parts, shape, *, latent=2):
+            super().__init__(parts, shape, latent=latent)
+            self.conditional = Posterior(self.energy, self.generator, torch.ones(4, 6) * joined().rank)
+
+    method = Conditioned(LatentParts(joined()), SHAPE, latent=SHAPE[0])
+    method.begin(Part(joined()), processes=joined())
+    method.update(torch.zeros(4, *SHAPE, dtype=torch.float64), indices=torch.arange(4))
+    return float(method.conditional.x.mean())
+
+
 def made(run: Any) -> Any:
     scalars = [update.scalars for update in run.train()]
     state = run.trainer.state_dict()
-    return {"scalars": scalars, "weights": fingerprint(state["energy"]), "bank": fingerprint(state["init"])}
+    own = {
+        name: fingerprint(one.state_dict()) for name, one in run.trainer.stateful.items() if isinstance(one, Sampler)
+    }
+    weights = [fingerprint(state[name]) for name in run.trainer.networks]
+    return {"scalars": scalars, "weights": weights, "bank": fingerprint(state["init"]), **own}
 
 
 def differing(folder: str) -> Any:

@@ -74,7 +74,7 @@ def test_a_penalty_that_is_set_is_to_be_ten_times_as_strong():
 
 
 def test_an_optimiser_without_a_rate_gets_no_value():
-    text = explained(Alarm("gap", RISEN, 44.0, -40.0), {"optimizer": {}, "train": {}})
+    text = explained(Alarm("gap", RISEN, 44.0, -40.0), {"optimizer": {}, "train": {"gradient_penalty": 0.0}})
     assert "try a lower optimizer.lr, " in text
 
 

@@ -14,7 +14,6 @@ from ebmkit.config.resolution import resolve
 from ebmkit.config.tables import dumps
 from ebmkit.errors import UsageError
 from ebmkit.evaluation.energy import energies
-from ebmkit.processes import Processes
 from ebmkit.runs.model import load, open_model
 from ebmkit.runs.parts import RecipeParts
 from ebmkit.runs.training import new_run, resume_run
@@ -176,12 +175,6 @@ def test_recorded_chains_follow_a_condition_in_a_buffer(monkeypatch):
         indices = torch.arange(12)
         one, other = (run.update(batch, indices=indices) for run in (recorded, plain))
         assert one.scalars == pytest.approx(other.scalars, rel=1e-4)
-
-
-def test_two_optimisers_refuse_several_processes():
-    parts = new_run(SMALL).trainer
-    with pytest.raises(UsageError, match="has 2 optimisers: 2 processes share the updates of one only"):
-        parts.begin(torch.Generator(), processes=Processes(0, 2))
 
 
 def test_every_command_works_on_a_latent_model(tmp_path):

@@ -30,6 +30,10 @@ BROKEN = {
     "bad-newer": (GOOD.replace("API = 2", "API = 3"), "needs plug-in API 3; this ebmkit "),
     "bad-number": (GOOD.replace("API = 2", "API = '2'"), "needs plug-in API 2; this ebmkit "),
     "bad-empty": ("", "implements no hook: mark a function with @ebmkit.hookimpl"),
+    "bad-module": (
+        GOOD + "import json as networks\n",
+        "its module 'networks' has the name of the hook, which it replaces",
+    ),
     "bad-unmarked": ("def samplers():\n    return {'a': int}\n", "implements no hook"),
 }
 

@@ -43,7 +43,7 @@ def test_buffers_are_those_of_process_0(pair):
 def test_weights_that_only_one_process_uses_are_refused(pair):
     for kind, message in pair("unused"):
         assert kind == "UsageError"
-        assert message.startswith("weights of the energy have a gradient in only some of the processes: ")
+        assert message.startswith("weights have a gradient in only some of the processes: ")
 
 
 def test_metrics_and_weights_are_the_same_in_both(pair, tmp_path):

@@ -82,7 +82,7 @@ def evaluate(
             refuse_unknown(weights=weights)
             check("batch", batch, at_least=1)
             given = [*(settings or []), *([f"features.weights={inception_weights}"] if inception_weights else [])]
-            typed = opening.typed_settings(data, given, ("features", "data", "other"))
+            typed = opening.typed_settings(data, given, ("features", "data", "other", "method"))
             component, chosen = resolve_part("features", "inception" if inception_weights else features, typed)
             model, rng = opening.opened(run, weights, device, seed, typed, processes)
             examples = opening.examples_of(model, typed)

@@ -27,7 +27,7 @@ PATIENCE = 2.0  # seconds after which a terminal shows a bar
 SILENCE = 30.0  # seconds after which a plain line is printed elsewhere
 
 
-def typed_settings(data: str | None, settings: list[str], sections: tuple[str, ...] = ("data",)) -> Layer:
+def typed_settings(data: str | None, settings: list[str], sections: tuple[str, ...] = ("data", "method")) -> Layer:
     """The settings that the options --data and -s give, in any of `sections`.
 
     Raises:
@@ -46,7 +46,7 @@ def opened(
         weights: The name of its weights, or auto.
         device: Where to compute.
         seed: The seed of the generator.
-        typed: Settings of the section `data`, for a part that asks for the data.
+        typed: Settings of the section `data`, for a part that asks for the data, and of drawing, in `method`.
         processes: Those that open it together, each with a generator of its own; None is only this one.
 
     Raises:
@@ -55,7 +55,9 @@ def opened(
     """
     check("seed", seed, at_least=0, below=2**63)
     processes = processes or Processes()
-    model = open_model(place, weights=cast(Any, weights), device=device, data=typed, announce=say, processes=processes)
+    model = open_model(
+        place, weights=cast(Any, weights), device=device, changes=typed, announce=say, processes=processes
+    )
     if processes.size > 1:
         states = model.saved.states[model.weights]
         processes.check_same("weights", ", ".join(f"{name} {fingerprint(state)}" for name, state in states.items()))
@@ -75,8 +77,13 @@ def other_examples(name: str, typed: Layer) -> Examples:
     return Examples(build_part(component, "other", settings, {}))
 
 
-def chains_of_reconstruction(model: Model, updates: int) -> int:
-    """The passes of a reconstruction in units of one chain: each update runs a chain, and may go back through it."""
+def chains_of_reconstruction(model: Model, updates: int) -> int | None:
+    """The passes of a reconstruction in units of one chain: each update runs a chain, and may go back through it.
+
+    None for a model with an inference of its own.
+    """
+    if type(model.short).reconstruct is not ShortRun.reconstruct:
+        return None
     return (updates + 1) * (1 if model.short.translates else 2)
 
 
@@ -106,15 +113,15 @@ def refuse_undrawable(shape: tuple[int, ...]) -> None:
 
 
 @contextmanager
-def followed(short: ShortRun, chains: int) -> Iterator[ShortRun]:
+def followed(short: ShortRun, chains: int | None) -> Iterator[ShortRun]:
     """The same model with its passes counted and shown: as a bar on a terminal, as plain lines elsewhere.
 
     Args:
         short: The model.
-        chains: How many chains will be run one after another.
+        chains: How many chains will be run one after another; None if that is not known.
     """
     each = short.sampler.promises.gradients
-    total = None if each is None else each * chains
+    total = None if each is None or chains is None else each * chains
     with counted("passes through the energy", "passes", total) as on_pass:
         yield short.counted(lambda: on_pass(1))
 

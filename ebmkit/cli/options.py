@@ -82,4 +82,7 @@ Data = Annotated[
     str | None,
     typer.Option(help="Data set, by name, if not the run's.", autocompletion=names_of("data"), show_default=False),
 ]
-DataSettings = Annotated[list[str] | None, typer.Option("--set", "-s", help="Setting of the data, as data.path=PATH.")]
+DataSettings = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", help="Setting of the data, as data.path=PATH, or of drawing, as method.KEY=VALUE."),
+]

@@ -54,7 +54,8 @@ def reconstruct(
 
     Without IMAGE, -n examples of the data: 8, and 512 of points in the plane. stderr carries the mean squared error per
     pixel after t updates, and that of guesses from the data: the mean, the nearest other example, and 32 principal
-    components where examples have more elements. With IMAGE the data are opened for these only with --data or -s.
+    components where examples have more elements. With IMAGE the data are opened for these only with --data or
+    -s data.KEY=VALUE.
     """
     with errors(), one_process("reconstruct"):
         from ebmkit.cli import opening, outputs
@@ -71,7 +72,7 @@ def reconstruct(
         typed = opening.typed_settings(data, settings or [])
         model, rng = opening.opened(run, weights, device, seed, typed)
         opening.refuse_undrawable(model.shape)
-        examples = opening.examples_of(model, typed) if not images or typed.sections else None
+        examples = opening.examples_of(model, typed) if not images or "data" in typed.sections else None
         if images or examples is None:
             with options_named():
                 targets = targets_from_files(images or [], model.shape, fit)

@@ -13,7 +13,7 @@ from ebmkit.methods.averaging import Average
 from ebmkit.methods.chains import MEASURED
 from ebmkit.methods.clipping import RunningBound
 from ebmkit.methods.roles import Role
-from ebmkit.methods.sharing import Sharing
+from ebmkit.methods.sharing import Sharing, moved_by
 from ebmkit.methods.stateful import Stateful
 from ebmkit.methods.update import Update
 from ebmkit.modes import training_mode
@@ -53,6 +53,8 @@ class Method(Stateful, ABC):
         rng: The only source of randomness of updates, on the device of the run.
         gradient_penalty: The weight of the gradient penalty, which a rollback raises; None for a method without one.
         steps: The number of steps of a chain as a function of the index of the update; None if it does not change.
+        drawing: Those settings of the method that change only what is drawn from its models, which commands that draw
+            may change.
         terms: The names of the further scalars that its updates report, besides those of maximum likelihood.
         sharing: What several processes share in an update.
     """
@@ -60,6 +62,7 @@ class Method(Stateful, ABC):
     roles: ClassVar[Mapping[str, Role]] = {}
     defaults: ClassVar[Mapping[str, Any]] = {}
     uses: ClassVar[Sequence[str]] = ()
+    drawing: ClassVar[Sequence[str]] = ()
     terms: ClassVar[Sequence[str]] = ()
     rng: Generator
     sharing: Sharing
@@ -111,15 +114,10 @@ class Method(Stateful, ABC):
             processes: Those that make each update together, each with a part of the batch; None is only this one.
 
         Raises:
-            UsageError: if a setting is out of range, or several processes cannot share an update of this method.
+            UsageError: if a setting is out of range.
         """
-        processes = processes or Processes()
-        if processes.size > 1 and len(self.optimizers) > 1:
-            raise UsageError(
-                f"{type(self).__name__} has {len(self.optimizers)} optimisers: {processes.size} processes share the "
-                "updates of one only; start it as one process, without torchrun"
-            )
-        self.sharing = Sharing(list(self.networks.values()), processes, self.terms)
+        networks, optimizers = list(self.networks.values()), list(self.optimizers.values())
+        self.sharing = Sharing(networks, optimizers, processes or Processes(), self.terms)
         if gradient_clip == "auto":
             self.bounds = {name: RunningBound(clip_factor, rng.device) for name in self.optimizers}
         else:
@@ -157,13 +155,12 @@ class Method(Stateful, ABC):
         own = {"loss": loss, **(scalars or {})}
         if others := [name for name in own if name not in self.sharing.names]:
             raise UsageError(f"{type(self).__name__} reports '{others[0]}', which `terms` does not name: {self.terms}")
-        parameters = [one for group in optimizer.param_groups for one in group["params"] if one.requires_grad]
         optimizer.zero_grad()
         # Without `inputs`, which would skip an operation that refuses to be differentiated twice. Gradients of other
         # weights are removed before their own step.
         loss.backward()  # type: ignore[no-untyped-call]
-        means = {name: value.detach() for name, value in self.sharing.mean(own).items()}
-        norm, scale = self.clip(optimizer, [parameter for parameter in parameters if parameter.grad is not None])
+        means = {name: value.detach() for name, value in self.sharing.mean(own, optimizer).items()}
+        norm, scale = self.clip(optimizer, [weight for weight in moved_by(optimizer) if weight.grad is not None])
         factor = self.rate_factor(optimizer)
         if factor is not None:
             for group in optimizer.param_groups:

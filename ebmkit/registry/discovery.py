@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from importlib.metadata import Distribution, EntryPoint, distributions
+from types import ModuleType
 from typing import Any
 
 import pluggy
@@ -98,6 +99,9 @@ def collect(module: Any, plugin: Plugin) -> list[Part]:
     hooks = pluggy.PluginManager("ebmkit")
     hooks.add_hookspecs(hookspecs)
     hooks.register(module)
+    for hook in (*HOOKS.values(), PRESETS):
+        if isinstance(getattr(module, "__dict__", {}).get(hook), ModuleType):
+            raise PluginError(f"its module '{hook}' has the name of the hook, which it replaces: name it otherwise")
     implemented = [caller.name for caller in hooks.get_hookcallers(module) or []]
     for hook in implemented:
         if hook not in (known := [*HOOKS.values(), PRESETS]):

@@ -21,12 +21,17 @@ def count_for(examples: Examples, n: int | None) -> int:
 
 
 def evaluation_of(model: Model, measures: Sequence[Measure]) -> dict[str, Any]:
-    """Measures of a model as they are printed and written: `schema`, `run`, `updates`, `weights`, `measures`."""
+    """Measures of a model as they are printed and written: `schema`, `run`, `updates`, `weights`, `measures`.
+
+    A model whose method has settings of drawing also has `drawing`: these settings.
+    """
+    drawing = {key: model.recipe.plain["method"][key] for key in model.method.drawing}
     return {
         "schema": 2,
         "run": str(model.saved.source),
         "updates": model.saved.updates,
         "weights": model.weights,
+        **({"drawing": drawing} if drawing else {}),
         "measures": as_rows(list(measures)),
     }
 

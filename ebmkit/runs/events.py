@@ -51,9 +51,10 @@ def has_diverged(folder: Path) -> bool:
 def rolled_back(event: Mapping[str, Any]) -> str:
     """What a rollback did, in words."""
     penalty = event["gradient_penalty"]  # None for a method without one
+    rates = [f"{name}.lr {rate:g}" for name, rate in event.get("rates", {}).items()]
     changes = [
         "a new seed of the chains",
-        f"learning rate {event['lr']:g}",
+        *(rates or [f"learning rate {event['lr']:g}"]),
         *([] if penalty is None else [f"gradient penalty {penalty:g}"]),
     ]
     return f"rolled back to update {event['to_update']}, with {', '.join(changes[:-1])} and {changes[-1]}"

@@ -11,6 +11,7 @@ from torch import Generator
 from ebmkit.config.layers import Layer, layer_of
 from ebmkit.config.recipe import Recipe
 from ebmkit.config.resolution import resolve
+from ebmkit.config.sections import class_of
 from ebmkit.data.examples import Examples
 from ebmkit.errors import UsageError, nearest, one_line
 from ebmkit.methods.method import Method
@@ -61,6 +62,7 @@ def load(
     weights: Weights = "auto",
     device: str | None = None,
     data: Mapping[str, Any] | None = None,
+    method: Mapping[str, Any] | None = None,
 ) -> ShortRun:
     """The model of a run: its energy, its sampler, and where its chains start.
 
@@ -72,12 +74,16 @@ def load(
         device: Where to compute; None follows the setting of the run.
         data: Settings of the section `data` that replace those of the run, like `{"path": "moved"}`. Data are opened
             only if a part of the model needs them, as the init `data` does.
+        method: Settings of the section `method` that replace those of the run, of those that the method names in
+            `drawing`.
 
     Raises:
-        UsageError: if the place is neither a run nor a model file, has no checkpoint, or does not have these weights.
+        UsageError: if the place is neither a run nor a model file, has no checkpoint, or does not have these weights;
+            for a setting that does not concern drawing.
     """
-    changes = None if data is None else layer_of({"data": data}, "data")
-    return open_model(place, weights=weights, device=device, data=changes).short
+    sections = {"data": data, "method": method}
+    changes = layer_of({name: one for name, one in sections.items() if one is not None}, "load")
+    return open_model(place, weights=weights, device=device, changes=changes).short
 
 
 def open_model(
@@ -85,11 +91,13 @@ def open_model(
     *,
     weights: Weights = "auto",
     device: str | None = None,
-    data: Layer | None = None,
+    changes: Layer | None = None,
     announce: Announce | None = None,
     processes: Processes | None = None,
 ) -> Model:
     """The model of a run or a file, with its settings and where it computes; see `load`, and `data_of` for `announce`.
+
+    `changes` has settings of the sections `data` and `method` that replace those of the run.
 
     No file or address that its settings name is opened, except the data for a part that asks for them. Several
     `processes` open it together, each on a device of its own; None is only this one.
@@ -97,7 +105,7 @@ def open_model(
     processes = processes or Processes()
     saved = read_model(Path(place))
     kept = pick_weights(saved, weights)
-    recipe = resolve([saved.layer], "model")
+    recipe = resolve([saved.layer, *of_drawing(saved, changes)], "model")
     where = pick_device(recipe.train.device if device is None else device, processes)
     states = saved.states[kept]
     # What is opened has the weights that were picked, and needs no average beside them.
@@ -105,7 +113,7 @@ def open_model(
     parts = RecipeParts(
         unaveraged,
         saved.shape,
-        lambda: data_of(saved, data, announce),
+        lambda: data_of(saved, changes, announce),
         where,
         saved=states,
         training=False,
@@ -130,6 +138,24 @@ def open_model(
         network.eval()
     threads = threads_for(method.networks.values(), recipe.train)
     return Model(method.short_run(), method, saved.shape, recipe, saved, kept, where, threads)
+
+
+def of_drawing(saved: SavedModel, changes: Layer | None) -> list[Layer]:
+    """The changes in the section of the method, as layers.
+
+    Raises:
+        UsageError: for a setting that its method does not name in `drawing`.
+    """
+    given = {} if changes is None else changes.sections.get("method", {})
+    if not given:
+        return []
+    method = resolve([saved.layer], "model").parts["method"]
+    known = class_of(method).drawing
+    for key in given:
+        if key not in known:
+            these = f"only {', '.join(known)} of it can be changed" if known else "it has none that can be changed"
+            raise UsageError(f"method.{key} is no setting of drawing by method '{method.name}': {these} for a model")
+    return [Layer("drawing", {"method": given})]
 
 
 def read_model(place: Path) -> SavedModel:
@@ -169,7 +195,7 @@ def data_of(saved: SavedModel, changes: Layer | None = None, announce: Announce 
 
     Args:
         saved: The model.
-        changes: Settings of the section `data` that replace those of the run; None for the run's own.
+        changes: Has settings of the section `data` that replace those of the run; None for the run's own.
         announce: Called with a line that says which data these are, before they are opened, if the settings of the
             model name them, and not `changes`: a model that somebody sent may name any file, and any data set of the
             hub.

@@ -1,7 +1,7 @@
 """A new run that starts from another: with its settings, weights, moving averages and the states of its inits."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,9 +100,21 @@ def differences(saved: SavedModel, recipe: Recipe, section: str) -> str:
 def fingerprint(weights: Mapping[str, Any]) -> str:
     """16 digits of the SHA-256 hash of the weights, with their names, in alphabetical order."""
     found = hashlib.sha256()
-    for name in sorted(weights):
-        value = weights[name]
-        found.update(name.encode())
-        if isinstance(value, Tensor):
-            found.update(bytes_of(value))
+    for part in pieces(weights):
+        found.update(part)
     return found.hexdigest()[:16]
+
+
+def pieces(value: Any) -> Iterator[bytes]:
+    """What a state consists of, in a fixed order: names, tensors and plain values."""
+    if isinstance(value, Tensor):
+        yield bytes_of(value)
+    elif isinstance(value, Mapping):
+        for name in sorted(value, key=str):
+            yield str(name).encode()
+            yield from pieces(value[name])
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from pieces(one)
+    else:
+        yield repr(value).encode()

@@ -32,7 +32,7 @@ def gathered(method: Method, processes: Processes) -> dict[str, Any]:
     for name in set_apart(method):
         found = processes.exchange(fingerprint(state[name]))
         same = found[processes.rank] == found[0]
-        part[name] = {} if same else {key: here(value) for key, value in state[name].items()}
+        part[name] = {} if same else here(state[name])
     parts = processes.gather(part)
     return {**state, RANKS: parts[1:]} if processes.first else state
 
@@ -73,6 +73,10 @@ def saved_by(saved: Mapping[str, Any]) -> int:
     return 1 + len(saved.get(RANKS, []))
 
 
-def here(value: Tensor) -> Tensor:
-    """A tensor on the CPU, where it can be sent to another process."""
-    return value.detach().cpu()
+def here(value: Any) -> Any:
+    """A state with its tensors on the CPU, where they can be sent to another process."""
+    if isinstance(value, Tensor):
+        return value.detach().cpu()
+    if isinstance(value, Mapping):
+        return {key: here(one) for key, one in value.items()}
+    return [here(one) for one in value] if isinstance(value, list | tuple) else value

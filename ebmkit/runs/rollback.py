@@ -44,8 +44,9 @@ def roll_back(run: RunState, error: Diverged) -> bool:
         set_rate(optimizer, rates[name])
     trainer.rng.manual_seed(seeds_of(run.recipe, 1 + len(events), run.processes.rank).chains)
     event = {"event": "rollback", "update": diverged, "to_update": saved.updates, "reason": str(error)}
-    lr = next(iter(rates.values()))[0]
-    run.events = [*events, {**event, "lr": lr, "gradient_penalty": penalty}]
+    each = {name: groups[0] for name, groups in rates.items()}
+    several = {"rates": each} if len(each) > 1 else {}
+    run.events = [*events, {**event, "lr": next(iter(each.values())), **several, "gradient_penalty": penalty}]
     # In this order: killed in between, the run is resumed from the new state, and the metrics follow it.
     run.save(lambda now: write_twice(now, run.earlier.folder))
     with run.processes.together():

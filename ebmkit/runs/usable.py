@@ -47,5 +47,7 @@ def is_rollback(event: object) -> bool:
     if not isinstance(event, dict):
         return False
     numbers = all(isinstance(event.get(name), int | float) for name in ("update", "to_update", "lr"))
+    rates = event.get("rates", {})  # of several optimisers
+    numbers &= isinstance(rates, dict) and all(isinstance(rate, int | float) for rate in rates.values())
     penalty = event.get("gradient_penalty", "")  # None for a method without one
     return numbers and (penalty is None or isinstance(penalty, int | float))

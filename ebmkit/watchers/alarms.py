@@ -66,7 +66,7 @@ class Alarm(NamedTuple):
         name: The quantity that set off the alarm: one of `BOUNDS`.
         seen: Every quantity by name; empty if the past is too short to compare with.
         value: The present size of that quantity.
-        gap: The gap of this update, with its sign.
+        gap: The gap of this update, with its sign; NaN if the method compares no energies.
     """
 
     name: str
@@ -107,12 +107,13 @@ class AlarmDetector:
             del series[: -(PAST + LAG)]
         seen = {name: compared(self.past[name]) for name in BOUNDS if len(self.past.get(name, ())) > WARM_UP}
         over = [name for name, one in seen.items() if one.rise > BOUNDS[name]]
+        gap = scalars.get("gap", math.nan)
         enough = len(over) >= AGREEING or (SUFFICIENT in over and scale.noise is not None)
         if enough and scale.above_noise(scalars):
-            return Alarm(over[0], seen, seen[over[0]].now, scalars["gap"])
+            return Alarm(over[0], seen, seen[over[0]].now, gap)
         lengths = self.past.get(SUFFICIENT, [])
         present = median(lengths[-RECENT:]) if len(lengths) > LAG else 0.0
-        return Alarm(SUFFICIENT, seen, present, scalars["gap"]) if present > scale.diagonal else None
+        return Alarm(SUFFICIENT, seen, present, gap) if present > scale.diagonal else None
 
 
 def sizes(scalars: Mapping[str, float]) -> dict[str, float]:

@@ -1,10 +1,12 @@
 """The watcher that saves a run, so that it can be resumed and its model opened."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from ebmkit.errors import REMEDIES, Diverged, UsageError, check
+from ebmkit.errors import Diverged, UsageError, check
 from ebmkit.files import Unwritten
 from ebmkit.methods.method import Method
+from ebmkit.watchers.causes import remedies
 from ebmkit.watchers.scalars import Updates
 
 
@@ -13,6 +15,7 @@ def write_checkpoints(
     trainer: Method,
     save: Callable[[], None],
     keep: Callable[[], None] | None = None,
+    config: Mapping[str, Mapping[str, Any]] | None = None,
     *,
     every: int = 100,
 ) -> Updates:
@@ -40,7 +43,8 @@ def write_checkpoints(
         nonlocal saved
         weights = (parameter for network in trainer.networks.values() for parameter in network.parameters())
         if not all(bool(parameter.isfinite().all()) for parameter in weights):
-            raise Diverged(f"diverged at update {trainer.index}: the weights are not finite; {REMEDIES}")
+            others = remedies(config, trainer.optimizers)
+            raise Diverged(f"diverged at update {trainer.index}: the weights are not finite; {others}")
         if saved != trainer.index:
             save()
             saved = trainer.index

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 
 from ebmkit.data.examples import Examples
-from ebmkit.errors import REMEDIES, Diverged, check
+from ebmkit.errors import Diverged, check
 from ebmkit.methods.maximum_likelihood import Trainer
 from ebmkit.methods.method import Method
 from ebmkit.watchers.alarms import AlarmDetector, Scale
-from ebmkit.watchers.causes import explained
+from ebmkit.watchers.causes import explained, remedies
 from ebmkit.watchers.scalars import Updates, scalars_of
 
 
@@ -45,44 +45,46 @@ def stop_if_diverged(
     detector = AlarmDetector({} if memory is None else memory)
 
     def watched() -> Updates:
-        scale = scale_of(trainer, examples)
+        scale, others = scale_of(trainer, examples), remedies(config, rates_of(trainer) or ("optimizer",))
         for update in updates:
             if every and update.index % every == 0:
                 scalars = scalars_of(update)
                 for name, value in scalars.items():
                     if not math.isfinite(value) or ("energy" in name and abs(value) > limit):
-                        reason = f"{name} is {value:.3g}; {remedy(scalars)}"
+                        reason = f"{name} is {value:.3g}; {remedy(scalars, others)}"
                         raise Diverged(f"diverged at update {update.index}: {reason}")
                 found = detector.alarm(scalars, scale) if alarm else None
                 if found is not None:
-                    rate = None if trainer is None else rate_of(trainer)
-                    reason = explained(found, config or {}, scale.noise, rate)
+                    reason = explained(found, config or {}, scale.noise, rates_of(trainer))
                     raise Diverged(f"diverged at update {update.index}: {reason}")
             yield update
 
     return watched()
 
 
-def remedy(scalars: Mapping[str, float]) -> str:
-    """What to try when a value is not finite or too large."""
+def remedy(scalars: Mapping[str, float], others: str) -> str:
+    """What to try when a value is not finite or too large; `others` if the data are not in doubt."""
     # Chains with finite energies show that the energy is in order, and the batch is not.
     if math.isfinite(scalars.get("fake_energy", math.nan)) and not math.isfinite(scalars["real_energy"]):
-        return f"the batch may have values that are not finite: check the data; else {REMEDIES}"
-    return REMEDIES
+        return f"the batch may have values that are not finite: check the data; else {others}"
+    return others
 
 
-def rate_of(trainer: Method) -> float:
-    """The learning rate of the first optimiser, without its schedule."""
-    return float(next(iter(trainer.optimizers.values())).param_groups[0]["initial_lr"])
+def rates_of(trainer: Method | None) -> dict[str, float] | None:
+    """The learning rates of the optimisers by name, without their schedule; None without a method."""
+    if trainer is None:
+        return None
+    return {name: float(one.param_groups[0]["initial_lr"]) for name, one in trainer.optimizers.items()}
 
 
 def scale_of(trainer: Method | None, examples: Examples | None) -> Scale:
     """What the steps of the chain are compared with.
 
     The data's range is [-1, 1], or wider if the first examples are; its diagonal is `2 sqrt(d) max(1, max |x|)`. The
-    noise of a step has length `noise sqrt(d)` if the sampler adds the same noise in every step.
+    noise of a step has length `noise sqrt(d)` if the sampler adds the same noise in every step. A chain whose states
+    are decoded runs in another space than that of the data, and is compared with its own past only.
     """
-    if examples is None:
+    if examples is None or (trainer is not None and trainer.short_run().decode is not None):
         return Scale()
     some = examples.fetch(torch.arange(min(len(examples), 256)))
     root = math.sqrt(some[0].numel())
