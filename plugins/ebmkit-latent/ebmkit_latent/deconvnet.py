@@ -15,9 +15,9 @@ class DeconvNet(nn.Module):
 
     LeakyReLU after each except the last, which tanh follows, so that values are in (-1, 1). No normalisation.
 
-    Source: Pang, Han, Nijkamp, Zhu, Wu, NeurIPS 2020, and Yu et al., NeurIPS 2023, whose networks are: 32x32 of SVHN,
-    maps 512, 256, 128; 64x64 of CelebA, 1024, 512, 256, 128; 256x256 of CelebA-HQ, 2048, 1024, 512, 512, 256, 128; 32x32
-    of CIFAR-10, 1024, 512, 256 with `start=8` and `last=same`.
+    Source: the released code of Yu et al., NeurIPS 2023. Its maps are 512, 256, 128 for SVHN; 1024, 512, 256, 128 for
+    CelebA at 64x64; 2048, 1024, 512, 512, 256, 128 for CelebA-HQ at 256x256; and 1024, 512, 256 for CIFAR-10, with
+    `start=8` and `last=same`.
 
     Args:
         maps: Maps of the hidden layers; the last of them are used where an image needs fewer layers.

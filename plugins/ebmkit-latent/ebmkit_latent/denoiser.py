@@ -77,7 +77,8 @@ class Denoiser(nn.Module):
         """The noise `(B, latent)` in z at logarithms of the signal-to-noise ratio `(B,)`, given `(B, embedding)`."""
         context = torch.cat([self.time(sinusoids(logsnr)), embedding], 1)
         angles = 2 * math.pi * (z @ self.frequencies)
-        h, kept = torch.cat([angles.sin(), angles.cos(), z], 1), []
+        h: Tensor = torch.cat([angles.sin(), angles.cos(), z], 1)
+        kept: list[Tensor] = []
         for layer in self.down:
             h = layer(h, context)
             kept.append(h)

@@ -59,7 +59,8 @@ class Diffusion(nn.Module):
         logsnr = logsnr_at(torch.rand(len(z), generator=rng, device=z.device))
         noise, ratio = noise_like(z, rng), per_example(z, logsnr)
         mixed = torch.sigmoid(ratio).sqrt() * z + torch.sigmoid(-ratio).sqrt() * noise
-        return (self(mixed, logsnr, embeddings) - noise).square().sum(1).mean() / 2
+        error: Tensor = self(mixed, logsnr, embeddings) - noise
+        return error.square().sum(1).mean() / 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +111,7 @@ class ReverseDiffusion(Sampler):
 
     def clean(self, z: Tensor, logsnr: Tensor, embeddings: Tensor) -> Tensor:
         """The estimate of z_0 from z at a time."""
-        noise = self.diffusion(z, logsnr.expand(len(z)), embeddings)
+        noise: Tensor = self.diffusion(z, logsnr.expand(len(z)), embeddings)
         return (z - torch.sigmoid(-logsnr).sqrt() * noise) / torch.sigmoid(logsnr).sqrt()
 
 

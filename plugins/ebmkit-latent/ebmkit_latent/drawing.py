@@ -42,7 +42,7 @@ class LatentShortRun(ShortRun):
         return replace(super().counted(on_pass), given=lambda x: CountedEnergy(given(x), on_pass))
 
     def inferred(self, x: Tensor, rng: Generator, *, steps: int) -> Iterator[Tensor]:
-        """z `(B, d)` for examples `(B, *shape)`: the first, and that after each of `steps` steps of the posterior.
+        """Z `(B, d)` for examples `(B, *shape)`: the first, and that after each of `steps` steps of the posterior.
 
         Chains follow each other until the steps are made.
         """
@@ -95,19 +95,18 @@ class LatentShortRun(ShortRun):
 
     def _best(self, x: Tensor, states: Iterator[Tensor], at: Sequence[int]) -> Reconstruction:
         """Of the states of an inference, the best so far for each example."""
-        best, best_x, best_z = torch.full((len(x),), math.inf, device=x.device), torch.full_like(x, math.nan), None
-        errors, kept = [], {}
+        best, best_x = torch.full((len(x),), math.inf, device=x.device), torch.full_like(x, math.nan)
+        best_z, errors, kept = torch.empty(0), [], {}
         for step, z in enumerate(states):
             image = self.decoded(z)
             error = (image - x).square().flatten(1).mean(1)
             better = error < best
             best = torch.where(better, error, best)
             best_x = torch.where(per_example(x, better), image, best_x)
-            best_z = z if best_z is None else torch.where(per_example(z, better), z, best_z)
+            best_z = torch.where(per_example(z, better), z, best_z) if step else z
             errors.append(best)
             if step in at:
                 kept[step] = best_x
-        assert best_z is not None  # the first state is always there
         return Reconstruction(best_z, best_x, torch.stack(errors), kept)
 
     def interpolate_inferred(self, z1: Tensor, z2: Tensor, n: int) -> Tensor:

@@ -41,4 +41,5 @@ class Posterior(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """The energy `(B,)` of z `(B, d)`."""
         error = (self.x - self.generator(z)).square().flatten(1).sum(1)
-        return self.prior(z) + error / (2 * self.sigma**2)
+        value: Tensor = self.prior(z) + error / (2 * self.sigma**2)
+        return value

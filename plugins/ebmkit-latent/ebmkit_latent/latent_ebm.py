@@ -20,8 +20,8 @@ class LatentEBM(Method):
     One update runs chains of the posterior of z for each example, and chains of the prior. G descends the squared error
     at the ends of the former, E the difference of its means at the ends of both.
 
-    Source: Pang, Han, Nijkamp, Zhu, Wu, "Learning Latent Space Energy-Based Prior Model", NeurIPS 2020, algorithm 1. All
-    default values are those of the released code for SVHN: s = 0.4 of the prior and 0.1 of the posterior, whose
+    Source: Pang, Han, Nijkamp, Zhu, Wu, "Learning Latent Space Energy-Based Prior Model", NeurIPS 2020, algorithm 1.
+    The default values are those of the released code for SVHN: s = 0.4 of the prior and 0.1 of the posterior, whose
     step_size is s²/2; the rates fall each epoch, which there is 733 updates.
 
     Args:
@@ -106,7 +106,7 @@ class LatentEBM(Method):
         return {name: scalars[name] for name in terms}
 
     def fit_energy(self, z: Tensor, fake: Tensor, chain: Mapping[str, Tensor], terms: Mapping[str, Tensor]) -> Update:
-        """One step of E: down at z `(B, d)` of the examples, up where the chains of the prior ended; ends the update."""
+        """One step of E: down at z `(B, d)` of the examples, up where the prior's chains ended; ends the update."""
         real_energy, fake_energy = energy_values(self.energy, z), energy_values(self.energy, fake)
         means = {"real_energy": real_energy.mean(), "fake_energy": fake_energy.mean()}
         descent = self.descend(means["real_energy"] - means["fake_energy"], self.optimizer, {**means, **chain})

@@ -39,7 +39,7 @@ class Linear(nn.Module):
 
 
 class Problem(SimpleNamespace):
-    """A posterior in closed form: W `(5, 3)`, b, A, c and one example x; `precision` and `linear` term of its energy."""
+    """A posterior in closed form: W `(5, 3)`, b, A, c, one example x, and the terms `precision` and `linear`."""
 
     def __init__(self, sigma: float = 0.5) -> None:
         rng, d = Generator().manual_seed(1), 3

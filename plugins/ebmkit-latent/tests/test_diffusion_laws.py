@@ -39,7 +39,7 @@ class Exact(SimpleNamespace):
 
 
 def recursion(steps: int) -> tuple[Tensor, Tensor]:
-    """Mean and variance of z_0 by ancestral sampling with the exact estimate, from q(z_s | z_t, z_0) in textbook form."""
+    """Mean and variance of z_0 by ancestral sampling with the exact estimate, by q(z_s | z_t, z_0) of textbooks."""
     mean, variance = torch.zeros(2, dtype=torch.double), torch.ones(2, dtype=torch.double)
     times = torch.arange(steps, dtype=torch.double) / (steps - 1)
     for i in reversed(range(steps)):
@@ -130,7 +130,9 @@ def test_the_slow_copy_is_the_weighted_sum_of_all_weights_before(problem):
         seen.append(weight.detach().clone())
     due = (1 - rate) ** 3 * first + rate * sum((1 - rate) ** (2 - k) * seen[3 * k + 2] for k in range(3))
     torch.testing.assert_close(slow, due)
-    assert not torch.allclose(slow, (1 - rate) ** 9 * first + rate * sum((1 - rate) ** (8 - k) * seen[k] for k in range(9)))
+    assert not torch.allclose(
+        slow, (1 - rate) ** 9 * first + rate * sum((1 - rate) ** (8 - k) * seen[k] for k in range(9))
+    )
 
 
 def test_the_diffusion_learns_a_gaussian_that_depends_on_x(worst_z):

@@ -47,8 +47,24 @@ def invoked(*words: Any) -> str:
 
 
 def trained(folder: Path, method: str, data: str, *more: str, pictures: int = 0, iterations: int = 4) -> None:
-    settings = [word for pair in (*COMMON, *SETTINGS[method], *more, f"watch.pictures.every={pictures}") for word in ("-s", pair)]
-    words = ("--method", method, "--data", data, "--iterations", iterations, "--out", folder, "--quiet", "--device", "cpu")
+    settings = [
+        word
+        for pair in (*COMMON, *SETTINGS[method], *more, f"watch.pictures.every={pictures}")
+        for word in ("-s", pair)
+    ]
+    words = (
+        "--method",
+        method,
+        "--data",
+        data,
+        "--iterations",
+        iterations,
+        "--out",
+        folder,
+        "--quiet",
+        "--device",
+        "cpu",
+    )
     invoked("train", *words, *settings)
 
 
