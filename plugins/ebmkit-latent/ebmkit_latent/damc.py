@@ -57,6 +57,7 @@ class DAMC(LatentEBM):
     }
     defaults: ClassVar[Mapping[str, Any]] = {**LatentEBM.defaults, "batch_size": 128, "gradient_clip": 100.0}
     terms: ClassVar[tuple[str, ...]] = (*LatentEBM.terms, "denoising")
+    drawing: ClassVar[tuple[str, ...]] = ("draw",)
 
     def __init__(
         self,
