@@ -140,6 +140,13 @@ def test_the_passes_of_an_inference_of_its_own_are_not_estimated():
     assert chains_of_reconstruction(open_model("run"), 10) is None
 
 
+@pytest.mark.parametrize("use", ["data", "fitted", "mixture"])
+def test_chains_in_a_latent_space_do_not_start_from_the_data(use):
+    message = r"starts chains from the data, but those of method 'tiny' run in a space of their own, of shape \(2,\)"
+    with pytest.raises(UsageError, match=message):
+        run_of(init={"use": use})
+
+
 def test_rates_that_are_no_numbers_are_no_rollback():
     event = {"update": 3, "to_update": 0, "lr": 0.1, "gradient_penalty": None}
     assert is_rollback({**event, "rates": {"optimizer": 0.1}})

@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 import pytest
 from torch import Tensor
+from torch.optim import Adam
 
-from ebmkit.config.settings import REQUIRED, Setting, bind, signature
+from ebmkit.config.settings import REQUIRED, Setting, argument_helps, bind, signature
 
 Mode = Literal["same", "valid"]
 
@@ -162,3 +163,9 @@ def test_bind_names_an_unknown_fact():
         ValueError, match=r"part asks for 'trainer', which is not a fact that is given here \(shape, data\)"
     ):
         bind(part, {"shape": 1, "data": 2}, {})
+
+
+def test_a_help_may_begin_on_the_line_below_its_name():
+    helps = argument_helps(Adam)
+    assert helps["betas"].startswith("coefficients used for computing")
+    assert "betas" not in helps["lr"]

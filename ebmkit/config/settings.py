@@ -117,10 +117,10 @@ def argument_helps(target: Callable[..., Any]) -> dict[str, str]:
     helps: dict[str, str] = {}
     name = ""
     for line in match.group(1).splitlines() if match else ():
-        if entry := re.match(r" {4}(\w+)(?: \([^)]*\))?: (.*)", line):
-            name, helps[entry.group(1)] = entry.group(1), entry.group(2).strip()
+        if entry := re.match(r" {4}(\w+)(?: \([^)]*\))?:(?: (.*))?$", line):
+            name, helps[entry.group(1)] = entry.group(1), (entry.group(2) or "").strip()
         elif name and line.strip():
-            helps[name] += " " + line.strip()
+            helps[name] = f"{helps[name]} {line.strip()}".strip()
     return helps
 
 

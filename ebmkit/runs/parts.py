@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 
 from ebmkit.acceleration.choice import Choice, choose
 from ebmkit.acceleration.copying import tensors, unsized
-from ebmkit.config.recipe import Recipe, complete
+from ebmkit.config.recipe import Recipe, asks_for, complete
 from ebmkit.config.settings import Lazy
 from ebmkit.data.examples import Examples
 from ebmkit.errors import UsageError, kind_and_message, one_line
@@ -118,6 +118,12 @@ class RecipeParts:
                 return NoOptimizer()
             facts = {"params": [parameter for network in networks for parameter in network.parameters()]}
             self._refuse_frozen(role, facts["params"], networks)
+        if kind == "init" and "shape" in facts and "data" not in facts and asks_for(self.recipe.parts[role], "data"):
+            raise UsageError(
+                f"{named(self.recipe, role)} starts chains from the data, but those of method "
+                f"'{self.recipe.parts['method'].name}' run in a space of their own, of shape {facts['shape']}: choose "
+                f"another, like -s {role}.use=gaussian"
+            )
         data = DeferredExamples(self.opened) if kind == "init" and self.saved.get(role) else self.data
         facts = {"shape": self.shape, "data": data, **facts}
         part = self.recipe.build(role, **facts)

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
-from ebmkit import Trainer, Update, UsageError, check, energy_values, eval_mode
+from ebmkit import EnergyFn, Method, Update, UsageError, check, energy_values, eval_mode
 from ebmkit.data import Examples
 
 INK, RED = (200, 90, 20), (255, 0, 0)
@@ -17,7 +17,7 @@ SIDE = 384  # pixels along a side; a coarser grid is enlarged
 
 def density(
     updates: Iterator[Update],
-    trainer: Trainer,
+    trainer: Method,
     folder: Path,
     examples: Examples,
     iterations: int,
@@ -31,7 +31,7 @@ def density(
     """Draw exp(-E / temperature) of the model as `density/<index>.png`, with real examples as dots on it.
 
     The darkest place is the most likely one, and white is a density of 0. Red is where the energy is NaN or minus
-    infinity. The model is `trainer.model`, averaged where there is an average, in evaluation mode.
+    infinity. The energy is that of `trainer.short_run()`, averaged where there is an average, in evaluation mode.
 
     Args:
         every: Draw at every N-th update and the last; none draws ten times in the run, 0 never.
@@ -41,7 +41,8 @@ def density(
         temperature: Temperature T of the density that is drawn, exp(-E/T).
 
     Raises:
-        UsageError: at the call, if a setting is out of range or the data are not points in the plane.
+        UsageError: at the call, if a setting is out of range, the data are not points in the plane, or the energy is
+            not one of examples, as in a latent space.
     """
     check("every", every or 0, at_least=0)
     check("cells", cells, at_least=2)
@@ -50,13 +51,17 @@ def density(
     check("temperature", temperature, above=0)
     if examples.shape != (2,):
         raise UsageError(f"data must be points in the plane, of shape (2,), for a density; not {examples.shape}")
+    if trainer.short_run().decode is not None:
+        raise UsageError(
+            f"{type(trainer).__name__} has an energy of states, not of examples: it has no density to draw"
+        )
     period = max(1, iterations // 10) if every is None else every
     chosen = torch.randint(len(examples), (points,), generator=Generator().manual_seed(0))
 
     def watched() -> Iterator[Update]:
         for update in updates:
             if period and (update.index % period == 0 or update.index == iterations):
-                values = energies(trainer.model, cells, extent, trainer.rng.device) / temperature
+                values = energies(trainer.short_run().energy, cells, extent, trainer.rng.device) / temperature
                 picture = dotted(shaded(values), examples.fetch(chosen), extent)
                 (folder / "density").mkdir(exist_ok=True)
                 picture.save(folder / "density" / f"{update.index:06d}.png")
@@ -65,7 +70,7 @@ def density(
     return watched()
 
 
-def energies(model: nn.Module, cells: int, extent: float, device: torch.device) -> Tensor:
+def energies(model: EnergyFn, cells: int, extent: float, device: torch.device) -> Tensor:
     """Energies `(cells, cells)` at the centres of the grid's cells, the top row first, on the CPU."""
     middles = extent * ((2 * torch.arange(cells, device=device) + 1) / cells - 1)
     grid = torch.cartesian_prod(middles.flip(0), middles).flip(1)

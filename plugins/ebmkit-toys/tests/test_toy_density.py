@@ -4,6 +4,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -194,3 +195,14 @@ def test_the_entry_point_names_parts_of_every_kind():
 def test_importing_the_plug_in_does_not_import_torch():
     code = "import sys, ebmkit_toys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_energy_of_states_is_not_drawn(tmp_path: Path):
+    class Latent(Trainer):
+        def short_run_of(self, networks: Any) -> Any:
+            return replace(super().short_run_of(networks), decode=torch.tanh)
+
+    training = trainer(Bump())
+    training.__class__ = Latent
+    with pytest.raises(UsageError, match="Latent has an energy of states, not of examples"):
+        density(iter(()), training, tmp_path, points(), 5)
