@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from ebmkit.methods.method import Method
     from ebmkit.methods.roles import Parts, Role, role
     from ebmkit.methods.update import Update
-    from ebmkit.passes import CountedEnergy
     from ebmkit.reconstruction import Reconstruction
     from ebmkit.registry.hooks import hookimpl
     from ebmkit.registry.lookup import register
@@ -38,7 +37,6 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Accelerated",
-    "CountedEnergy",
     "Diverged",
     "Energy",
     "EnergyFn",
@@ -71,7 +69,6 @@ __all__ = [
 # Public names and where they live.
 _PUBLIC = {
     "Accelerated": "acceleration.accelerated",
-    "CountedEnergy": "passes",
     "Diverged": "errors",
     "Energy": "interfaces",
     "EnergyFn": "interfaces",

@@ -14,7 +14,6 @@ import ebmkit
 
 PUBLIC = [
     "Accelerated",
-    "CountedEnergy",
     "Diverged",
     "Energy",
     "EnergyFn",

@@ -11,7 +11,10 @@ PACKAGES = sorted(path.parent for path in TREE.glob("plugins/*/pyproject.toml"))
 TEMPLATES = sorted((TREE / "ebmkit" / "registry" / "templates").glob("*/*.py.txt"))
 SOURCES = [*(path for package in PACKAGES for path in package.rglob("*.py")), *TEMPLATES]
 # Modules that are no packages, and whose functions are public all the same; tests may also run the command line.
-MODULES = {"ebmkit.pictures": ("grid", "strip", "beside", "drawable", "drawn_count")}
+MODULES = {
+    "ebmkit.passes": ("CountedEnergy",),
+    "ebmkit.pictures": ("grid", "strip", "beside", "drawable", "drawn_count"),
+}
 TESTS = {"ebmkit.cli.main": ("app",), "ebmkit.testing.strategies": ("energies", "examples", "generators")}
 
 

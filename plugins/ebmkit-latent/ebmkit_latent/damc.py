@@ -100,6 +100,7 @@ class DAMC(LatentEBM):
         z, inferred = self.run(self.posterior, self.posterior_chains(self.posterior_of(batch)), start)
         starts = torch.cat([start, self.init.sample(len(batch), self.rng)])
         fake, chain = self.run(self.sampler, self.prior_chains(Prior(self.energy)), starts)
+        self.init.remember(fake[len(batch) :])
         with self.training():
             denoising = [self.fit_diffusion(batch, z) for _ in range(self.distillations)]
             terms = self.fit_generator(batch, z, inferred)

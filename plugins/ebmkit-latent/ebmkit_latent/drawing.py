@@ -9,7 +9,6 @@ import torch
 from torch import Generator, Tensor
 
 from ebmkit import (
-    CountedEnergy,
     EnergyFn,
     Reconstruction,
     Sampler,
@@ -20,6 +19,7 @@ from ebmkit import (
     eval_mode,
     per_example,
 )
+from ebmkit.passes import CountedEnergy
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -92,6 +92,8 @@ def test_every_command_works(tmp_path, monkeypatch, method, data):
     values = {one["name"].partition(" (")[0]: one["value"] for one in found["measures"]}
     assert np.isfinite(values["Energy distance"])
     if method == "damc":
+        invoked("sample", run, "-n", 5, "-s", "method.draw=chain", "--out", tmp_path / "c.npy")
+        assert not np.array_equal(x, np.load(tmp_path / "c.npy"))
         images_are_interpolated_by_decoding_what_was_inferred(run, tmp_path, monkeypatch)
         trained(tmp_path / "resumed", method, data, iterations=2)
         invoked("train", "--resume", tmp_path / "resumed", "--iterations", 4, "--quiet")

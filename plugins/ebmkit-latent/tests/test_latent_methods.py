@@ -17,6 +17,7 @@ from ebmkit_latent.latent_ebm import LatentEBM
 from torch import Generator, nn
 
 from ebmkit import UsageError, energy_values
+from ebmkit.inits import Gaussian
 from ebmkit.testing import conforms
 
 SMALL = {"embedding": 4, "width": 4, "denoising_steps": 5, "distillations": 2, "target_every": 2}
@@ -128,6 +129,14 @@ def test_the_energy_goes_down_at_inferred_z_and_up_at_samples(problem):
     method.fit_energy(z, fake, {}, {})
     due = (problem.a @ (fake.mean(0) - z.mean(0)) + problem.a.T @ (fake.mean(0) - z.mean(0))) / 2
     torch.testing.assert_close(method.energy.c.grad, due)
+
+
+def test_an_init_stores_the_ends_of_the_chains_that_it_began(problem, monkeypatch):
+    stored = []
+    monkeypatch.setattr(Gaussian, "remember", lambda self, x: stored.append(len(x)))
+    for kind, settings in ((LatentEBM, {}), (DAMC, SMALL)):
+        problem.method(kind, steps=1, s=0.1, n=4, **settings).update(problem.x.repeat(4, 1))
+    assert stored == [4, 4]  # of the 8 chains of damc, 4 began at the diffusion
 
 
 def test_damc_draws_as_its_setting_says(problem):
