@@ -13,7 +13,7 @@ from ebmkit import Parts, Role, Update, check, role
 from ebmkit_latent.denoiser import Denoiser
 from ebmkit_latent.diffusion import Diffusion, ReverseDiffusion
 from ebmkit_latent.drawing import LatentShortRun
-from ebmkit_latent.energies import Prior
+from ebmkit_latent.energy import Prior
 from ebmkit_latent.latent_ebm import LatentEBM
 
 

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from ebmkit import EnergyFn, Method, Parts, Role, Sampler, Update, check, energy_values, eval_mode, role
 from ebmkit.methods import follow
 from ebmkit_latent.drawing import LatentShortRun
-from ebmkit_latent.energies import Posterior, Prior
+from ebmkit_latent.energy import Posterior, Prior
 
 
 class LatentEBM(Method):

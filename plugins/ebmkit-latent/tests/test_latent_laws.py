@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 from ebmkit_latent.damc import DAMC
-from ebmkit_latent.energies import Posterior
+from ebmkit_latent.energy import Posterior
 from ebmkit_latent.latent_ebm import LatentEBM
 from torch import Generator, Tensor
 
