@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from commands import invoked
+from cooperative_learning import CooperativeLearning
 from latent_method import Adapting, TinyLatent
 
 from ebmkit.cli.opening import chains_of_reconstruction
@@ -173,3 +174,24 @@ def test_chains_without_energies_are_compared_with_their_past():
     found = [detector.alarm(risen) for _ in range(5)][-1]
     assert found is not None
     assert math.isnan(found.gap)
+
+
+def test_steps_of_chains_among_the_examples_are_compared_with_their_noise(registered):
+    registered("method", "cooperative", CooperativeLearning)
+    parts = {"method": {"use": "cooperative"}, "energy": {"use": "mlp"}, "sampler": {"step_size": 0.01, "noise": 0.05}}
+    run = new_run({**parts, "data": SMALL["data"]})
+    scale = scale_of(run.trainer, run.examples)
+    assert scale.noise == pytest.approx(0.05 * math.sqrt(2))
+    assert scale.step_size == 0.01
+    assert scale.diagonal >= 2 * math.sqrt(2)
+
+
+def test_the_noise_of_chains_among_the_examples_is_in_the_metrics(registered, tmp_path):
+    registered("method", "cooperative", CooperativeLearning)
+    parts = {"energy": {"use": "mlp"}, "sampler": {"step_size": 0.01, "noise": 0.05}, "data": SMALL["data"]}
+    settings = {"train": {"iterations": 1}, "watch": SMALL["watch"]}
+    list(new_run({**parts, **settings, "method": {"use": "cooperative"}}, tmp_path / "a").train())
+    list(run_of(tmp_path / "b", train={"iterations": 1}).train())
+    one, other = (json.loads((tmp_path / name / "metrics.jsonl").read_text()) for name in "ab")
+    assert one["noise_size"] == pytest.approx(0.05 * math.sqrt(2))
+    assert "noise_size" not in other

@@ -8,7 +8,6 @@ import torch
 
 from ebmkit.data.examples import Examples
 from ebmkit.errors import Diverged, check
-from ebmkit.methods.maximum_likelihood import Trainer
 from ebmkit.methods.method import Method
 from ebmkit.watchers.alarms import AlarmDetector, Scale
 from ebmkit.watchers.causes import explained, remedies
@@ -84,13 +83,13 @@ def scale_of(trainer: Method | None, examples: Examples | None) -> Scale:
     noise of a step has length `noise sqrt(d)` if the sampler adds the same noise in every step. A chain whose states
     are decoded runs in another space than that of the data, and is compared with its own past only.
     """
-    if examples is None or (trainer is not None and trainer.short_run().decode is not None):
+    short = None if trainer is None else trainer.short_run()
+    if examples is None or (short is not None and short.decode is not None):
         return Scale()
     some = examples.fetch(torch.arange(min(len(examples), 256)))
     root = math.sqrt(some[0].numel())
     diagonal = 2 * root * max(1.0, float(some.abs().max()))
-    # Other methods may run chains elsewhere than where the examples are.
-    sampler = trainer.sampler if isinstance(trainer, Trainer) else None
+    sampler = None if short is None else short.sampler
     if sampler is None or sampler.implied_temperature is None or sampler.noise is None:
         return Scale(diagonal)
     return Scale(diagonal, sampler.noise * root, sampler.step_size)
