@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ebmkit.methods.method import Method
     from ebmkit.methods.roles import Parts, Role, role
     from ebmkit.methods.update import Update
+    from ebmkit.reconstruction import Reconstruction
     from ebmkit.registry.hooks import hookimpl
     from ebmkit.registry.lookup import register
     from ebmkit.runs.model import load
@@ -44,6 +45,7 @@ __all__ = [
     "Method",
     "Parts",
     "Promises",
+    "Reconstruction",
     "Role",
     "Sampler",
     "ShortRun",
@@ -75,6 +77,7 @@ _PUBLIC = {
     "Method": "methods.method",
     "Parts": "methods.roles",
     "Promises": "interfaces",
+    "Reconstruction": "reconstruction",
     "Role": "methods.roles",
     "Sampler": "interfaces",
     "ShortRun": "shortrun",

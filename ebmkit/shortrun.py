@@ -140,7 +140,15 @@ class ShortRun:
         return self.sampler.noiseless or self.sampler
 
     def interpolate(self, z1: Tensor, z2: Tensor, n: int) -> Tensor:
-        """M on the path from z1 to z2 `(B, *shape)`, both ends included: `(n, B, *shape)`.
+        """M on the path from z1 to z2 `(B, *shape)`, both ends included: `(n, B, *shape)`; see `path`."""
+        return torch.stack([self.generate(z) for z in self.path(z1, z2, n)])
+
+    def interpolate_inferred(self, z1: Tensor, z2: Tensor, n: int) -> Tensor:
+        """`interpolate` between two z that `reconstruct` found, whatever z is there: here, a start of the chain."""
+        return self.interpolate(z1, z2, n)
+
+    def path(self, z1: Tensor, z2: Tensor, n: int) -> list[Tensor]:
+        """N points on the path from z1 to z2 `(B, *shape)`, both ends included.
 
         z_rho = m + rho (z1 - m) + sqrt(1 - rho²) (z2 - m) for n equally spaced values of rho from 1 to 0, where m is
         the centre of p_0. This preserves the mean and the covariance of z: if p_0 is Gaussian, white or not, and z1
@@ -154,7 +162,7 @@ class ShortRun:
         check("n", n, at_least=2)
         centre = torch.as_tensor(self.init.centre).to(z1)
         weights = [(rho, math.sqrt(1 - rho**2)) for rho in (1 - step / (n - 1) for step in range(n))]
-        return torch.stack([self.generate(a * z1 + b * z2 + (1 - a - b) * centre) for a, b in weights])
+        return [a * z1 + b * z2 + (1 - a - b) * centre for a, b in weights]
 
     def reconstruct(
         self,

@@ -22,6 +22,7 @@ PUBLIC = [
     "Method",
     "Parts",
     "Promises",
+    "Reconstruction",
     "Role",
     "Sampler",
     "ShortRun",

@@ -151,6 +151,11 @@ def test_interpolation_keeps_the_variance_of_z():
         model().interpolate(z1, z2, 1)
 
 
+def test_what_was_inferred_is_interpolated_as_starts():
+    z1, z2 = torch.randn(2, 3, 2, generator=Generator().manual_seed(0))
+    assert torch.equal(model().interpolate_inferred(z1, z2, 4), model().interpolate(z1, z2, 4))
+
+
 @pytest.mark.parametrize(
     ("init", "centre"),
     [(Gaussian((2, 3), mean=0.7), 0.7), (Uniform((2, 3), low=0.0, high=0.5), 0.25), (Offset(), torch.arange(6.0))],

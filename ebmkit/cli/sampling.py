@@ -130,7 +130,7 @@ def interpolate(
             pairs = opening.enough(rows, 5, model.shape, name="rows")
             z1, z2 = (model.short.init.sample(pairs, rng) for _ in range(2))
         with opening.followed(model.short, columns) as followed:
-            way = followed.interpolate(z1, z2, columns)
+            way = (followed.interpolate_inferred if images else followed.interpolate)(z1, z2, columns)
         captions = [f"{1 - step / (columns - 1):.4g}" for step in range(columns)]
         picture = beside({caption: grid(x, columns=1) for caption, x in zip(captions, way, strict=True)})
         outputs.save(picture, path)

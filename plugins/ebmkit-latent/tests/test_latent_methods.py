@@ -1,0 +1,208 @@
+"""The methods and networks: the kit's checks, published sizes, learning rates, inference, and settings out of range."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from ebmkit_latent.damc import DAMC
+from ebmkit_latent.deconvnet import DeconvNet
+from ebmkit_latent.diffusion import ReverseDiffusion
+from ebmkit_latent.encodernet import EncoderNet
+from ebmkit_latent.latent_ebm import LatentEBM
+from torch import Generator, nn
+
+from ebmkit import UsageError, energy_values
+from ebmkit.inits import Gaussian
+from ebmkit.testing import conforms
+
+SMALL = {"embedding": 4, "width": 4, "denoising_steps": 5, "distillations": 2, "target_every": 2}
+
+
+@conforms("method", LatentEBM, shape=(1, 8, 8), latent=3)
+def test_latent_ebm_conforms(check: Callable[[], None]):
+    check()
+
+
+@conforms("method", DAMC, shape=(1, 8, 8), latent=3, **SMALL)
+def test_damc_conforms(check: Callable[[], None]):
+    check()
+
+
+@conforms("network", DeconvNet, maps=(8, 4))
+def test_deconvnet_conforms(check: Callable[[], None]):
+    check()
+
+
+@conforms("network", EncoderNet, width=4)
+def test_encodernet_conforms(check: Callable[[], None]):
+    check()
+
+
+@pytest.mark.parametrize(
+    ("settings", "side", "maps"),
+    [
+        ({}, 8, [128]),
+        ({"maps": (512, 256, 128)}, 32, [512, 256, 128]),
+        ({}, 28, [256, 128]),
+        ({}, 64, [1024, 512, 256, 128]),
+        ({"maps": (1024, 512, 256), "start": 8, "last": "same"}, 32, [1024, 512, 256]),
+        ({"maps": (64, 32, 16, 16, 8, 4)}, 256, [64, 32, 16, 16, 8, 4]),
+    ],
+    ids=str,
+)
+def test_a_generator_has_the_published_layers(settings, side, maps):
+    with torch.device("meta"):
+        net = DeconvNet((10,), (3, side, side), **settings)
+        layers = [layer for layer in net.layers if isinstance(layer, nn.ConvTranspose2d)]
+        assert [layer.in_channels for layer in layers] == [10, *maps]
+        assert net(torch.zeros(2, 10)).shape == (2, 3, side, side)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "settings", "message"),
+    [
+        ((2,), {}, "^deconvnet is for square images .*, not for examples of shape \\(2,\\); write use=dense"),
+        ((1, 9, 9), {}, "^deconvnet is for square images"),
+        ((1, 32, 32), {"start": 5}, "^start=5 doubled does not reach the side of the images, 32 pixels$"),
+        ((1, 32, 32), {"maps": (8, 4)}, "^images of 32 pixels need maps of 3 layers, not of 2$"),
+        ((1, 8, 8), {"maps": (0,)}, "^maps must be"),
+        ((1, 8, 8), {"start": 8}, "^start=8 doubled"),
+    ],
+)
+def test_a_generator_that_cannot_be_is_refused_in_one_line(outputs, settings, message):
+    with pytest.raises(UsageError, match=message) as caught:
+        DeconvNet((4,), outputs, **settings)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        (LatentEBM, {"latent": 0}),
+        (LatentEBM, {"sigma": 0.0}),
+        (LatentEBM, {"decay": 1.5}),
+        (LatentEBM, {"decay_every": 0}),
+        (DAMC, {"least_rate": -1.0}),
+        (DAMC, {"distillations": 0}),
+        (DAMC, {"unconditional": 1.1}),
+        (DAMC, {"target_rate": 0.0}),
+        (DAMC, {"target_every": 0}),
+        (DAMC, {"embedding": 0}),
+        (DAMC, {"width": 0}),
+        (DAMC, {"denoising_steps": 1}),
+    ],
+    ids=str,
+)
+def test_settings_out_of_range_are_refused_in_one_line(problem, kind, settings):
+    given = {"latent": 3, "sigma": 0.3, **(SMALL if kind is DAMC else {}), **settings}
+    problem.d, problem.sigma = given.pop("latent"), given.pop("sigma")
+    with pytest.raises(UsageError, match=f"^{next(iter(settings))} must be ") as caught:
+        problem.method(kind, steps=1, s=0.1, n=2, **given)
+    assert "\n" not in str(caught.value)
+
+
+def test_learning_rates_fall_as_published(problem):
+    latent = problem.method(steps=1, s=0.1, n=2)
+    damc = problem.method(DAMC, steps=1, s=0.1, n=2, **SMALL)
+    optimizer: Any = SimpleNamespace(param_groups=[{"initial_lr": 1e-4}])
+    for index, due in ((0, 1.0), (732, 1.0), (733, 0.998), (73_300, 0.998**100)):
+        latent.index = index
+        assert latent.rate_factor(optimizer) == pytest.approx(due)
+    for index, due in ((999, 1.0), (1000, 0.99), (3500, 0.99**3), (10**6, 0.1)):  # 0.1: not below 1e-5
+        damc.index = index
+        assert damc.rate_factor(optimizer) == pytest.approx(due)
+    damc.schedule = lambda index: 0.5
+    assert damc.rate_factor(optimizer) == pytest.approx(0.05)
+    optimizer.param_groups[0]["initial_lr"] = 1e-6  # below the least rate from the beginning
+    assert damc.rate_factor(optimizer) == pytest.approx(0.5)
+
+
+def test_the_energy_goes_down_at_inferred_z_and_up_at_samples(problem):
+    """Its gradient is that of mean E(z) - mean E(fake), whatever their numbers."""
+    method = problem.method(steps=1, s=0.1, n=2)
+    z, fake = torch.randn(4, 3, generator=Generator().manual_seed(0)), torch.randn(8, 3, generator=method.rng)
+    method.fit_energy(z, fake, {}, {})
+    due = (problem.a @ (fake.mean(0) - z.mean(0)) + problem.a.T @ (fake.mean(0) - z.mean(0))) / 2
+    torch.testing.assert_close(method.energy.c.grad, due)
+
+
+def test_an_init_stores_the_ends_of_the_chains_that_it_began(problem, monkeypatch):
+    stored = []
+    monkeypatch.setattr(Gaussian, "remember", lambda self, x: stored.append(len(x)))
+    for kind, settings in ((LatentEBM, {}), (DAMC, SMALL)):
+        problem.method(kind, steps=1, s=0.1, n=4, **settings).update(problem.x.repeat(4, 1))
+    assert stored == [4, 4]  # of the 8 chains of damc, 4 began at the diffusion
+
+
+def test_damc_draws_as_its_setting_says(problem):
+    method = problem.method(DAMC, steps=2, s=0.1, n=2, **SMALL)
+    by_diffusion = method.short_run()
+    assert isinstance(by_diffusion.sampler, ReverseDiffusion)
+    assert by_diffusion.sampler.steps == 5
+    assert by_diffusion.posterior.noise == 0
+    method.draw = "chain"
+    by_chain = method.short_run()
+    assert by_chain.sampler is method.sampler
+    assert by_chain.posterior is method.posterior
+
+
+def test_inference_begins_at_the_diffusion_and_descends_the_posterior(problem):
+    method = problem.method(DAMC, steps=2, s=0.1, n=2, **SMALL)
+    short, x = method.short_run(), problem.x.repeat(6, 1)
+    states = list(short.inferred(x, Generator().manual_seed(1), steps=5))
+    assert torch.equal(states[0], short.guess(x, Generator().manual_seed(1)))
+    energy = method.posterior_of(x)
+    z = states[0].clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(energy(z).sum(), z)
+    torch.testing.assert_close(states[1], states[0] - 0.005 * gradient)
+    values = torch.stack([energy_values(energy, z) for z in states])
+    assert bool((values.diff(dim=0) < 0).all())
+    assert len(states) == 6  # also where chains of 2 steps do not end with the last
+
+
+def test_a_reconstruction_keeps_the_best_so_far(problem):
+    short = problem.method(steps=4, s=0.3, n=2).short_run()
+    x = problem.x.repeat(3, 1)
+    found = short.reconstruct(x, Generator().manual_seed(0), updates=9, at=(0, 9))
+    assert found.error.shape == (10, 3)
+    assert bool((found.error.diff(dim=0) <= 0).all())
+    torch.testing.assert_close((short.decoded(found.z) - x).square().mean(1), found.error[-1])
+    torch.testing.assert_close(found.kept[9], found.x)
+    for settings in ({"lr": 0.1}, {"method": "adam"}, {"gradient": "full"}):
+        with pytest.raises(UsageError, match="leave out lr, method and gradient"):
+            short.reconstruct(x, Generator(), **settings)
+    with pytest.raises(UsageError, match="x must be finite and of the shape of samples"):
+        short.reconstruct(x[:, :2], Generator())
+
+
+def test_a_path_between_inferred_z_is_decoded_without_chains(problem):
+    short = problem.method(steps=4, s=0.3, n=2).short_run()
+    z1, z2 = torch.randn(2, 4, 3, generator=Generator().manual_seed(2))
+    found = short.interpolate_inferred(z1, z2, 3)
+    torch.testing.assert_close(found[[0, 2]], torch.stack([short.decoded(z1), short.decoded(z2)]))
+    assert not torch.allclose(short.interpolate(z1, z2, 3)[0], found[0])
+
+
+def test_an_anomaly_score_is_squared_error_and_energy_of_the_prior(problem):
+    method = problem.method(steps=20, s=0.1, n=2)
+    short, x = method.short_run(), torch.cat([problem.x, problem.x + 10])
+    found = short.anomaly_scores(x, Generator().manual_seed(0), steps=25)
+    *_, z = short.inferred(x, Generator().manual_seed(0), steps=25)
+    due = (x - method.generator(z)).square().sum(1) + method.energy(z) + z.square().sum(1) / 2
+    torch.testing.assert_close(found, due.detach())
+    assert found[1] > found[0]
+
+
+def test_importing_the_plug_in_does_not_import_torch():
+    (entry,) = entry_points(group="ebmkit", name="latent")
+    module = entry.load()
+    assert set(module.methods()) == {"latent-ebm", "damc"}
+    assert set(module.networks()) == {"deconvnet", "encodernet"}
+    assert "damc-digits.toml" in {file.name for file in module.presets().iterdir()}
+    code = "import sys, ebmkit_latent; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
