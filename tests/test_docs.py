@@ -18,6 +18,7 @@ from ebmkit.cli.main import app
 from ebmkit.config.resolution import resolve
 from ebmkit.registry import hooks as hookspecs
 from ebmkit.registry.component import HOOKS
+from ebmkit.registry.presets import PRESETS
 
 TREE = Path(__file__).parent.parent
 PAGES = sorted([TREE / "README.md", *(TREE / "docs").rglob("*.md"), *(TREE / "plugins").glob("*/README.md")])
@@ -63,7 +64,7 @@ def test_a_command_in_the_documents_is_understood(command, monkeypatch):
 
 def test_every_hook_is_documented_with_its_signature():
     text = (TREE / "docs" / "plugins.md").read_text(encoding="utf-8")
-    for hook in HOOKS.values():
+    for hook in (*HOOKS.values(), PRESETS):
         signature = inspect.signature(getattr(hookspecs, hook))
         returns = str(signature.return_annotation).replace("collections.abc.", "").replace("typing.", "")
         assert f"def {hook}() -> " in text, f"docs/plugins.md lacks the hook {hook} ({returns})"
