@@ -184,3 +184,14 @@ def test_steps_of_chains_among_the_examples_are_compared_with_their_noise(regist
     assert scale.noise == pytest.approx(0.05 * math.sqrt(2))
     assert scale.step_size == 0.01
     assert scale.diagonal >= 2 * math.sqrt(2)
+
+
+def test_the_noise_of_chains_among_the_examples_is_in_the_metrics(registered, tmp_path):
+    registered("method", "cooperative", CooperativeLearning)
+    parts = {"energy": {"use": "mlp"}, "sampler": {"step_size": 0.01, "noise": 0.05}, "data": SMALL["data"]}
+    settings = {"train": {"iterations": 1}, "watch": SMALL["watch"]}
+    list(new_run({**parts, **settings, "method": {"use": "cooperative"}}, tmp_path / "a").train())
+    list(run_of(tmp_path / "b", train={"iterations": 1}).train())
+    one, other = (json.loads((tmp_path / name / "metrics.jsonl").read_text()) for name in "ab")
+    assert one["noise_size"] == pytest.approx(0.05 * math.sqrt(2))
+    assert "noise_size" not in other

@@ -81,9 +81,9 @@ def show(
             print_preset(name)
             return
         refuse_unknown_kind(kind, (*KINDS, "optimizer", SHOWN))
+        from ebmkit.config.filling import shown
         from ebmkit.config.layers import Value
         from ebmkit.config.optimizers import settings_of
-        from ebmkit.config.resolution import shown
         from ebmkit.config.sections import find, settings_of_method
         from ebmkit.registry.owners import section_of
 

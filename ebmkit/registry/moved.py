@@ -92,7 +92,7 @@ MOVED = {
     "ebmkit.report.watcher.report": "ebmkit.watchers.report.write_report",
     "ebmkit.resolve": "ebmkit.config.resolution",
     "ebmkit.resolve.Recipe": "ebmkit.config.recipe.Recipe",
-    "ebmkit.resolve.fill": "ebmkit.config.resolution.filled",
+    "ebmkit.resolve.fill": "ebmkit.config.filling.filled",
     "ebmkit.resolve.optimizer": "ebmkit.config.optimizers.find_optimizer",
     "ebmkit.resolve.read": "ebmkit.config.optimizers.settings_of",
     "ebmkit.run": "ebmkit.runs.run",

@@ -9,7 +9,6 @@ from typing import Any
 from ebmkit.errors import check
 from ebmkit.evaluation.training_curves import METRICS
 from ebmkit.files import json_line, writing
-from ebmkit.methods.maximum_likelihood import Trainer
 from ebmkit.methods.method import Method
 from ebmkit.watchers.scalars import Updates, scalars_of
 
@@ -33,9 +32,10 @@ def write_metrics(
         Unwritten: if a line cannot be written.
     """
     check("every", every, at_least=0)
-    sampler = trainer.sampler if isinstance(trainer, Trainer) else None  # others may run chains in another space
-    # Only a sampler that implies a temperature adds noise of the same size in every step.
-    noise = sampler.noise if sampler is not None and sampler.implied_temperature is not None else None
+    short = trainer.short_run()
+    # Only a sampler that implies a temperature adds noise of the same size in every step. States that are decoded are
+    # in another space than the examples.
+    noise = None if short.decode is not None or short.sampler.implied_temperature is None else short.sampler.noise
     kept = {} if memory is None else memory
 
     def watched() -> Updates:
