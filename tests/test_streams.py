@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import subprocess
 import sys
 import tomllib
@@ -36,6 +37,7 @@ def printed(monkeypatch, encoding: str, *words: str) -> bytes:
     kept = Kept()
     with monkeypatch.context() as patch:
         patch.setattr(streams, "end_on_signals", lambda: None)
+        patch.setattr(streams, "end_at_once", lambda: None)
         patch.setattr(sys, "argv", ["ebmkit", *words])
         patch.setattr(sys, "stdout", io.TextIOWrapper(kept, encoding))
         patch.setattr(sys, "stderr", io.StringIO())
@@ -140,3 +142,20 @@ def test_a_lenient_file_writes_all_or_drops_it(tmp_path):
     os.close(read)
     with Lenient(write, "w") as file:
         assert file.write(b"lost") == 4
+
+
+ENDING = """
+import atexit, os, signal, sys
+from ebmkit.__main__ import run
+atexit.register(lambda: os.kill(os.getpid(), signal.NAME))
+sys.argv[1:] = ["version"]
+run()
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
+def test_a_signal_while_python_ends_prints_no_traceback(name):
+    code = ENDING.replace("NAME", name)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False)
+    assert (ended.returncode, ended.stderr) == (-getattr(signal, name), "")
+    assert ended.stdout.startswith("ebmkit ")

@@ -79,4 +79,5 @@ def run() -> None:
         if not code:
             say(f"error: cannot write to stdout: {error.strerror}", "red")
             code = FAILURE
+    streams.end_at_once()
     sys.exit(code)

@@ -101,3 +101,14 @@ def end_on_signals() -> None:
             signal.signal(number, end)
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as it is while the command is being imported
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def end_at_once() -> None:
+    """Let SIGINT, SIGTERM and SIGHUP end the process without an exception, which Python would print while it ends.
+
+    Those that are ignored stay ignored.
+    """
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
