@@ -158,10 +158,11 @@ def test_values_that_do_not_vary_are_undecided():
     assert "correlation 0.00 over 4 rows, p = 1: **undecided**" in sentence([1, 1, 1, 1], [4, 3, 2, 1])
 
 
-def test_the_study_of_fashion_can_begin():
+@pytest.mark.parametrize(("name", "cells"), [("k", 18), ("noise", 18), ("width", 9)])
+def test_the_studies_of_fashion_can_begin(name, cells):
     words = ("-s", "data.path=a", "-s", "features.path=b.pt", "--list")
-    stdout, _ = invoked("study", "a", "--config", PAPER / "k-fashion.toml", *words)
-    assert len(stdout.splitlines()) == 18
+    stdout, _ = invoked("study", "a", "--config", PAPER / f"{name}-fashion.toml", *words)
+    assert len(stdout.splitlines()) == cells
 
 
 @pytest.mark.parametrize(("name", "cells"), [("k", 18), ("noise", 18), ("width", 9)])
