@@ -96,6 +96,11 @@ def test_a_study_is_collected_and_written_with_the_papers_values_beside_its_own(
     assert "```console\n$ ebmkit study small\n```\n\nAt full scale: not run; needs a GPU.\n" in text
 
 
+def test_where_files_are_is_no_result():
+    values = {"use": "idx", "path": Path("/home/me/mnist"), "size": 16}
+    assert make_results.without_paths(values) == {"use": "idx", "size": 16}
+
+
 def test_a_figure_is_collected_with_its_numbers_and_its_picture(tmp_path):
     (tmp_path / "drawn").mkdir()
     write_text(tmp_path / "drawn" / "result.json", json.dumps(RESULT))

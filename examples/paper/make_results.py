@@ -12,6 +12,7 @@ import re
 import shutil
 import sys
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -46,7 +47,7 @@ def collected_study(folder: Path) -> dict[str, Any]:
         "features": plan.judging.features,
         "measures": list(plan.measures),
         "varied": [path for axis in plan.axes for path in axis],
-        "base": plan.base,
+        "base": {section: without_paths(values) for section, values in plan.base.items()},
         "hardware": "; ".join(sorted({machine_of(machine) for machine in machines})),
         "torch": ", ".join(sorted({machine["versions"]["torch"] for machine in machines})),
         "rows": [
@@ -54,6 +55,11 @@ def collected_study(folder: Path) -> dict[str, Any]:
             for row in rows
         ],
     }
+
+
+def without_paths(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a section that name no file: where it is on a machine is no result."""
+    return {key: value for key, value in values.items() if not isinstance(value, Path)}
 
 
 def in_row(cell: Any, row: Any, norms: dict[str, float]) -> bool:
