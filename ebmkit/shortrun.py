@@ -148,7 +148,7 @@ class ShortRun:
         return self.interpolate(z1, z2, n)
 
     def path(self, z1: Tensor, z2: Tensor, n: int) -> list[Tensor]:
-        """N points on the path from z1 to z2 `(B, *shape)`, both ends included.
+        """The `n` points on the path from z1 to z2 `(B, *shape)`, both ends included.
 
         z_rho = m + rho (z1 - m) + sqrt(1 - rho²) (z2 - m) for n equally spaced values of rho from 1 to 0, where m is
         the centre of p_0. This preserves the mean and the covariance of z: if p_0 is Gaussian, white or not, and z1
