@@ -283,6 +283,6 @@ def test_only_a_folder_of_the_same_job_is_resumed(tmp_path, monkeypatch):
     assert list((tmp_path / "a").iterdir()) == []
 
 
-def test_restarts_need_a_folder(monkeypatch):
+def test_restarts_need_a_folder(empty_folder, monkeypatch):
     monkeypatch.setenv("TORCHELASTIC_MAX_RESTARTS", "1")
     assert "needs --out RUN" in refused(*WORDS)
