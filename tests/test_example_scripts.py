@@ -1,5 +1,6 @@
 """Scripts of examples/ that measure: here of very small models and data."""
 
+import json
 import struct
 import sys
 from pathlib import Path
@@ -8,11 +9,15 @@ import numpy as np
 import pytest
 import torch
 from commands import invoked
+from PIL import Image
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 sys.path[:0] = [str(EXAMPLES), str(EXAMPLES / "paper")]
 classifier = pytest.importorskip("classifier", reason="examples/ is not beside the tests")
 compare_methods = pytest.importorskip("compare_methods", reason="examples/ is not beside the tests")
+curves_of_runs = pytest.importorskip("curves_of_runs", reason="examples/ is not beside the tests")
+from matplotlib.figure import Figure  # noqa: E402
+
 from ebmkit.data import Examples, arrays  # noqa: E402
 from ebmkit.features.torchscript import TorchScript  # noqa: E402
 
@@ -56,3 +61,17 @@ def test_methods_are_compared_and_what_is_done_is_kept(tmp_path, monkeypatch, ca
 def test_a_spread_is_shown_where_there_are_several_seeds():
     assert compare_methods.spread([2.0]) == "2"
     assert compare_methods.spread([1.0, 3.0]) == "2 ± 1.4"
+
+
+def test_a_run_that_was_rolled_back_is_drawn_as_two_curves(tmp_path):
+    lines = [{"update": update, "gap": 1.0, "gradient_norm": 2.0, "displacement": 3.0} for update in (1, 2, 3, 4, 2, 3)]
+    lines.insert(4, {"event": "rollback", "update": 4, "to_update": 1, "lr": 0.1})
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    axes = Figure().add_subplot()
+    curves_of_runs.draw(axes, tmp_path, "gradient_norm", "C0")
+    first, second, divergence = (list(line.get_xdata()) for line in axes.lines)
+    assert first == [1, 2, 3, 4]
+    assert second == [2, 3]
+    assert divergence == [4, 4]
+    curves_of_runs.main([tmp_path], tmp_path / "curves.png")
+    assert Image.open(tmp_path / "curves.png").width > 1000

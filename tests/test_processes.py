@@ -252,7 +252,16 @@ def test_one_process_initialises_nothing():
 
 def test_a_killed_process_is_restarted_and_the_run_goes_on(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "--max-restarts",
+        "1",
+    ]
     words = [*WORDS, "-q", "--iterations", "30", "--out", "a", "-s", "watch.pictures.every=0"]
     path = os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
     environment = os.environ | {"PYTHONPATH": path, "EBMKIT_PLUGINS": "none"}

@@ -1,0 +1,56 @@
+"""Draw how the gap, the gradient and the steps of chains changed over the updates of runs, and where they diverged.
+
+    python examples/curves_of_runs.py runs/stop runs/rollback --out curves.png
+
+A dashed line is a divergence. After a rollback a run goes on from an earlier update, and its curve begins again there.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ebmkit.evaluation.training_curves import read_events, read_metrics
+
+# A value of metrics.jsonl, what it is, and up to where its axis is linear; None is logarithmic.
+SHOWN = {
+    "gap": ("gap: E(data) - E(samples)", 10.0),
+    "gradient_norm": ("norm of the parameter gradient", None),
+    "displacement": ("length of a step of a chain", None),
+}
+
+
+def draw(axes: Axes, run: Path, value: str, colour: str) -> None:
+    """The curve of a run, with a new piece wherever updates go back, and its divergences."""
+    found = read_metrics(run)
+    update, values = found["update"], found[value]
+    back = (torch.nonzero(update[1:] <= update[:-1]).flatten() + 1).tolist()
+    pieces = zip(update.tensor_split(back), values.tensor_split(back), strict=True)
+    for index, (at, piece) in enumerate(pieces):
+        axes.plot(at.numpy(), piece.numpy(), color=colour, linewidth=1, label=None if index else run.name)
+    for event in read_events(run):
+        if event["event"] in ("diverged", "rollback"):
+            axes.axvline(event["update"], color=colour, linewidth=0.9, linestyle="--")
+
+
+def main(
+    runs: Annotated[list[Path], typer.Argument(help="The folders of runs.")],
+    out: Annotated[Path, typer.Option(help="The figure.")] = Path("curves.png"),
+) -> None:
+    """Draw one panel for each value, with a curve for each run."""
+    sheet = Figure(figsize=(4.4 * len(SHOWN), 3.4), layout="constrained")
+    for axes, (value, (title, linear)) in zip(sheet.subplots(1, len(SHOWN)), SHOWN.items(), strict=True):
+        for index, run in enumerate(runs):
+            draw(axes, run, value, f"C{index}")
+        axes.set(title=title, xlabel="update")
+        axes.set_yscale("log" if linear is None else "symlog", **({} if linear is None else {"linthresh": linear}))
+    sheet.axes[0].legend(frameon=False)
+    sheet.savefig(out, dpi=110)
+    print(out)
+
+
+if __name__ == "__main__":
+    typer.run(main)
