@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from commands import invoked
+from matplotlib.figure import Figure
 from PIL import Image
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -16,8 +17,6 @@ sys.path[:0] = [str(EXAMPLES), str(EXAMPLES / "paper")]
 classifier = pytest.importorskip("classifier", reason="examples/ is not beside the tests")
 compare_methods = pytest.importorskip("compare_methods", reason="examples/ is not beside the tests")
 curves_of_runs = pytest.importorskip("curves_of_runs", reason="examples/ is not beside the tests")
-from matplotlib.figure import Figure  # noqa: E402
-
 from ebmkit.data import Examples, arrays  # noqa: E402
 from ebmkit.features.torchscript import TorchScript  # noqa: E402
 
