@@ -19,7 +19,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ebmkit needs Python 3.11 or newer, not " + sys.version.split()[0] + "; try: make PYTHON=python3.12 " + "$(MAKECMDGOALS)")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable . --group dev
 	@touch $@
 
 demo: $(VENV)/ready  ## Train on real digits: two to three minutes on two cores
@@ -44,7 +44,7 @@ types: $(VENV)/ready  ## Types: mypy, strict
 	$(BIN)/mypy
 
 docs: $(VENV)/ready  ## The documentation, in site/
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group docs
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --group docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 plugins:  ## Install every package of plugins/, and a new one of each kind, in an empty environment; test them there
