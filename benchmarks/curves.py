@@ -29,6 +29,7 @@ def draw_curves(curves: Mapping[str, Mapping[str, Mapping[int, Curve]]], title: 
         reals = [curve.real for seeds in contenders.values() for curve in seeds.values()]
         axes.axhline(sum(reals) / len(reals), color="black", linewidth=0.8, linestyle="--", label="real against real")
         axes.set(title=measure, xlabel="seconds of training", xscale="log")
+        label_looks(axes, [at for at, _ in next(iter(next(iter(contenders.values())).values())).points[1:]])
         if LOWER[measure]:
             scale(axes, contenders)
     handles, labels = panels[0].get_legend_handles_labels()
@@ -52,6 +53,12 @@ def draw_contender(axes: Axes, name: str, seeds: Mapping[int, Curve], colour: ob
     shortest = min(map(len, lines))
     mean = torch.tensor([line[:shortest] for line in lines], dtype=torch.float64).mean(0)
     axes.plot(mean[:, 0], mean[:, 1], color=colour, linewidth=2, marker="o", markersize=3, label=name)
+
+
+def label_looks(axes: Axes, looks: list[float]) -> None:
+    """Ticks at the looks of one curve; every second has its seconds, so that the labels do not meet."""
+    axes.set_xticks(looks, [f"{at:.0f}" if index % 2 == 0 else "" for index, at in enumerate(looks[::-1])][::-1])
+    axes.minorticks_off()
 
 
 def scale(axes: Axes, contenders: Mapping[str, Mapping[int, Curve]]) -> None:
