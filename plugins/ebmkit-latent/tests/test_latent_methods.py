@@ -72,6 +72,9 @@ def test_a_generator_has_the_published_layers(settings, side, maps):
         ((1, 32, 32), {"maps": (8, 4)}, "^images of 32 pixels need maps of 3 layers, not of 2$"),
         ((1, 8, 8), {"maps": (0,)}, "^maps must be"),
         ((1, 8, 8), {"start": 8}, "^start=8 doubled"),
+        ((1, 8, 8), {"start": 64}, "^start=64 doubled"),
+        ((2,), {"start": 1}, "^deconvnet is for square images"),
+        ((1, 28, 20), {"start": 5}, "^deconvnet is for square images"),
     ],
 )
 def test_a_generator_that_cannot_be_is_refused_in_one_line(outputs, settings, message):
