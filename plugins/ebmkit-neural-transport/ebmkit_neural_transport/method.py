@@ -9,8 +9,9 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
-from ebmkit import Method, Parts, Role, ShortRun, Update, UsageError, check, eval_mode, load, role
+from ebmkit import Method, Parts, Role, Update, UsageError, check, eval_mode, load, role
 from ebmkit.methods import constant, cosine, follow, linear
+from ebmkit_neural_transport.drawing import TransportRun
 from ebmkit_neural_transport.flow import Flow
 from ebmkit_neural_transport.tilt import LatentEnergy, tilt
 
@@ -156,11 +157,11 @@ class NeuralTransport(Method):
         """A run that starts from another makes those updates of the flow that are left, and needs no backbone."""
         return {"flow_iterations": max(0, settings["flow_iterations"] - updates), "backbone": None}
 
-    def short_run_of(self, networks: Mapping[str, nn.Module]) -> ShortRun:
+    def short_run_of(self, networks: Mapping[str, nn.Module]) -> TransportRun:
         """The chain in z, with the step size that the adaptation came to, and the flow that decodes it."""
         energy = self.chains(LatentEnergy(networks["energy"], networks["flow"], self.bound))
         sampler = getattr(self.sampler, "frozen", self.sampler)
-        return ShortRun(energy, sampler, self.init, decode=networks["flow"])
+        return TransportRun(energy, sampler, self.init, decode=networks["flow"], data_noise=self.data_noise)
 
 
 def begin_with(flow: Flow, place: Path) -> None:

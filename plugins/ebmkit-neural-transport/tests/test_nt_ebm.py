@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from ebmkit_neural_transport.likelihood import log_likelihood
+from ebmkit_neural_transport.likelihood import log_likelihood, normaliser
 from transport_runs import command, same, settings, state, trained
 
 from ebmkit import UsageError, load
@@ -102,7 +102,10 @@ def test_commands_draw_from_a_run_in_the_plane(run, tmp_path):
     command("sample", run, "-n", "5", "--out", tmp_path / "x.npy")
     command("interpolate", run, "--out", tmp_path / "path.png")
     command("reconstruct", run, "-n", "4", "--updates", "2", "--out", tmp_path / "again.png")
-    command("evaluate", run, "-n", "20")
+    found = json.loads(command("evaluate", run, "-n", "20", "--json").stdout)["measures"][-3:]
+    assert [one["name"][:13] for one in found] == ["Mean log q(x)", "Mean log p(x)", "Mean log p(x)"]
+    assert found[1]["value"] == pytest.approx(found[0]["value"] + found[2]["value"])
+    assert found[1]["error"] > 0
     command("report", run, "--updates", "2")
     command("export", run, tmp_path / "model.safetensors")
     command("sample", tmp_path / "model.safetensors", "-n", "5", "--out", tmp_path / "y.npy")
@@ -128,6 +131,19 @@ def test_a_model_has_a_likelihood(run):
     assert found.flow == pytest.approx(float(short.decode.log_density(x).mean()), abs=1e-5)
     assert 1 < found.normaliser.ess <= 200
     assert math.isfinite(found.tilted_error)
+
+
+def test_the_values_of_examples_are_the_likelihood_of_noisy_ones(run):
+    """Flow, tilt and gain in the order of their names; the constant is shared by all examples, and so is its error."""
+    x = torch.randn(50, 2, generator=torch.Generator().manual_seed(1))
+    short, rng = load(run), torch.Generator().manual_seed(2)
+    constant = normaliser(short, rng, batch=64)
+    noisy = x + 0.05 * torch.randn(x.shape, generator=rng)
+    due = log_likelihood(short, noisy, torch.Generator().manual_seed(2), batch=64)
+    found = short.values(x, torch.Generator().manual_seed(2), batch=64)
+    assert [float(one.values.mean()) for one in found] == pytest.approx([due.flow, due.tilted, due.gain], abs=1e-9)
+    assert [one.error for one in found] == [0, constant.error, constant.error]
+    assert found[1].note.startswith("densities in nats of examples with data noise 0.05; p: log Z ")
 
 
 def test_another_model_has_no_likelihood(tmp_path):
