@@ -150,4 +150,5 @@ class DAMC(LatentEBM):
             sampler=ReverseDiffusion(diffusion=diffusion, steps=self.denoising_steps),
             guess=lambda x, rng: self.jump(diffusion, x, rng),
             posterior=self.posterior.noiseless or self.posterior,
+            prior=self.sampler,
         )

@@ -154,6 +154,22 @@ def test_damc_draws_as_its_setting_says(problem):
     assert by_chain.posterior is method.posterior
 
 
+def test_a_long_run_goes_on_from_the_diffusion_by_chains_of_the_prior(problem):
+    method = problem.method(DAMC, steps=2, s=0.1, n=2, **SMALL)
+    short, rng = method.short_run(), Generator().manual_seed(1)
+    points = list(short.long_run(6, Generator().manual_seed(1), times=2))
+    z = short.sampler.sample(short.energy, short.init.sample(6, rng), rng)
+    assert torch.equal(points[0].z, z)
+    for point in points[1:]:
+        z = method.sampler.sample(short.energy, z, rng)
+        torch.testing.assert_close(point.z, z)
+    assert [point.step for point in points] == [0, 1, 2]
+    assert points[2].energy is not None
+    method.draw = "chain"
+    by_chain = next(method.short_run().long_run(6, Generator().manual_seed(1)))
+    assert torch.equal(by_chain.z, short.init.sample(6, Generator().manual_seed(1)))
+
+
 def test_inference_begins_at_the_diffusion_and_descends_the_posterior(problem):
     method = problem.method(DAMC, steps=2, s=0.1, n=2, **SMALL)
     short, x = method.short_run(), problem.x.repeat(6, 1)
