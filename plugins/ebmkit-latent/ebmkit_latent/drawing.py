@@ -63,11 +63,12 @@ class LatentShortRun(ShortRun):
     ) -> Iterator[Point]:
         """As in `ShortRun`; where a diffusion draws, its draws are the starts, and chains of the prior go on from them.
 
-        A diffusion cannot be repeated from where it ended, since it begins with noise.
+        A diffusion cannot be repeated from where it ended, since it begins with noise. The chains have as many steps.
         """
         if self.prior is None or not isinstance(self.sampler, ReverseDiffusion):
             return super().long_run(n, rng, times=times, every=every, batch=batch)
-        after = replace(self, sampler=self.prior, init=Diffused(self.sampler, self.init))
+        chains = self.prior.with_steps(self.sampler.steps)
+        after = replace(self, sampler=chains, init=Diffused(self.sampler, self.init))
         return ShortRun.long_run(after, n, rng, times=times, every=every, batch=batch)
 
     def counted(self, on_pass: Callable[[], None]) -> Self:

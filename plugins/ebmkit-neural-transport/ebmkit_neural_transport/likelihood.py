@@ -124,7 +124,7 @@ def normaliser(
     flow = flow_of(short)
     check("draws", draws, at_least=2)
     check("temperatures", temperatures, at_least=1)
-    step = short.sampler.with_steps(1)
+    step = short.sampler if temperatures == 1 else short.sampler.with_steps(1)
     if temperatures > 1 and step.promises.temperature != 1:
         raise UsageError("temperatures above 1 need a sampler whose steps leave exp(-E) invariant, as adaptive-hmc")
     parts = []

@@ -2,13 +2,14 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from ebmkit_neural_transport.likelihood import log_likelihood, normaliser
 from transport_runs import command, same, settings, state, trained
 
-from ebmkit import UsageError, load
+from ebmkit import Sampler, UsageError, load
 from ebmkit.runs import train
 
 
@@ -144,6 +145,19 @@ def test_the_values_of_examples_are_the_likelihood_of_noisy_ones(run):
     assert [float(one.values.mean()) for one in found] == pytest.approx([due.flow, due.tilted, due.gain], abs=1e-9)
     assert [one.error for one in found] == [0, constant.error, constant.error]
     assert found[1].note.startswith("densities in nats of examples with data noise 0.05; p: log Z ")
+
+
+def test_importance_sampling_needs_no_steps_of_the_sampler(run):
+    """A sampler whose chains have no setting of their length serves too."""
+
+    class Whole(Sampler):
+        def chain(self, energy, x, rng):
+            raise NotImplementedError
+
+    short = replace(load(run), sampler=Whole())
+    assert math.isfinite(normaliser(short, torch.Generator().manual_seed(0), draws=50).value)
+    with pytest.raises(UsageError, match="has no setting `steps`"):
+        normaliser(short, torch.Generator(), draws=50, temperatures=2)
 
 
 def test_another_model_has_no_likelihood(tmp_path):
