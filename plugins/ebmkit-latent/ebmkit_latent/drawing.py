@@ -21,7 +21,6 @@ from ebmkit import (
     per_example,
 )
 from ebmkit.passes import CountedEnergy
-from ebmkit.trajectories import Point
 from ebmkit_latent.diffusion import ReverseDiffusion
 
 
@@ -60,7 +59,7 @@ class LatentShortRun(ShortRun):
 
     def long_run(
         self, n: int, rng: Generator, *, times: int = 10, every: int | None = None, batch: int | None = None
-    ) -> Iterator[Point]:
+    ) -> Iterator:
         """As in `ShortRun`; where a diffusion draws, its draws are the starts, and chains of the prior go on from them.
 
         A diffusion cannot be repeated from where it ended, since it begins with noise. The chains have as many steps.

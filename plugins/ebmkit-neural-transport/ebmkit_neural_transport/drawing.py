@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from torch import Generator, Tensor
 
-from ebmkit import ShortRun, noise_like
-from ebmkit.shortrun import ExampleValues
+from ebmkit import ExampleValues, ShortRun, noise_like
 from ebmkit_neural_transport.likelihood import log_densities, normaliser
 
 

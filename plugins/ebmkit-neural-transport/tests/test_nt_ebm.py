@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from ebmkit_neural_transport.likelihood import log_likelihood, normaliser
-from transport_runs import command, same, settings, state, trained
+from transport_test_runs import command, same, settings, state, trained
 
 from ebmkit import Sampler, UsageError, load
 from ebmkit.runs import train

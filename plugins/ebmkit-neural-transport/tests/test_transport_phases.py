@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 import torch
-from transport_runs import command, same, state, trained
+from transport_test_runs import command, same, state, trained
 
 from ebmkit.runs import train
 
