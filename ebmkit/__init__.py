@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ebmkit.registry.hooks import hookimpl
     from ebmkit.registry.lookup import register
     from ebmkit.runs.model import load
-    from ebmkit.shortrun import ShortRun
+    from ebmkit.shortrun import ExampleValues, ShortRun
 
 __version__ = "0.1.0"
 
@@ -40,6 +40,7 @@ __all__ = [
     "Diverged",
     "Energy",
     "EnergyFn",
+    "ExampleValues",
     "InitDistribution",
     "Interrupted",
     "Method",
@@ -72,6 +73,7 @@ _PUBLIC = {
     "Diverged": "errors",
     "Energy": "interfaces",
     "EnergyFn": "interfaces",
+    "ExampleValues": "shortrun",
     "InitDistribution": "interfaces",
     "Interrupted": "errors",
     "Method": "methods.method",

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import NamedTuple, Self
 
 import torch
 from torch import Generator, Tensor
@@ -13,6 +13,22 @@ from ebmkit.interfaces import EnergyFn, InitDistribution, Sampler, eval_mode
 from ebmkit.passes import CountedEnergy
 from ebmkit.reconstruction import Gradient, Method, Reconstruction, check_settings, descend, pull_back
 from ebmkit.trajectories import Point, joined, repeated_chain, states_at
+
+
+class ExampleValues(NamedTuple):
+    """What a model says of examples, one number for each.
+
+    Attributes:
+        name: What it is, like `log p(x)`.
+        values: `(n,)`, of n examples.
+        error: The standard error of what all of them have in common, like an estimated constant.
+        note: What the reader must know of it; empty if there is nothing.
+    """
+
+    name: str
+    values: Tensor
+    error: float = 0.0
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,6 +79,18 @@ class ShortRun:
     def counted(self, on_pass: Callable[[], None]) -> Self:
         """This model with a function that is called at every pass."""
         return replace(self, energy=CountedEnergy(self.energy, on_pass))
+
+    def values(self, x: Tensor, rng: Generator, *, batch: int = 64) -> Sequence[ExampleValues]:
+        """What the model itself says of examples `(n, *shape)`, like its log density; nothing unless it can.
+
+        `ebmkit evaluate` has a line for the mean of each over the data.
+
+        Args:
+            x: The examples.
+            rng: Randomness of what is estimated, on the device of `x`.
+            batch: How many examples are computed at once.
+        """
+        return ()
 
     def starts(self, n: int, rng: Generator, *, batch: int = 64) -> Tensor:
         """Starts of n chains as examples `(n, *shape)`, drawn at most `batch` at a time."""

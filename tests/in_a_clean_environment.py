@@ -1,4 +1,4 @@
-"""Installs ebmkit and every package of plugins/ in an empty environment and tests them; then new packages of all kinds.
+"""Installs ebmkit and all packages of plugins/ in an empty environment; tests them, their READMEs, and new packages.
 
     python tests/in_a_clean_environment.py FOLDER
 
@@ -73,6 +73,8 @@ def test_all(clean: Clean) -> None:
     packages = sorted(path.parent for path in TREE.glob("plugins/*/pyproject.toml"))
     if clean.install("the packages of plugins/", *packages):
         clean.test(packages)
+        pages = [package / "README.md" for package in packages]
+        clean.run("what the READMEs import and call", "python", "-P", TREE / "tests" / "readme_calls.py", *pages)
     clean.run("plugins --check", "ebmkit", "plugins", "--check")
     new = [
         clean.outside / f"my-{kind}"

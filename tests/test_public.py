@@ -17,6 +17,7 @@ PUBLIC = [
     "Diverged",
     "Energy",
     "EnergyFn",
+    "ExampleValues",
     "InitDistribution",
     "Interrupted",
     "Method",

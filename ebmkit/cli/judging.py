@@ -63,6 +63,7 @@ def evaluate(
     -n is half of the data, at most 5000. Each value is shown beside that of real examples and that of noise, like the
     starts of new chains, so that it has a scale. All of it is also written to evaluation.json in the folder of the run.
     A model of classes is also judged as a classifier, and with --other how well its scores separate the two data sets.
+    What a model itself says of examples, as the log density of nt-ebm, is shown as its mean over the data.
     Several processes, started by torchrun, draw a part of the samples each.
     """
     from ebmkit.processes import joined
@@ -75,6 +76,7 @@ def evaluate(
         from ebmkit.config.resolution import resolve_part
         from ebmkit.evaluation.classes import class_measures
         from ebmkit.evaluation.measures import check_count, evaluate_model
+        from ebmkit.evaluation.model_values import value_measures
         from ebmkit.files import json_line
         from ebmkit.runs.evaluations import count_for, evaluation_of, write_evaluation
 
@@ -97,6 +99,7 @@ def evaluate(
         x = torch.cat(samples).to(model.device)
         measures = evaluate_model(model.short, examples, built, rng, n=count, seed=seed, batch=batch, samples=x)
         measures += class_measures(model.short, examples, model.device, n=count, seed=seed, other=others)
+        measures += value_measures(model.short, examples, model.device, n=count, seed=seed, batch=batch)
         found = evaluation_of(model, measures)
         if as_json:
             result(json_line(found))

@@ -149,12 +149,12 @@ def new(
     """A new run from the layers; None if only its settings were printed."""
     from ebmkit.config import layers
     from ebmkit.config.resolution import resolve
-    from ebmkit.runs.origin import read_origin
+    from ebmkit.runs.origin import read_origin, settings_of
     from ebmkit.runs.restarts import check_restarts
     from ebmkit.runs.training import check_settings, new_run
 
     saved = None if origin is None else read_origin(origin)
-    below = [] if saved is None else [saved.layer]
+    below = [] if saved is None else [settings_of(saved)]
     below += [*([layers.preset(preset)] if preset else []), *([layers.read(config)] if config else [])]
     recipe = resolve([*below, typed])
     print_notes(recipe, quiet)
@@ -201,7 +201,8 @@ def print_estimate(run: "Run", quiet: bool, as_json: bool) -> None:
         header(run)
     values = estimate(run)
     if not quiet:
-        say("dry run   one update made, the first, which is the slowest; nothing written")
+        made = "one update of each phase" if len(run.trainer.phases) > 1 else "one update"
+        say(f"dry run   {made} made, the first, which is the slowest; nothing written")
     if as_json:
         result(json.dumps({"schema": 2, **values}))
     else:

@@ -53,6 +53,8 @@ class Method(Stateful, ABC):
         rng: The only source of randomness of updates, on the device of the run.
         gradient_penalty: The weight of the gradient penalty, which a rollback raises; None for a method without one.
         steps: The number of steps of a chain as a function of the index of the update; None if it does not change.
+        phases: After how many updates the method goes on in another way, from 0: its phases, each of which is tried
+            before a run and timed by `--dry-run`.
         classes: How many classes its labels may be of, as the setting `method.classes` says; None for any number.
         drawing: Those settings of the method that change only what is drawn from its models, which commands that draw
             may change.
@@ -72,6 +74,7 @@ class Method(Stateful, ABC):
     schedule: Callable[[int], float] | None = None
     gradient_penalty: float | None = None
     steps: Callable[[int], int] | None = None
+    phases: Sequence[int] = (0,)
     classes: int | None = None
 
     @abstractmethod
@@ -89,6 +92,18 @@ class Method(Stateful, ABC):
         Args:
             networks: The networks to draw with, by the names of their attributes: the last ones, or their averages.
         """
+
+    @classmethod
+    def continued(cls, settings: Mapping[str, Any], updates: int) -> Mapping[str, Any]:
+        """The settings in which a run that starts from another differs from it, as after `train --from`.
+
+        A method of several phases says here how the new run does not begin with the first again.
+
+        Args:
+            settings: Those of the section `method` of the other run.
+            updates: How many updates the other run had made.
+        """
+        return {}
 
     def short_run(self) -> ShortRun:
         """What can be drawn now: with the averages of the networks if the run keeps them."""
@@ -215,7 +230,7 @@ class Method(Stateful, ABC):
 
     @property
     def passes_outside(self) -> int:
-        """Passes of an update through its networks, besides those of its chains; 0 if the method does not say."""
+        """Passes of the next update through its networks, besides those of its chains; 0 if it does not say."""
         return 0
 
     @property

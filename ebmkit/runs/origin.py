@@ -7,7 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
+from ebmkit.config.layers import Layer, Value
 from ebmkit.config.recipe import Recipe
+from ebmkit.config.resolution import resolve
+from ebmkit.config.sections import class_of
 from ebmkit.errors import UsageError, one_line
 from ebmkit.methods.method import Method
 from ebmkit.runs.model import pick_weights, read_model
@@ -21,6 +24,19 @@ def read_origin(place: str | Path) -> SavedModel:
         UsageError: if the place is none of these.
     """
     return read_model(Path(place))
+
+
+def settings_of(saved: SavedModel) -> Layer:
+    """The settings that a new run starts with: those of another, and what its method changes in a run that goes on."""
+    recipe = resolve([saved.layer], "model")
+    changes = class_of(recipe.parts["method"]).continued(recipe.settings("method"), saved.updates)
+    layer = Layer(saved.layer.name, dict(saved.layer.sections), saved.layer.places)
+    origin = f"--from, after {saved.updates} updates"
+    layer.sections["method"] = {
+        **layer.sections.get("method", {}),
+        **{key: Value(value, origin) for key, value in changes.items()},
+    }
+    return layer
 
 
 def start_from(saved: SavedModel, trainer: Method, recipe: Recipe, shape: tuple[int, ...]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from ebmkit.runs.folder import FREE, check_same, settings_in
 from ebmkit.runs.links import refuse_links_out
 from ebmkit.runs.new_folders import refuse_existing
 from ebmkit.runs.newest import read_to_resume
-from ebmkit.runs.origin import read_origin, start_from
+from ebmkit.runs.origin import read_origin, settings_of, start_from
 from ebmkit.runs.parts import RecipeParts
 from ebmkit.runs.ranks import saved_by
 from ebmkit.runs.run import Run
@@ -100,7 +100,7 @@ def new_run(
     processes = processes or joined()
     with processes.together():
         saved = origin if origin is None or isinstance(origin, SavedModel) else read_origin(origin)
-        below = [] if saved is None else [saved.layer]
+        below = [] if saved is None else [settings_of(saved)]
         recipe = settings if isinstance(settings, Recipe) else resolve([*below, as_layer(settings)])
         if folder is not None and processes.first:
             refuse_existing(Path(folder))

@@ -47,7 +47,7 @@ class FirstStep(Sampler):
 
 
 def try_out(recipe: Recipe, examples: Examples, device: torch.device, method: Method, size: int) -> None:
-    """Make one update with chains of one step, save it and read it back; the run's own parts are not used.
+    """Make one update of each phase with chains of one step, save and read back; the run's own parts are not used.
 
     The global random states are restored.
 
@@ -74,7 +74,9 @@ def try_out(recipe: Recipe, examples: Examples, device: torch.device, method: Me
         else:
             facts = facts_of(asked(trial), examples, indices, device)
             with naming_failure(f"method '{recipe.parts['method'].name}' cannot make an update with these parts"):
-                trial.update(x, **facts)
+                for made in trial.phases:
+                    trial.index = made
+                    trial.update(x, **facts)
         restored, others = _method(recipe, examples, device)
         check_read_back(recipe, trial, restored)
         for (section, one, given), (_, other, _) in zip(parts.built, others.built, strict=True):

@@ -32,7 +32,9 @@ class Cost:
 
         @wraps(update)
         def recorded(batch: Tensor, **facts: Tensor) -> Update:
+            outside = self.trainer.passes_outside  # of this update: the next may be of another phase
             found = update(batch, **facts)
+            self.passes += outside
             self.record()
             return found
 
@@ -47,7 +49,6 @@ class Cost:
     def record(self) -> None:
         """Write what the updates up to this one cost."""
         now = time.perf_counter()
-        self.passes += self.trainer.passes_outside
         self.seconds, self.last = self.seconds + now - self.last, now
         line = {"update": self.trainer.index, "passes": self.passes, "seconds": round(self.seconds, 4)}
         with self.path.open("a", encoding="utf-8") as file:

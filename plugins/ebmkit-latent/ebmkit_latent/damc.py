@@ -122,10 +122,12 @@ class DAMC(LatentEBM):
 
     @torch.no_grad()
     def follow_slowly(self) -> None:
-        """Move the slow copy of Q a part of the way to Q."""
-        fast = Diffusion(self.encoder, self.denoiser).parameters()
-        for slow, weight in zip(self.target.parameters(), fast, strict=True):
+        """Move the slow copy of Q a part of the way to Q; its buffers, as running statistics, are those of Q."""
+        fast = Diffusion(self.encoder, self.denoiser)
+        for slow, weight in zip(self.target.parameters(), fast.parameters(), strict=True):
             slow.lerp_(weight, self.target_rate)
+        for slow, buffer in zip(self.target.buffers(), fast.buffers(), strict=True):
+            slow.copy_(buffer)
 
     def decayed(self, optimizer: Optimizer) -> float:
         """What the decay leaves of the learning rate of an optimiser, which does not fall below `least_rate`."""
@@ -148,4 +150,5 @@ class DAMC(LatentEBM):
             sampler=ReverseDiffusion(diffusion=diffusion, steps=self.denoising_steps),
             guess=lambda x, rng: self.jump(diffusion, x, rng),
             posterior=self.posterior.noiseless or self.posterior,
+            prior=self.sampler,
         )

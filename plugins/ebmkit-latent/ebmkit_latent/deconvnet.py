@@ -7,7 +7,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from ebmkit import UsageError, check
-from ebmkit_latent.sizes import halvings
+from ebmkit_latent.sizes import halvings, square
 
 
 class DeconvNet(nn.Module):
@@ -43,17 +43,18 @@ class DeconvNet(nn.Module):
         check("slope", slope, at_least=0, below=1)
         for width in maps:
             check("maps", width, at_least=1)
-        side = outputs[-1] >> halvings("deconvnet", outputs) if start is None else start
-        check("start", side, at_least=1)
-        doublings = round(math.log2(outputs[-1] / side))
+        if start is None or not square(outputs):  # which halvings refuses
+            start = outputs[-1] >> halvings("deconvnet", outputs)
+        check("start", start, at_least=1)
+        doublings = max(0, round(math.log2(outputs[-1] / start)))
         hidden = doublings + (last == "same")
-        if side << doublings != outputs[-1] or hidden < 1:
-            raise UsageError(f"start={side} doubled does not reach the side of the images, {outputs[-1]} pixels")
+        if start << doublings != outputs[-1] or hidden < 1:
+            raise UsageError(f"start={start} doubled does not reach the side of the images, {outputs[-1]} pixels")
         if hidden > len(maps):
             raise UsageError(f"images of {outputs[-1]} pixels need maps of {hidden} layers, not of {len(maps)}")
         self.latent = math.prod(inputs)
         used = maps[-hidden:]
-        layers: list[nn.Module] = [nn.ConvTranspose2d(self.latent, used[0], side), nn.LeakyReLU(slope)]
+        layers: list[nn.Module] = [nn.ConvTranspose2d(self.latent, used[0], start), nn.LeakyReLU(slope)]
         for before, after in pairwise(used):
             layers += [nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), nn.LeakyReLU(slope)]
         kernel, stride = (4, 2) if last == "double" else (3, 1)

@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 
 from ebmkit import (
     EnergyFn,
+    InitDistribution,
     Reconstruction,
     Sampler,
     ShortRun,
@@ -20,6 +21,24 @@ from ebmkit import (
     per_example,
 )
 from ebmkit.passes import CountedEnergy
+from ebmkit_latent.diffusion import ReverseDiffusion
+
+
+@dataclass(frozen=True)
+class Diffused(InitDistribution):
+    """The draws of a diffusion, as starts of chains.
+
+    Attributes:
+        diffusion: Draws from z_T.
+        init: Draws z_T.
+    """
+
+    diffusion: ReverseDiffusion
+    init: InitDistribution
+
+    def sample(self, n: int, rng: Generator) -> Tensor:
+        """`n` draws `(n, d)`."""
+        return self.diffusion.sample(self.diffusion.diffusion, self.init.sample(n, rng), rng)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +49,26 @@ class LatentShortRun(ShortRun):
         guess: Returns the first z `(B, d)` of an inference for examples `(B, *shape)`.
         posterior: Makes the chains of the inference.
         given: Returns the energy of z for examples `(B, *shape)`.
+        prior: Makes the chains of a long run, if a diffusion draws the samples; None if chains of `sampler` do.
     """
 
     guess: Callable[[Tensor, Generator], Tensor]
     posterior: Sampler
     given: Callable[[Tensor], EnergyFn]
+    prior: Sampler | None = None
+
+    def long_run(
+        self, n: int, rng: Generator, *, times: int = 10, every: int | None = None, batch: int | None = None
+    ) -> Iterator:
+        """As in `ShortRun`; where a diffusion draws, its draws are the starts, and chains of the prior go on from them.
+
+        A diffusion cannot be repeated from where it ended, since it begins with noise. The chains have as many steps.
+        """
+        if self.prior is None or not isinstance(self.sampler, ReverseDiffusion):
+            return super().long_run(n, rng, times=times, every=every, batch=batch)
+        chains = self.prior.with_steps(self.sampler.steps)
+        after = replace(self, sampler=chains, init=Diffused(self.sampler, self.init))
+        return ShortRun.long_run(after, n, rng, times=times, every=every, batch=batch)
 
     def counted(self, on_pass: Callable[[], None]) -> Self:
         """This model with a function that is called at every pass."""

@@ -5,6 +5,11 @@ from ebmkit import UsageError
 SMALLEST, LARGEST = 4, 7  # sides of the smallest maps
 
 
+def square(shape: tuple[int, ...]) -> bool:
+    """Whether examples of this shape are square images, `(channels, side, side)`."""
+    return len(shape) == 3 and shape[1] == shape[2]
+
+
 def halvings(name: str, shape: tuple[int, ...]) -> int:
     """How often the side of square images is halved until it is 4 to 7 pixels.
 
@@ -15,7 +20,7 @@ def halvings(name: str, shape: tuple[int, ...]) -> int:
     Raises:
         UsageError: unless the images are square, and a side of 4 to 7 pixels is reached.
     """
-    side, times = shape[-1] if len(shape) == 3 and shape[1] == shape[2] else 0, 0
+    side, times = shape[-1] if square(shape) else 0, 0
     while side > LARGEST and side % 2 == 0:
         side, times = side // 2, times + 1
     if not SMALLEST <= side <= LARGEST or not times:

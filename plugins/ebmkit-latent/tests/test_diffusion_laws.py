@@ -135,6 +135,17 @@ def test_the_slow_copy_is_the_weighted_sum_of_all_weights_before(problem):
     )
 
 
+def test_the_slow_copy_has_the_buffers_of_the_encoder(problem):
+    """Running statistics and singular vectors belong to the weights; those of the beginning would stay for ever."""
+    method = problem.method(DAMC, steps=1, s=0.1, n=4, embedding=2, width=2, target_every=2)
+    for encoder in (method.encoder, method.target.encoder):
+        encoder.register_buffer("mean", torch.zeros(2))
+    for due in (0.0, 3.0):
+        method.encoder.mean.fill_(3)
+        method.update(problem.x.repeat(4, 1))
+        assert method.target.encoder.mean.tolist() == [due, due]
+
+
 def test_the_diffusion_learns_a_gaussian_that_depends_on_x(worst_z):
     """Trained on z = x + 0.3 N(0, 1) it draws z near x, and without x draws of both."""
     torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""The methods and networks: the kit's checks, published sizes, learning rates, inference, and settings out of range."""
+"""The methods: the kit's checks, learning rates, inference, what they draw, and settings out of range."""
 
 import subprocess
 import sys
@@ -10,11 +10,9 @@ from typing import Any
 import pytest
 import torch
 from ebmkit_latent.damc import DAMC
-from ebmkit_latent.deconvnet import DeconvNet
 from ebmkit_latent.diffusion import ReverseDiffusion
-from ebmkit_latent.encodernet import EncoderNet
 from ebmkit_latent.latent_ebm import LatentEBM
-from torch import Generator, nn
+from torch import Generator
 
 from ebmkit import UsageError, energy_values
 from ebmkit.inits import Gaussian
@@ -31,53 +29,6 @@ def test_latent_ebm_conforms(check: Callable[[], None]):
 @conforms("method", DAMC, shape=(1, 8, 8), latent=3, **SMALL)
 def test_damc_conforms(check: Callable[[], None]):
     check()
-
-
-@conforms("network", DeconvNet, maps=(8, 4))
-def test_deconvnet_conforms(check: Callable[[], None]):
-    check()
-
-
-@conforms("network", EncoderNet, width=4)
-def test_encodernet_conforms(check: Callable[[], None]):
-    check()
-
-
-@pytest.mark.parametrize(
-    ("settings", "side", "maps"),
-    [
-        ({}, 8, [128]),
-        ({"maps": (512, 256, 128)}, 32, [512, 256, 128]),
-        ({}, 28, [256, 128]),
-        ({}, 64, [1024, 512, 256, 128]),
-        ({"maps": (1024, 512, 256), "start": 8, "last": "same"}, 32, [1024, 512, 256]),
-        ({"maps": (64, 32, 16, 16, 8, 4)}, 256, [64, 32, 16, 16, 8, 4]),
-    ],
-    ids=str,
-)
-def test_a_generator_has_the_published_layers(settings, side, maps):
-    with torch.device("meta"):
-        net = DeconvNet((10,), (3, side, side), **settings)
-        layers = [layer for layer in net.layers if isinstance(layer, nn.ConvTranspose2d)]
-        assert [layer.in_channels for layer in layers] == [10, *maps]
-        assert net(torch.zeros(2, 10)).shape == (2, 3, side, side)
-
-
-@pytest.mark.parametrize(
-    ("outputs", "settings", "message"),
-    [
-        ((2,), {}, "^deconvnet is for square images .*, not for examples of shape \\(2,\\); write use=dense"),
-        ((1, 9, 9), {}, "^deconvnet is for square images"),
-        ((1, 32, 32), {"start": 5}, "^start=5 doubled does not reach the side of the images, 32 pixels$"),
-        ((1, 32, 32), {"maps": (8, 4)}, "^images of 32 pixels need maps of 3 layers, not of 2$"),
-        ((1, 8, 8), {"maps": (0,)}, "^maps must be"),
-        ((1, 8, 8), {"start": 8}, "^start=8 doubled"),
-    ],
-)
-def test_a_generator_that_cannot_be_is_refused_in_one_line(outputs, settings, message):
-    with pytest.raises(UsageError, match=message) as caught:
-        DeconvNet((4,), outputs, **settings)
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -149,6 +100,22 @@ def test_damc_draws_as_its_setting_says(problem):
     by_chain = method.short_run()
     assert by_chain.sampler is method.sampler
     assert by_chain.posterior is method.posterior
+
+
+def test_a_long_run_goes_on_from_the_diffusion_by_chains_of_the_prior(problem):
+    method = problem.method(DAMC, steps=2, s=0.1, n=2, **SMALL)
+    short, rng = method.short_run(), Generator().manual_seed(1)
+    points = list(short.long_run(6, Generator().manual_seed(1), times=2))
+    z = short.sampler.sample(short.energy, short.init.sample(6, rng), rng)
+    assert torch.equal(points[0].z, z)
+    for point in points[1:]:
+        z = method.sampler.with_steps(5).sample(short.energy, z, rng)
+        torch.testing.assert_close(point.z, z)
+    assert [point.step for point in points] == [0, 5, 10]  # as those of the diffusion
+    assert points[2].energy is not None
+    method.draw = "chain"
+    by_chain = next(method.short_run().long_run(6, Generator().manual_seed(1)))
+    assert torch.equal(by_chain.z, short.init.sample(6, Generator().manual_seed(1)))
 
 
 def test_inference_begins_at_the_diffusion_and_descends_the_posterior(problem):

@@ -68,12 +68,9 @@ def log_likelihood(
     Raises:
         UsageError: for a model without a flow, fewer than 2 examples, or a number out of range.
     """
-    flow, energy = flow_of(short), ExampleEnergy(short.energy, flow_of(short))
     check("n", len(x), at_least=2)
     found = normaliser(short, rng, draws=draws, temperatures=temperatures, batch=batch)
-    with torch.no_grad(), eval_mode(energy):
-        parts = [(flow.log_density(one), -energy_values(energy, one)) for one in torch.split(x, batch)]
-    density, unnormalised = (torch.cat(part).double() for part in zip(*parts, strict=True))
+    density, unnormalised = log_densities(short, x, batch)
     tilted, gain = unnormalised - found.value, unnormalised - density - found.value
 
     def error(values: Tensor) -> float:
@@ -88,6 +85,19 @@ def log_likelihood(
         math.hypot(error(gain), found.error),
         found,
     )
+
+
+def log_densities(short: ShortRun, x: Tensor, batch: int) -> tuple[Tensor, Tensor]:
+    """Log q(x), and log q(x) - E(x), which lacks log Z, of examples `(n, *shape)`: `(n,)` in float64, on the CPU.
+
+    Raises:
+        UsageError: for a model without a flow.
+    """
+    flow, energy = flow_of(short), ExampleEnergy(short.energy, flow_of(short))
+    with torch.no_grad(), eval_mode(energy):
+        parts = [(flow.log_density(one), -energy_values(energy, one)) for one in torch.split(x, batch)]
+    density, unnormalised = (torch.cat(part).cpu().double() for part in zip(*parts, strict=True))
+    return density, unnormalised
 
 
 def normaliser(
@@ -114,16 +124,16 @@ def normaliser(
     flow = flow_of(short)
     check("draws", draws, at_least=2)
     check("temperatures", temperatures, at_least=1)
-    step = short.sampler.with_steps(1)
+    step = short.sampler if temperatures == 1 else short.sampler.with_steps(1)
     if temperatures > 1 and step.promises.temperature != 1:
         raise UsageError("temperatures above 1 need a sampler whose steps leave exp(-E) invariant, as adaptive-hmc")
     parts = []
     for first in range(0, draws, batch):
         z = torch.randn(min(batch, draws - first), *flow.shape, generator=rng, device=rng.device)
-        weight = torch.zeros(len(z), dtype=torch.float64, device=z.device)
+        weight = torch.zeros(len(z), dtype=torch.float64)  # on the CPU: not every device has this dtype
         for index in range(1, temperatures + 1):
             with torch.no_grad():
-                weight -= (energy_values(short.energy, z) - half_square(z)).double() / temperatures
+                weight -= (energy_values(short.energy, z) - half_square(z)).cpu().double() / temperatures
             if index < temperatures:
                 z = step.sample(annealed(short.energy, index / temperatures), z, rng)
         parts.append(weight)

@@ -9,8 +9,9 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
-from ebmkit import Method, Parts, Role, ShortRun, Update, UsageError, check, eval_mode, load, role
+from ebmkit import Method, Parts, Role, Update, UsageError, check, eval_mode, load, role
 from ebmkit.methods import constant, cosine, follow, linear
+from ebmkit_neural_transport.drawing import TransportRun
 from ebmkit_neural_transport.flow import Flow
 from ebmkit_neural_transport.tilt import LatentEnergy, tilt
 
@@ -27,9 +28,10 @@ class NeuralTransport(Method):
     """A flow, tilted by an energy: p(x) = exp(-E(x)) q(x) / Z, learned by MCMC in the latent space of the flow.
 
     In the first `flow_iterations` updates the flow x = f(z) learns its density q by maximum likelihood. Then it does
-    not change any more, and the energy learns as by the method maximum-likelihood; but its chains run in z, from
-    N(0, I), on `U(z) = E(f(z)) + |z|²/2`, where modes that are apart in x are joined. Samples are the ends of the
-    chains as examples, f(z). Between updates a sampler that adapts is given the acceptance rate of its chains.
+    not change any more (with `train.average` it is the average, from then on), and the energy learns as by the method
+    maximum-likelihood; but its chains run in z, from N(0, I), on `U(z) = E(f(z)) + |z|²/2`, where modes that are apart
+    in x are joined. Samples are the ends of the chains as examples, f(z). Between updates a sampler that adapts is
+    given the acceptance rate of its chains.
 
     An energy is known up to a constant, which the likelihood does not change: the small default of `train.energy_l2`
     keeps it near 0, so that it does not reach the bound.
@@ -82,6 +84,7 @@ class NeuralTransport(Method):
         if bound is not None:
             check("bound", bound, above=0)
         self.flow_iterations, self.bound = flow_iterations, bound
+        self.phases = (0, flow_iterations) if flow_iterations else (0,)
         self.data_noise, self.energy_l2 = train.data_noise, train.energy_l2
         curve = {"constant": None, "linear": linear, "cosine": cosine}[train.lr_schedule]
         self.flow_schedule = constant if curve is None else curve(flow_iterations, flow_iterations // 2)
@@ -102,6 +105,9 @@ class NeuralTransport(Method):
         """One update of the flow, or of the tilt, on examples `(B, *shape)`."""
         if self.index < self.flow_iterations:
             return self.flow_update(batch)
+        if self.index == self.flow_iterations and self.averages:
+            # The flow that the model draws by is the one that its tilt corrects.
+            self.flow.load_state_dict(self.averages["flow"].module.state_dict())
         energy = self.chains(LatentEnergy(self.energy, self.flow, self.bound))
         start = self.init.sample(len(batch), self.rng)
         with eval_mode(energy):
@@ -143,14 +149,19 @@ class NeuralTransport(Method):
 
     @property
     def passes_outside(self) -> int:
-        """Passes of an update of the tilt: on the batch and on the samples."""
-        return 2
+        """Passes of an update: of the flow, on the batch; of the tilt, on the batch and on the samples."""
+        return 1 if self.index < self.flow_iterations else 2
 
-    def short_run_of(self, networks: Mapping[str, nn.Module]) -> ShortRun:
+    @classmethod
+    def continued(cls, settings: Mapping[str, Any], updates: int) -> Mapping[str, Any]:
+        """A run that starts from another makes those updates of the flow that are left, and needs no backbone."""
+        return {"flow_iterations": max(0, settings["flow_iterations"] - updates), "backbone": None}
+
+    def short_run_of(self, networks: Mapping[str, nn.Module]) -> TransportRun:
         """The chain in z, with the step size that the adaptation came to, and the flow that decodes it."""
         energy = self.chains(LatentEnergy(networks["energy"], networks["flow"], self.bound))
         sampler = getattr(self.sampler, "frozen", self.sampler)
-        return ShortRun(energy, sampler, self.init, decode=networks["flow"])
+        return TransportRun(energy, sampler, self.init, decode=networks["flow"], data_noise=self.data_noise)
 
 
 def begin_with(flow: Flow, place: Path) -> None:

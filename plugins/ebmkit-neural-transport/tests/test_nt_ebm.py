@@ -1,63 +1,16 @@
-"""The method `nt-ebm`: its two phases, what it saves, and what a run of it has."""
+"""The method `nt-ebm`: its backbone, what it refuses, and what a run of it has."""
 
 import json
 import math
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 import torch
-from ebmkit_neural_transport.likelihood import log_likelihood
-from typer.testing import CliRunner
+from ebmkit_neural_transport.likelihood import log_likelihood, normaliser
+from transport_test_runs import command, same, settings, state, trained
 
-from ebmkit import UsageError, load
-from ebmkit.cli.main import app
+from ebmkit import Sampler, UsageError, load
 from ebmkit.runs import train
-
-SMALL = {
-    "method": {"use": "nt-ebm", "flow_iterations": 3},
-    "energy": {"width": 8, "depth": 1},
-    "flow": {"layers": 2, "width": 8},
-    "sampler": {"steps": 2},
-    "data": {"use": "gaussians", "count": 200},
-    "train": {"iterations": 6, "batch_size": 16, "device": "cpu", "threads": 1},
-    "watch.pictures": {"every": 0},
-}
-
-
-def settings(**changes):
-    """Small settings, with changes by `section__key`."""
-    found = {section: dict(values) for section, values in SMALL.items()}
-    for name, value in changes.items():
-        section, key = name.split("__")
-        found.setdefault(section, {})[key] = value
-    return found
-
-
-def trained(folder, **changes):
-    """The folder of a small run that was trained."""
-    assert len(list(train(settings(**changes), folder=folder))) == changes.get("train__iterations", 6)
-    return folder
-
-
-def state(folder):
-    return torch.load(Path(folder) / "checkpoint.pt", weights_only=True)["trainer"]
-
-
-def same(one, other):
-    """Whether two nested states are equal bit for bit."""
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    return one == other
-
-
-def command(*words, code=0):
-    result = CliRunner().invoke(app, [str(word) for word in words], prog_name="ebmkit")
-    assert result.exit_code == code, (result.stdout, result.stderr, result.exception)
-    return result
 
 
 @pytest.fixture(scope="module")
@@ -65,48 +18,10 @@ def run(tmp_path_factory):
     return trained(tmp_path_factory.mktemp("runs") / "plane", train__average=0.5)
 
 
-@pytest.fixture(scope="module")
-def straight(tmp_path_factory):
-    return state(trained(tmp_path_factory.mktemp("runs") / "straight", train__lr_schedule="constant"))
-
-
-def test_the_flow_learns_first_and_then_only_the_tilt(straight, tmp_path):
-    flow = state(trained(tmp_path / "a", train__iterations=3, train__lr_schedule="constant"))
-    assert same(straight["flow"], flow["flow"])
-    assert not same(straight["energy"], flow["energy"])
-    assert flow["sampler"]["adaptation"][0] == 0
-    assert straight["sampler"]["adaptation"][0] == 3
-
-
 def test_the_first_batch_standardises_the_flow(run):
     flow = state(run)["flow"]
     assert bool(flow["standardised"])
     assert 0.5 < float(flow["scale"].min()) < float(flow["scale"].max()) < 1
-
-
-def test_updates_report_the_density_and_then_the_energies(run):
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    assert [("log_density" in line, "gap" in line, "step_size" in line) for line in lines] == (
-        [(True, False, False)] * 3 + [(False, True, True)] * 3
-    )
-    assert all(line["log_density"] == -line["loss"] for line in lines[:3])
-
-
-@pytest.mark.parametrize("stop", [2, 3, 4])
-def test_a_run_resumes_bit_for_bit_in_both_phases_and_between_them(straight, tmp_path, stop):
-    stopped = trained(tmp_path / "stopped", train__lr_schedule="constant", train__iterations=stop)
-    list(train({"train": {"iterations": 6}}, resume=stopped))
-    assert same(state(stopped), straight)
-
-
-def test_the_learning_rate_of_the_flow_falls_in_its_own_updates(tmp_path):
-    def rates(iterations):
-        folder = trained(tmp_path / str(iterations), method__flow_iterations=4, train__iterations=iterations)
-        found = state(folder)
-        return [found[name]["param_groups"][0]["lr"] for name in ("flow_optimizer", "optimizer")]
-
-    assert rates(4) == [pytest.approx(1e-3 / 3), 1e-3]  # 1, 1, 2/3, 1/3
-    assert rates(6)[0] == pytest.approx(1e-3 / 3)
 
 
 def test_a_backbone_is_the_flow_of_another_run(run, tmp_path):
@@ -188,7 +103,10 @@ def test_commands_draw_from_a_run_in_the_plane(run, tmp_path):
     command("sample", run, "-n", "5", "--out", tmp_path / "x.npy")
     command("interpolate", run, "--out", tmp_path / "path.png")
     command("reconstruct", run, "-n", "4", "--updates", "2", "--out", tmp_path / "again.png")
-    command("evaluate", run, "-n", "20")
+    found = json.loads(command("evaluate", run, "-n", "20", "--json").stdout)["measures"][-3:]
+    assert [one["name"][:13] for one in found] == ["Mean log q(x)", "Mean log p(x)", "Mean log p(x)"]
+    assert found[1]["value"] == pytest.approx(found[0]["value"] + found[2]["value"])
+    assert found[1]["error"] > 0
     command("report", run, "--updates", "2")
     command("export", run, tmp_path / "model.safetensors")
     command("sample", tmp_path / "model.safetensors", "-n", "5", "--out", tmp_path / "y.npy")
@@ -214,6 +132,32 @@ def test_a_model_has_a_likelihood(run):
     assert found.flow == pytest.approx(float(short.decode.log_density(x).mean()), abs=1e-5)
     assert 1 < found.normaliser.ess <= 200
     assert math.isfinite(found.tilted_error)
+
+
+def test_the_values_of_examples_are_the_likelihood_of_noisy_ones(run):
+    """Flow, tilt and gain in the order of their names; the constant is shared by all examples, and so is its error."""
+    x = torch.randn(50, 2, generator=torch.Generator().manual_seed(1))
+    short, rng = load(run), torch.Generator().manual_seed(2)
+    constant = normaliser(short, rng, batch=64)
+    noisy = x + 0.05 * torch.randn(x.shape, generator=rng)
+    due = log_likelihood(short, noisy, torch.Generator().manual_seed(2), batch=64)
+    found = short.values(x, torch.Generator().manual_seed(2), batch=64)
+    assert [float(one.values.mean()) for one in found] == pytest.approx([due.flow, due.tilted, due.gain], abs=1e-9)
+    assert [one.error for one in found] == [0, constant.error, constant.error]
+    assert found[1].note.startswith("densities in nats of examples with data noise 0.05; p: log Z ")
+
+
+def test_importance_sampling_needs_no_steps_of_the_sampler(run):
+    """A sampler whose chains have no setting of their length serves too."""
+
+    class Whole(Sampler):
+        def chain(self, energy, x, rng):
+            raise NotImplementedError
+
+    short = replace(load(run), sampler=Whole())
+    assert math.isfinite(normaliser(short, torch.Generator().manual_seed(0), draws=50).value)
+    with pytest.raises(UsageError, match="has no setting `steps`"):
+        normaliser(short, torch.Generator(), draws=50, temperatures=2)
 
 
 def test_another_model_has_no_likelihood(tmp_path):

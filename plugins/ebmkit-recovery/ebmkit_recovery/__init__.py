@@ -19,7 +19,7 @@ def networks() -> dict[str, str]:
     """The networks as import strings."""
     return {
         "level-dense": "ebmkit_recovery.network:LevelDense",
-        "level-resnet": "ebmkit_recovery.network:LevelResNet",
+        "level-resnet": "ebmkit_recovery.resnet:LevelResNet",
     }
 
 

@@ -9,7 +9,8 @@ import torch
 from ebmkit_recovery.energy import GivenNoisier
 from ebmkit_recovery.levels import paper_levels
 from ebmkit_recovery.method import RecoveryLikelihood
-from ebmkit_recovery.network import Embedding, LevelDense, LevelResNet
+from ebmkit_recovery.network import Embedding, LevelDense
+from ebmkit_recovery.resnet import LevelResNet
 from torch import nn
 
 from ebmkit import UsageError, role
