@@ -92,7 +92,7 @@ def way_on(folder: Path, recipe: Recipe, trainer: Method) -> str:
     """The command that goes on from before the turn, with a stronger gradient penalty and lower rates than now."""
     settings = ""
     if trainer.gradient_penalty is not None:
-        settings += f" -s train.gradient_penalty={stronger_penalty(recipe.train.gradient_penalty):g}"
+        settings += f" -s train.gradient_penalty={stronger_penalty(trainer.gradient_penalty):g}"
     for section, optimizer in trainer.optimizers.items():
         if isinstance(recipe.sections.get(section, {}).get("lr"), float):
             settings += f" -s {section}.lr={lower_rate(optimizer.param_groups[0]['initial_lr']):g}"
