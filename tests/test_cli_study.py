@@ -104,8 +104,9 @@ def test_a_preset_and_features_with_settings_are_used():
 
 
 def test_more_seeds_can_be_added_later():
-    invoked("study", "a", *WORDS, "-q")
-    assert len(objects(invoked("study", "a", "--seeds", 3, "--json", "-q")[0])) == 2 + 1
+    stderr = invoked("study", "a", *WORDS, "--seeds", 1)[1]
+    assert stderr.splitlines()[0] == "study     a: 2 cells, 2 settings x 1 seed"
+    assert len(objects(invoked("study", "a", "--seeds", 2, "--json", "-q")[0])) == 2 + 1
 
 
 @pytest.mark.parametrize(
