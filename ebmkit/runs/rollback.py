@@ -76,7 +76,7 @@ def ended(run: RunState, error: Diverged) -> str:
     except Unwritten as unwritten:  # the advice matters more
         warnings.warn(one_line(unwritten), Notice, stacklevel=2)
     written = (run.earlier.folder / NAME).exists()
-    last = f"the last good checkpoint is {place / NAME}" if written else "no checkpoint had been written"
+    last = f"the last checkpoint is {place / NAME}" if written else "no checkpoint had been written"
     if before is None:
         return last
     command = way_on(place, run.recipe, run.trainer)
