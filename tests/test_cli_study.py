@@ -116,6 +116,7 @@ def test_more_seeds_can_be_added_later():
         (["new", "--table", "-s", "sampler.steps=2,3"], "the study has not begun"),
         (["new", "-s", "sampler.steps=2,3", "--table", "--list"], "--table and --list are two commands"),
         (["new", "-s", "sampler.steps=2,3", "--cell", "7"], "--cell must be from 1 to 6, not 7; --list prints them"),
+        (["new", "-s", "sampler.steps=2,3", "--cell", "1", "--table"], "--cell works on one cell; leave out --table"),
         (["new", "-s", "sampler.steps=2,3", "--jobs", "0"], "jobs must be at least 1, not 0"),
         (["new", "-s", "sampler.steps=2,3", "--measures", "fid"], "unknown measure 'fid'"),
         (["new", "-s", "sampler.step=2,3"], "Did you mean 'steps'?"),

@@ -65,6 +65,8 @@ def study(
         found = opened(folder, (setting, zipped, preset, config), seeds, n, features, measures)
         if table and list_cells:
             raise UsageError("--table and --list are two commands; give one of them")
+        if cell is not None and (table or list_cells or jobs != 1):
+            raise UsageError("--cell works on one cell; leave out --table, --list and --jobs")
         chosen = None if cell is None else numbered(found, cell)
         if list_cells:
             found.save()
