@@ -93,6 +93,11 @@ def lacks_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or TOO_LARGE.search(str(error)) is not None
 
 
+def counted(count: int, word: str) -> str:
+    """A number with its word: `1 seed`, `2 seeds`."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
 def listed(words: Iterable[object], room: int = 160) -> str:
     """Words as one text, of which only as many as fit in about `room` letters are written out."""
     names = list(map(str, words))

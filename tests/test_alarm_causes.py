@@ -6,7 +6,7 @@ from ebmkit.config.layers import typed
 from ebmkit.config.resolution import resolve
 from ebmkit.runs.diverging import lower_rate
 from ebmkit.watchers.alarms import Alarm, Seen
-from ebmkit.watchers.causes import explained
+from ebmkit.watchers.causes import explained, remedies
 
 USUAL = Seen(1.0, 0.9, 1.1)
 RISEN = {"displacement": Seen(4.4, 0.9, 1.1), "gap": Seen(44.0, 0.1, 1.1)}
@@ -71,6 +71,13 @@ def test_the_cause_that_fits_is_named(name, seen, pairs, gap, reason, settings):
 def test_a_penalty_that_is_set_is_to_be_ten_times_as_strong():
     assert "train.gradient_penalty=1," in line("displacement", RISEN, "train.gradient_penalty=0.05")
     assert "train.gradient_penalty=10," in line("displacement", RISEN, "train.gradient_penalty=1")
+
+
+def test_values_that_are_not_finite_call_for_more_than_the_run_has():
+    config = resolve([typed(["train.gradient_penalty=1", "train.energy_l2=0.1"])]).plain
+    text = remedies(config)
+    assert text.startswith("try train.gradient_penalty=10, a lower optimizer.lr")
+    assert text.endswith("train.energy_l2=1")
 
 
 def test_an_optimiser_without_a_rate_gets_no_value():

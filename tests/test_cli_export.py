@@ -50,4 +50,4 @@ def test_export_without_safetensors_names_the_package(monkeypatch):
         return real(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    assert "write: pip install 'shortrun-ebmkit[export]'" in refused("export", "digits", "a.safetensors")
+    assert "write: pip install safetensors" in refused("export", "digits", "a.safetensors")

@@ -104,8 +104,9 @@ def test_a_preset_and_features_with_settings_are_used():
 
 
 def test_more_seeds_can_be_added_later():
-    invoked("study", "a", *WORDS, "-q")
-    assert len(objects(invoked("study", "a", "--seeds", 3, "--json", "-q")[0])) == 2 + 1
+    stderr = invoked("study", "a", *WORDS, "--seeds", 1)[1]
+    assert stderr.splitlines()[0] == "study     a: 2 cells, 2 settings x 1 seed"
+    assert len(objects(invoked("study", "a", "--seeds", 2, "--json", "-q")[0])) == 2 + 1
 
 
 @pytest.mark.parametrize(
@@ -115,6 +116,7 @@ def test_more_seeds_can_be_added_later():
         (["new", "--table", "-s", "sampler.steps=2,3"], "the study has not begun"),
         (["new", "-s", "sampler.steps=2,3", "--table", "--list"], "--table and --list are two commands"),
         (["new", "-s", "sampler.steps=2,3", "--cell", "7"], "--cell must be from 1 to 6, not 7; --list prints them"),
+        (["new", "-s", "sampler.steps=2,3", "--cell", "1", "--table"], "--cell works on one cell; leave out --table"),
         (["new", "-s", "sampler.steps=2,3", "--jobs", "0"], "jobs must be at least 1, not 0"),
         (["new", "-s", "sampler.steps=2,3", "--measures", "fid"], "unknown measure 'fid'"),
         (["new", "-s", "sampler.step=2,3"], "Did you mean 'steps'?"),

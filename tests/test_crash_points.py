@@ -175,7 +175,7 @@ def test_without_a_way_back_a_divergence_still_ends_in_its_line(tmp_path, policy
     spoil(tmp_path / "a" / "checkpoint-before.pt")
     with pytest.raises(Diverged) as raised:
         list(updates)
-    assert str(raised.value).endswith(f"; the last good checkpoint is {tmp_path / 'a' / 'checkpoint.pt'}")
+    assert str(raised.value).endswith(f"; the last checkpoint is {tmp_path / 'a' / 'checkpoint.pt'}")
     with pytest.raises(UsageError, match=r"remove it to resume from .*, which may be from after the turn$"):
         resume_run(tmp_path / "a")
 

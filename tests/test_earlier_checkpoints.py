@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from commands import result_of, train
+from commands import invoked, result_of, train
 from diverging_runs import PLANTED, TOY, TURN, files, planted, quiet, toy
 from training_runs import state_of
 
@@ -102,10 +102,7 @@ def diverged(tmp_path_factory, request):
 def test_the_message_names_both_checkpoints_and_a_command(diverged):
     place, message = diverged
     assert message.startswith(f"diverged at update {TURN + 3}: displacement is ")
-    assert (
-        f"; the last good checkpoint is {place / 'checkpoint.pt'}; to go on from update 20, before the turn: "
-        in message
-    )
+    assert f"; the last checkpoint is {place / 'checkpoint.pt'}; to go on from update 20, before the turn: " in message
     on = "-s train.gradient_penalty=1 -s optimizer.lr=0.0002"
     assert message.endswith(f"ebmkit train --from '{place / 'checkpoint-before.pt'}' {on}")
     assert state_of(place)["trainer"]["index"] == 60
@@ -127,6 +124,15 @@ def test_the_command_of_the_message_works(diverged):
     _, stderr = train(*words, "--iterations", "3", "--out", "on", quiet=False)
     assert f"from      {diverged[0] / 'checkpoint-before.pt'} after update 20, weights " in stderr
     assert state_of(Path("on"))["trainer"]["index"] == 3
+
+
+@pytest.mark.usefixtures("empty_folder")
+def test_what_is_drawn_from_a_run_that_diverged_has_a_note(diverged):
+    planted()
+    place, before = diverged[0], diverged[0] / "checkpoint-before.pt"
+    note = f"note: the run {place} diverged, and this is its last checkpoint; from before the turn: {before}\n"
+    assert note in invoked("sample", place, "-n", 2, "--out", "a.npy")[1]
+    assert "note" not in invoked("sample", before, "-n", 2, "--out", "b.npy")[1]
 
 
 def test_resuming_goes_back_and_may_lower_the_rate(diverged):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from commands import train
+from commands import invoked, train
 from diverging_runs import PLANTED, ROLLBACK, TOY, planted
 
 from ebmkit.errors import UsageError
@@ -100,8 +100,11 @@ def test_a_run_has_diverged_if_its_last_line_says_so(tmp_path):
 
 
 def test_the_report_says_what_happened():
-    assert happened(BACK).startswith("Update 7: diverged at update 7: <gap> is 40. Rolled back to update 2, ")
-    assert happened(END) == "Update 9: diverged at update 9: loss is nan."
+    back = "Update 7: diverged: <gap> is 40; rolled back to update 2, with learning rate 0.0005"
+    assert happened(BACK) == f"{back}."
+    assert happened({**BACK, "gradient_penalty": 10.0}) == f"{back} and gradient penalty 10.0."
+    assert happened(END) == "Update 9: diverged: loss is nan."
+    assert happened({"event": "resumed", "update": 2}) == "Resumed from update 2."
 
 
 @pytest.mark.usefixtures("empty_folder")
@@ -116,3 +119,5 @@ def test_a_rollback_is_shown_at_once_and_at_the_end():
     last = json.loads(stdout.splitlines()[-1])
     assert last["status"] == "done"
     assert [event["to_update"] for event in last["events"]] == [20]
+    stderr = invoked("train", "--resume", "a", "--iterations", 81)[1]
+    assert stderr.index("rollback  at update 78") < stderr.index("update=81/81")

@@ -208,7 +208,7 @@ def test_only_model_files_need_safetensors(tmp_path):
     words = [sys.executable, "-c", WITHOUT_SAFETENSORS, place, exported(place, tmp_path / "model.safetensors")]
     printed = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
     assert printed[0] == "(2, 1, 8, 8)"
-    assert printed[1].endswith("write: pip install 'shortrun-ebmkit[export]'")
+    assert printed[1].endswith("write: pip install safetensors")
 
 
 def test_a_model_file_can_be_exported_again(tmp_path):

@@ -23,6 +23,7 @@ def test_a_setting_of_another_component_names_its_owner():
         ["sampler.leapfrog=3"],
     )
     refused(r"'modes' belongs to data 'gaussians'\.", ["data.modes=3"])
+    refused(r"'path' belongs to data 'arrays', 'idx', 'folder'\.", ["data.path=a"])
     refused(r"\(selected: hmc\)", ["sampler.use=hmc", "sampler.noise=1"])
 
 

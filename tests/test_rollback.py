@@ -1,6 +1,7 @@
 """Runs that are rolled back where they diverge."""
 
 import json
+import re
 import shutil
 from itertools import islice
 
@@ -81,11 +82,13 @@ def test_the_chains_get_another_seed_and_the_batches_not(tmp_path):
 
 def test_each_rollback_lowers_the_rate_until_none_is_left(tmp_path):
     changes = {"watch__steepen__above": "0.0", "train__rollbacks": "2", "train__rollback_factor": "0.1"}
-    with pytest.raises(Diverged, match=r"from update 20, before the turn: .* -s optimizer\.lr=2e-06"):
+    with pytest.raises(Diverged, match=r"from update 20, .* -s train\.gradient_penalty=100 -s optimizer\.lr=2e-06"):
         rolled(tmp_path / "a", **changes)
     events = read_events(tmp_path / "a")
     assert [event["event"] for event in events] == ["rollback", "rollback", "diverged"]
     assert [event["lr"] for event in events[:2]] == pytest.approx([1e-4, 1e-5])
+    penalties = [re.search(r"try train\.gradient_penalty=(\d+)", event["reason"])[1] for event in events]
+    assert penalties == ["1", "10", "100"]
     assert files(tmp_path / "a") == {"checkpoint.pt", "checkpoint-previous.pt", "checkpoint-before.pt"}
 
 

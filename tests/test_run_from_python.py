@@ -68,7 +68,7 @@ def test_a_run_says_how_it_ended(tmp_path):
     updates.close()
     assert left.status == "interrupted"
     broken = new_run({**SETTINGS, "optimizer": {"lr": 1e30}}, tmp_path / "broken")
-    with pytest.raises(Diverged, match="the last good checkpoint is"):
+    with pytest.raises(Diverged, match="the last checkpoint is"):
         list(broken.train())
     assert broken.status == "diverged"
 

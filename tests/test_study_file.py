@@ -3,6 +3,7 @@
 import pytest
 from studies import SETTINGS, small
 
+from ebmkit.config.layers import typed
 from ebmkit.errors import UsageError
 from ebmkit.study.folder import Study
 from ebmkit.study.toml_file import read_study, study_text
@@ -34,9 +35,14 @@ def test_the_file_of_a_study_makes_the_same_study_elsewhere(tmp_path):
     assert study_text(after.plan) == study_text(before.plan)
 
 
-def test_a_path_is_recorded_as_absolute(tmp_path, monkeypatch):
-    from ebmkit.config.layers import typed
+def test_a_plan_is_written_in_the_order_in_which_it_is_read(tmp_path):
+    layer = typed(["watch.pictures.every=0", "energy.width=4", "optimizer.lr=0.1"])
+    study = Study(tmp_path / "a", layer, vary={"optimizer.lr": [0.1, 0.2]})
+    study.save()
+    assert study_text(Study(tmp_path / "a").plan) == study_text(study.plan)
 
+
+def test_a_path_is_recorded_as_absolute(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     layer = typed(["data.use=arrays", "data.path=rows.npy"])
     study = Study("a", layer, vary={"sampler.steps": [2, 3]})
@@ -70,6 +76,10 @@ def test_measures_can_be_chosen_again(tmp_path):
         ({"seeds": 1}, "seeds were 2, now 1"),
         ({"train": {"iterations": 9}}, "train.iterations was 3, now 9"),
         ({"init": {"use": "gaussian"}}, "init.use was not given, now gaussian"),
+        (
+            {"data": {"count": 90}},
+            "data.count was 80, now 90 .*if the data have moved, change their path in study.toml;",
+        ),
     ],
 )
 def test_another_study_is_refused_with_the_difference(tmp_path, changes, message):
@@ -83,7 +93,7 @@ def test_another_study_is_refused_with_the_difference(tmp_path, changes, message
 
 def test_another_evaluation_is_refused(tmp_path):
     saved(tmp_path / "a")
-    with pytest.raises(UsageError, match="n was 30, now 31"):
+    with pytest.raises(UsageError, match="another study: n was 30, now 31"):
         Study(tmp_path / "a", n=31)
     with pytest.raises(UsageError, match=r"features.use was pixels, now digits"):
         Study(tmp_path / "a", features={"use": "digits"})

@@ -58,6 +58,7 @@ def test_zip_runs_along_with_the_list_of_its_length():
     [
         (["sampler.steps=5,10"], ["train.average=1,2,3"], "--zip train.average has 3 values, .*sampler.steps has 2"),
         (["sampler.steps=5,10", "energy.width=4,8"], ["train.average=1,2"], r"exactly one list of -s .*\[\[study.vary"),
+        (["sampler.steps=5,10"], ["train.average=1"], r"has 1 value, and must .* \(sampler.steps has 2\)$"),
         ([], ["train.average=1,2"], "there is none"),
         (["sampler.steps=5,10"], ["sampler.steps=1,2"], "sampler.steps is given twice: by -s and by --zip"),
         (["sampler.steps=5", "energy.width=1,2"], ["sampler.steps=1,2"], "given twice: by -s and by --zip"),

@@ -2,8 +2,11 @@
 
 import json
 import signal
+from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from studies import SETTINGS, finished, small, without_times
 from training_runs import assert_same_run
 
@@ -109,6 +112,17 @@ def test_an_unexpected_error_of_a_cell_keeps_its_traceback(monkeypatch):
     assert "in broken" in result.trace
 
 
+def test_a_cell_on_a_full_disk_fails_with_the_name_of_the_file(monkeypatch):
+    def full(*arguments, **settings):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("ebmkit.study.cost.json_line", full)
+    _, (result, *_) = finished("a", seeds=1)
+    assert result.status == "failed"
+    assert result.error.startswith("cannot write a/cells/steps=2,seed=0/cost.jsonl: No space left on device")
+    assert result.trace == ""
+
+
 def test_a_failure_of_another_process_is_not_tried_again(monkeypatch):
     from ebmkit.study.results import Result, write_result
 
@@ -154,6 +168,25 @@ def test_a_signal_stops_a_study_after_the_update(number, signals):
     assert len(list(Study("a").run())) == CELLS
     assert without_times(Study("a")) == without_times(whole)
     assert_same_run(study.place(study.cells[0]), whole.place(whole.cells[0]))
+
+
+def test_a_study_whose_data_have_moved_goes_on_where_they_are_now(signals):
+    rows = torch.randn(80, 2, generator=torch.Generator().manual_seed(0)).numpy()
+    for name, values in {"rows": rows, "other": 2 * rows}.items():
+        np.save(f"{name}.npy", values)
+    signals.append(signal.SIGINT)
+    settings = {**SETTINGS, "data": {"use": "arrays", "path": "rows.npy"}, "watch.signalled": {}}
+    study = Study("a", settings, vary={"sampler.steps": [2, 3]}, seeds=1, n=30)
+    with pytest.raises(Interrupted):
+        list(study.run())
+    Path("rows.npy").rename("moved.npy")
+    assert "no such file" in next(Study("a").run()).error
+    plan = Path("a/study.toml")
+    text = plan.read_text(encoding="utf-8")
+    plan.write_text(text.replace("rows.npy", "other.npy"), encoding="utf-8")
+    assert next(Study("a").run()).error.startswith("these are not the data of the run")
+    plan.write_text(text.replace("rows.npy", "moved.npy"), encoding="utf-8")
+    assert [one.status for one in Study("a").run()] == ["done"] * 2
 
 
 def test_a_signal_during_an_evaluation_stops_before_the_next(monkeypatch):

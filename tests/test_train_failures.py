@@ -22,7 +22,7 @@ def test_divergence_is_exit_3_and_keeps_the_last_checkpoint():
     assert stderr.count("\n") == 1
     assert stderr.startswith("error: diverged at update 2: ")
     assert "try train.gradient_penalty=1, a lower optimizer.lr" in stderr
-    assert "; the last good checkpoint is a/checkpoint.pt" in stderr
+    assert "; the last checkpoint is a/checkpoint.pt" in stderr
     assert updates_of("a") == 1
     assert all(bool(value.isfinite().all()) for value in weights("a").values())
 

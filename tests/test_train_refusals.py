@@ -75,6 +75,7 @@ BAD: dict[str, tuple[tuple[str, ...], str]] = {
     "device number": (("--device", "cuda:99"), "train.device: 'cuda:99' is not on this machine"),
     "batch": (("--batch-size", "1798"), "train.batch_size=1798 is more than the data have: 1797 examples"),
     "resume nothing": (("--resume", "nope"), "nope is not the folder of a run: it has no config.toml"),
+    "resume a checkpoint": (("--resume", "done/checkpoint.pt"), "done/checkpoint.pt is a checkpoint: a new run from"),
     "resume a folder": (("--resume", "empty"), "empty is not the folder of a run: it has no config.toml"),
     "resume no checkpoint": (("--resume", "bare"), "bare has no checkpoint.pt: the run cannot be resumed"),
     "resume truncated": (("--resume", "torn_run"), "torn_run/checkpoint.pt cannot be read: truncated"),

@@ -17,7 +17,9 @@ from ebmkit.data.examples import Examples
 from ebmkit.errors import UsageError, check
 from ebmkit.pictures import drawable, drawn_count
 from ebmkit.processes import Processes
+from ebmkit.runs.checkpoint import BEFORE
 from ebmkit.runs.device import occupy
+from ebmkit.runs.events import has_diverged
 from ebmkit.runs.model import Model, data_of, open_model
 from ebmkit.runs.origin import fingerprint
 from ebmkit.runs.shared_samples import rounds_of, samples_of_all, seed_of
@@ -61,6 +63,8 @@ def opened(
     if processes.size > 1:
         states = model.saved.states[model.weights]
         processes.check_same("weights", ", ".join(f"{name} {fingerprint(state)}" for name, state in states.items()))
+    if has_diverged(place):
+        say(f"note: the run {place} diverged, and this is its last checkpoint; from before the turn: {place / BEFORE}")
     occupy(model.threads)
     return model, Generator(model.device).manual_seed(seed_of(seed, processes.rank))
 

@@ -3,8 +3,9 @@
 import math
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
+from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -14,6 +15,7 @@ from ebmkit.files import json_line
 from ebmkit.interfaces import Sampler
 from ebmkit.methods.update import Update
 from ebmkit.pictures import drawable
+from ebmkit.runs.events import rolled_back
 from ebmkit.runs.run import Run
 from ebmkit.runs.stability import unstable
 from ebmkit.threads import busy
@@ -51,7 +53,8 @@ def header(run: Run) -> None:
     work = f"K={length} chain steps{growth} x " if lengths else ""
     start = f", from update {run.trainer.index}" if run.trainer.index else ""
     say(f"work      {work}{train.iterations} updates{start}")
-    for reason in unstable(recipe, run.examples.shape):
+    print_rollbacks(run.events[-1:])  # its rate and penalty are in force, and not those of the settings
+    for reason in unstable(recipe, run.examples.shape) if not run.events else ():
         say(f"unstable  {reason}", "yellow")
     for name, sampler in samplers.items():
         temperature = sampler.implied_temperature
@@ -62,6 +65,12 @@ def header(run: Run) -> None:
             say(f"target    {implied}exp(-E/T) at temperature T={temperature:.3g}{of}")
     if not drawable(run.examples.shape):
         say("pictures  none: examples are neither images of 1 or 3 channels nor points in the plane")
+
+
+def print_rollbacks(events: Iterable[Mapping[str, Any]]) -> None:
+    """Print what rollbacks changed."""
+    for event in events:
+        say(f"rollback  at update {event['update']}: {rolled_back(event)}")
 
 
 def shown(updates: Iterator[Update], run: Run, quiet: bool, as_json: bool) -> Iterator[Update]:

@@ -12,7 +12,7 @@ from ebmkit.cli.complete import names_of, preset_names, settings
 from ebmkit.cli.console import FAILURE, errors, result, say, warn_of_plugins
 from ebmkit.cli.options import expanded
 from ebmkit.cli.study_screen import line_of, print_commands, print_ended, show
-from ebmkit.errors import UsageError
+from ebmkit.errors import UsageError, counted
 
 if TYPE_CHECKING:
     from ebmkit.methods.update import Update
@@ -57,13 +57,16 @@ def study(
     """Train and evaluate a grid of settings over several seeds, and compare them in a table and a figure.
 
     Values with commas in -s span the grid: -s sampler.steps=5,10,25 -s energy.width=16,32 is six settings. Commas in
-    brackets or quotes belong to one value. Each cell is an ordinary run in FOLDER/cells. The same command, or FOLDER
-    without settings, goes on with a study that was stopped, also beside other processes that work on it.
+    brackets or quotes belong to one value. Short options of train are written as settings: -s data.use=idx. Each cell
+    is an ordinary run in FOLDER/cells. The same command, or FOLDER without settings, goes on with a study that was
+    stopped, also beside other processes that work on it.
     """
     with errors():
         found = opened(folder, (setting, zipped, preset, config), seeds, n, features, measures)
         if table and list_cells:
             raise UsageError("--table and --list are two commands; give one of them")
+        if cell is not None and (table or list_cells or jobs != 1):
+            raise UsageError("--cell works on one cell; leave out --table, --list and --jobs")
         chosen = None if cell is None else numbered(found, cell)
         if list_cells:
             found.save()
@@ -133,8 +136,8 @@ def work(study: "Study", only: "Cell | None", jobs: int, quiet: bool, as_json: b
 
     failed, found = 0, study.run(jobs=jobs, only=only, announce=say, follow=None if quiet else follow)
     if not quiet:
-        points = len(study.plan.grid)
-        say(f"study     {study.folder}: {len(number)} cells, {points} settings x {study.plan.seeds} seeds")
+        grid = f"{counted(len(study.plan.grid), 'setting')} x {counted(study.plan.seeds, 'seed')}"
+        say(f"study     {study.folder}: {counted(len(number), 'cell')}, {grid}")
     with closing(found) as results:  # type: ignore[type-var]
         for ended in results:
             failed += ended.status == "failed"

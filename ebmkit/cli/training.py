@@ -214,8 +214,7 @@ def go(run: "Run", quiet: bool, as_json: bool) -> None:
 
     Of several processes the first shows them; if it cannot, as where stdout is closed, all stop.
     """
-    from ebmkit.cli.progress import header, shown
-    from ebmkit.runs.events import rolled_back
+    from ebmkit.cli.progress import header, print_rollbacks, shown
     from ebmkit.runs.isolation import caught
 
     updates = run.train(announce=say if run.processes.first else None)
@@ -231,8 +230,7 @@ def go(run: "Run", quiet: bool, as_json: bool) -> None:
             for _ in view:
                 pass
     finally:
-        for event in run.events if not quiet else ():
-            say(f"rollback  at update {event['update']}: {rolled_back(event)}")
+        print_rollbacks(run.events if not quiet else ())
         if as_json:
             events = {"events": run.events} if run.events else {}
             result(json.dumps({"schema": 2, "status": run.status, "folder": str(run.folder), **events}))

@@ -72,7 +72,7 @@ def unknown(section: str, key: str, asked: Signature, component: Component | Non
     message = f"{section} has no setting '{key}' (selected: {component.name})."
     parts = get_registry().of_kind(component.kind) if component.kind not in ("optimizer", "watcher") else []
     owners = [repr(one.name) for one in parts if key in readable(one)]
-    hint = f" '{key}' belongs to {section} {' and '.join(owners)}." if owners else nearest(key, asked.settings)
+    hint = f" '{key}' belongs to {section} {', '.join(owners)}." if owners else nearest(key, asked.settings)
     return f"{message}{hint} It has: {has}"
 
 

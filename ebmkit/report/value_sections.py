@@ -57,12 +57,15 @@ def training(context: ReportContext) -> str:
 
 def happened(event: Mapping[str, Any]) -> str:
     """An event of the training, as text."""
+    index, penalty = event.get("update"), event.get("gradient_penalty")
+    if event["event"] == "resumed":
+        return f"Resumed from update {index}."
+    reason = str(event.get("reason", event["event"])).replace(f"diverged at update {index}:", "diverged:", 1)
     if event["event"] != "rollback":
-        return f"Update {event.get('update')}: {event.get('reason', event['event'])}."
-    return (
-        f"Update {event.get('update')}: {event.get('reason')}. Rolled back to update {event.get('to_update')}, "
-        f"learning rate {event.get('lr')}."
-    )
+        return f"Update {index}: {reason}."
+    stronger = "" if penalty is None else f" and gradient penalty {penalty}"  # None for a method without one
+    back = f"rolled back to update {event.get('to_update')}, with learning rate {event.get('lr')}{stronger}"
+    return f"Update {index}: {reason}; {back}."
 
 
 def correlation_plots(metrics: Mapping[str, Tensor]) -> list[str]:

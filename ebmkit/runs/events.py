@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ebmkit.evaluation.training_curves import METRICS, metric_lines
+from ebmkit.evaluation.training_curves import METRICS, metric_lines, values_in
 from ebmkit.files import json_line, write_text, writing
 
 
@@ -40,11 +40,12 @@ def add_event(folder: Path, event: Mapping[str, Any]) -> None:
 
 def has_diverged(folder: Path) -> bool:
     """Whether the run in a folder ended because it diverged: then the last line of its metrics says so."""
+    path = folder / METRICS
     try:
-        lines = metric_lines(folder)
+        lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines() if path.is_file() else []
     except OSError:
         return False
-    last = lines[-1][1] if lines else None
+    last = values_in(lines[-1]) if lines else None
     return last is not None and last.get("event") == "diverged"
 
 

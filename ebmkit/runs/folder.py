@@ -116,6 +116,11 @@ def settings_in(folder: Path) -> Layer:
         is_run = (folder / CONFIG).is_file()
     except OSError as error:
         raise UsageError(f"cannot read {folder}: {error.strerror}") from None
+    if not is_run and folder.suffix == ".pt" and folder.is_file():
+        raise UsageError(
+            f"{folder} is a checkpoint: a new run from it is --from {folder}, and a run is resumed by its folder: "
+            f"--resume {folder.parent}"
+        )
     if not is_run:
         raise UsageError(f"{folder} is not the folder of a run: it has no {CONFIG}; name one like runs/a")
     return read(folder / CONFIG)

@@ -30,9 +30,7 @@ def safetensors() -> ModuleType:
     try:
         import safetensors.torch
     except ImportError:
-        raise UsageError(
-            "model files need the package safetensors; write: pip install 'shortrun-ebmkit[export]'"
-        ) from None
+        raise UsageError("model files need the package safetensors; write: pip install safetensors") from None
     return safetensors
 
 

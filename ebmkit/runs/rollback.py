@@ -76,7 +76,7 @@ def ended(run: RunState, error: Diverged) -> str:
     except Unwritten as unwritten:  # the advice matters more
         warnings.warn(one_line(unwritten), Notice, stacklevel=2)
     written = (run.earlier.folder / NAME).exists()
-    last = f"the last good checkpoint is {place / NAME}" if written else "no checkpoint had been written"
+    last = f"the last checkpoint is {place / NAME}" if written else "no checkpoint had been written"
     if before is None:
         return last
     command = way_on(place, run.recipe, run.trainer)
@@ -92,7 +92,7 @@ def way_on(folder: Path, recipe: Recipe, trainer: Method) -> str:
     """The command that goes on from before the turn, with a stronger gradient penalty and lower rates than now."""
     settings = ""
     if trainer.gradient_penalty is not None:
-        settings += f" -s train.gradient_penalty={stronger_penalty(recipe.train.gradient_penalty):g}"
+        settings += f" -s train.gradient_penalty={stronger_penalty(trainer.gradient_penalty):g}"
     for section, optimizer in trainer.optimizers.items():
         if isinstance(recipe.sections.get(section, {}).get("lr"), float):
             settings += f" -s {section}.lr={lower_rate(optimizer.param_groups[0]['initial_lr']):g}"

@@ -52,7 +52,7 @@ class Run(RunState):
         Raises:
             UsageError: at the call, for a watcher whose settings are out of range, a folder that cannot be made, or one
                 that another process trains in, or has trained in since the run was opened.
-            Diverged: if training diverged; the message names the last good checkpoint.
+            Diverged: if training diverged; the message names the last checkpoint.
             Interrupted: after a signal; the message says how to resume.
             Unwritten: if a file of the run cannot be written, as on a full disk; updates are saved where possible.
             ProcessFailed: if another process failed.

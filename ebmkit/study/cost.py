@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ebmkit.files import json_line, json_of, write_text
+from ebmkit.files import json_line, json_of, write_text, writing
 from ebmkit.methods.update import Update
 from ebmkit.runs.run import Run
 
@@ -47,11 +47,15 @@ class Cost:
         self.passes += 1
 
     def record(self) -> None:
-        """Write what the updates up to this one cost."""
+        """Write what the updates up to this one cost.
+
+        Raises:
+            Unwritten: if the file cannot be written, as on a full disk.
+        """
         now = time.perf_counter()
         self.seconds, self.last = self.seconds + now - self.last, now
         line = {"update": self.trainer.index, "passes": self.passes, "seconds": round(self.seconds, 4)}
-        with self.path.open("a", encoding="utf-8") as file:
+        with writing(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(json_line(line) + "\n")
 
     def restored(self, index: int) -> tuple[int, float]:

@@ -21,12 +21,18 @@ def extended(before: Plan, after: Plan) -> Plan:
         *axis_differences(before.axes, after.axes),
         *([f"seeds were {before.seeds}, now {after.seeds}"] if after.seeds < before.seeds else []),
         *differences_of({"features": features_of(before)}, {"features": features_of(after)}),
-        *differences_of({"evaluation": {"n": before.judging.n}}, {"evaluation": {"n": after.judging.n}}),
+        *(
+            [f"n was {given(before.judging.n)}, now {given(after.judging.n)}"]
+            if before.judging.n != after.judging.n
+            else []
+        ),
     ]
     if differences:
+        moved = "if the data have moved, change their path in study.toml; "
         raise UsageError(
             f"this folder has another study: {'; '.join(differences)} (seeds and values may be added; to go on with "
-            "it, leave out all settings; for another study name another folder)"
+            f"it, leave out all settings; {moved if any(one.startswith('data.') for one in differences) else ''}"
+            "for another study name another folder)"
         )
     axes = tuple(longer(old, new) for old, new in zip(before.axes, after.axes, strict=True))
     return Plan(before.base, axes, after.seeds, before.judging, after.measures)
@@ -50,6 +56,11 @@ def differences_of(before: Sections, after: Sections) -> list[str]:
 def flat(sections: Sections) -> dict[str, Any]:
     """Settings by `section.key`."""
     return {f"{section}.{key}": value for section, values in sections.items() for key, value in values.items()}
+
+
+def given(count: int | None) -> str:
+    """A number in a message, which may not have been given."""
+    return "not given" if count is None else str(count)
 
 
 def shown(values: Mapping[str, Any], path: str) -> str:

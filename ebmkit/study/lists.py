@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ebmkit.config.conversion import parse
 from ebmkit.config.layers import Layer, Value, check_section, typed
-from ebmkit.errors import UsageError
+from ebmkit.errors import UsageError, counted
 
 Lists = dict[str, list[Value]]
 
@@ -81,9 +81,10 @@ def typed_grid(settings: Sequence[str], zipped: Sequence[str]) -> tuple[Layer, l
         partners = [axis for axis in axes if len(next(iter(axis.values()))) == len(values)]
         if len(partners) != 1:
             found = ", ".join(f"{one} has {len(lists[one])}" for one in lists) or "there is none"
+            many = "; where two are as long, write the lists in a file: [[study.vary]]" if partners else ""
             raise UsageError(
-                f"--zip {path} has {len(values)} values, and must have as many as exactly one list of -s ({found}); "
-                "where two are as long, write the lists in a file: [[study.vary]]"
+                f"--zip {path} has {counted(len(values), 'value')}, and must have as many as exactly one list of -s "
+                f"({found}){many}"
             )
         partners[0][path] = values
     return layer, axes

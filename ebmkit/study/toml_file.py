@@ -69,4 +69,6 @@ def study_text(plan: Plan) -> str:
         lines.append("[[study.vary]]")
         lines += [f"{bare(path)} = {toml(values)}" for path, values in axis.items()]
         lines.append("")
-    return HEADER + "\n".join(lines) + "\n" + dumps(plan.base)
+    # Watchers last, as they are read back: a study that goes on as it was is not written again.
+    base = dict(sorted(plan.base.items(), key=lambda section: section[0].startswith("watch.")))
+    return HEADER + "\n".join(lines) + "\n" + dumps(base)

@@ -17,6 +17,7 @@ from ebmkit.data.examples import Examples
 from ebmkit.errors import Diverged, Interrupted, UsageError, kind_and_message, one_line
 from ebmkit.evaluation.measures import as_rows, check_count, evaluate_model
 from ebmkit.features.protocols import Features
+from ebmkit.files import Unwritten
 from ebmkit.methods.update import Update
 from ebmkit.processes import Processes
 from ebmkit.runs.device import occupy
@@ -56,7 +57,8 @@ def work_on(cell: Cell, place: Path, judging: Judging, announce: Callable[[str],
     blank = Result(cell.name, "done", 0, 0, 0.0)
     try:
         if is_saved(place):
-            run = resume_run(place, processes=Processes())
+            # With the data where the plan has them now; others are refused.
+            run = resume_run(place, {"data": cell.recipe.sections["data"]}, processes=Processes())
         else:
             shutil.rmtree(place, ignore_errors=True)
             run = new_run(cell.recipe, place, processes=Processes())
@@ -71,7 +73,7 @@ def work_on(cell: Cell, place: Path, judging: Judging, announce: Callable[[str],
         return blank if blank.status == "diverged" else evaluated(blank, place, judging, features, run.examples)
     except Interrupted:
         raise
-    except UsageError as error:
+    except (UsageError, Unwritten) as error:
         return replace(blank, status="failed", error=one_line(error))
     except Exception as error:
         return replace(blank, status="failed", error=kind_and_message(error), trace=traceback.format_exc())

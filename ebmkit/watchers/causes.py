@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ebmkit.errors import REMEDIES
+from ebmkit.methods.method import Method
 from ebmkit.runs.diverging import lower_rate, stronger_penalty
 from ebmkit.watchers.alarms import BOUNDS, Alarm
 
@@ -57,6 +58,13 @@ def cause(alarm: Alarm, config: Config, rates: Rates | None = None) -> tuple[str
     return "the learning rate is too high", [*lower, *gentler, *wider]
 
 
+def in_force(config: Config | None, trainer: Method | None) -> Config | None:
+    """The settings of a run, with the gradient penalty of now, which a rollback raises."""
+    if config is None or trainer is None or trainer.gradient_penalty is None:
+        return config
+    return {**config, "train": {**config.get("train", {}), "gradient_penalty": trainer.gradient_penalty}}
+
+
 def remedies(config: Config | None, sections: Iterable[str] = ("optimizer",)) -> str:
     """What to try where values are not finite or too large.
 
@@ -67,7 +75,11 @@ def remedies(config: Config | None, sections: Iterable[str] = ("optimizer",)) ->
     if config is None:
         return REMEDIES
     train = config.get("train", {})
-    ways = ["train.gradient_penalty=1"] if "gradient_penalty" in train else []
+    ways = (
+        [f"train.gradient_penalty={stronger_penalty(train['gradient_penalty']):g}"]
+        if "gradient_penalty" in train
+        else []
+    )
     ways += [*(f"a lower {section}.lr" for section in sections), "more train.data_noise"]
-    ways += ["train.energy_l2=0.1"] if "energy_l2" in train else []
+    ways += [f"train.energy_l2={10 * train['energy_l2'] or 0.1:g}"] if "energy_l2" in train else []
     return f"try {', '.join(ways[:-1])}, or {ways[-1]}"

@@ -6,7 +6,7 @@ from typing import Any
 from ebmkit.errors import Diverged, UsageError, check
 from ebmkit.files import Unwritten
 from ebmkit.methods.method import Method
-from ebmkit.watchers.causes import remedies
+from ebmkit.watchers.causes import in_force, remedies
 from ebmkit.watchers.scalars import Updates
 
 
@@ -43,7 +43,7 @@ def write_checkpoints(
         nonlocal saved
         weights = (parameter for network in trainer.networks.values() for parameter in network.parameters())
         if not all(bool(parameter.isfinite().all()) for parameter in weights):
-            others = remedies(config, trainer.optimizers)
+            others = remedies(in_force(config, trainer), trainer.optimizers)
             raise Diverged(f"diverged at update {trainer.index}: the weights are not finite; {others}")
         if saved != trainer.index:
             save()

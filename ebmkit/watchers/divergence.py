@@ -10,7 +10,7 @@ from ebmkit.data.examples import Examples
 from ebmkit.errors import Diverged, check
 from ebmkit.methods.method import Method
 from ebmkit.watchers.alarms import AlarmDetector, Scale
-from ebmkit.watchers.causes import explained, remedies
+from ebmkit.watchers.causes import explained, in_force, remedies
 from ebmkit.watchers.scalars import Updates, scalars_of
 
 
@@ -44,7 +44,8 @@ def stop_if_diverged(
     detector = AlarmDetector({} if memory is None else memory)
 
     def watched() -> Updates:
-        scale, others = scale_of(trainer, examples), remedies(config, rates_of(trainer) or ("optimizer",))
+        scale, settings = scale_of(trainer, examples), in_force(config, trainer)
+        others = remedies(settings, rates_of(trainer) or ("optimizer",))
         for update in updates:
             if every and update.index % every == 0:
                 scalars = scalars_of(update)
@@ -54,7 +55,7 @@ def stop_if_diverged(
                         raise Diverged(f"diverged at update {update.index}: {reason}")
                 found = detector.alarm(scalars, scale) if alarm else None
                 if found is not None:
-                    reason = explained(found, config or {}, scale.noise, rates_of(trainer))
+                    reason = explained(found, settings or {}, scale.noise, rates_of(trainer))
                     raise Diverged(f"diverged at update {update.index}: {reason}")
             yield update
 
