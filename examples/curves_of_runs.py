@@ -6,7 +6,7 @@ A dashed line is a divergence. After a rollback a run goes on from an earlier up
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
@@ -15,11 +15,11 @@ from matplotlib.figure import Figure
 
 from ebmkit.evaluation.training_curves import read_events, read_metrics
 
-# A value of metrics.jsonl, what it is, and up to where its axis is linear; None is logarithmic.
-SHOWN = {
-    "gap": ("gap: E(data) - E(samples)", 10.0),
-    "gradient_norm": ("norm of the parameter gradient", None),
-    "displacement": ("length of a step of a chain", None),
+# A value of metrics.jsonl, what it is, and the scale of its axis.
+SHOWN: dict[str, tuple[str, dict[str, Any]]] = {
+    "gap": ("gap: E(data) - E(samples)", {"value": "symlog", "linthresh": 10.0}),
+    "gradient_norm": ("norm of the parameter gradient", {"value": "log"}),
+    "displacement": ("length of a step of a chain", {"value": "linear"}),
 }
 
 
@@ -42,11 +42,11 @@ def main(
 ) -> None:
     """Draw one panel for each value, with a curve for each run."""
     sheet = Figure(figsize=(4.4 * len(SHOWN), 3.4), layout="constrained")
-    for axes, (value, (title, linear)) in zip(sheet.subplots(1, len(SHOWN)), SHOWN.items(), strict=True):
+    for axes, (value, (title, scale)) in zip(sheet.subplots(1, len(SHOWN)), SHOWN.items(), strict=True):
         for index, run in enumerate(runs):
             draw(axes, run, value, f"C{index}")
         axes.set(title=title, xlabel="update")
-        axes.set_yscale("log" if linear is None else "symlog", **({} if linear is None else {"linthresh": linear}))
+        axes.set_yscale(**scale)
     sheet.axes[0].legend(frameon=False)
     sheet.savefig(out, dpi=110)
     print(out)
