@@ -2,13 +2,12 @@
 
     python examples/curves_of_runs.py runs/stop runs/rollback --out curves.png
 
-A dashed line is a divergence. After a rollback a run goes on from an earlier update, and its curve begins again there.
+A dashed line is a divergence. The curve of a run that was rolled back has the updates that it made after it.
 """
 
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import typer
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -24,13 +23,9 @@ SHOWN: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def draw(axes: Axes, run: Path, value: str, colour: str) -> None:
-    """The curve of a run, with a new piece wherever updates go back, and its divergences."""
+    """The curve of a run, and its divergences."""
     found = read_metrics(run)
-    update, values = found["update"], found[value]
-    back = (torch.nonzero(update[1:] <= update[:-1]).flatten() + 1).tolist()
-    pieces = zip(update.tensor_split(back), values.tensor_split(back), strict=True)
-    for index, (at, piece) in enumerate(pieces):
-        axes.plot(at.numpy(), piece.numpy(), color=colour, linewidth=1, label=None if index else run.name)
+    axes.plot(found["update"].numpy(), found[value].numpy(), color=colour, linewidth=1, label=run.name)
     for event in read_events(run):
         if event["event"] in ("diverged", "rollback"):
             axes.axvline(event["update"], color=colour, linewidth=0.9, linestyle="--")

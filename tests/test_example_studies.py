@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("empty_folder")
 
 
 def begun(study, count):
-    """Whether the study of this name lists so many cells."""
+    """Whether the study of this name lists this number of cells."""
     Image.new("L", (32, 32)).save("a.png")
     data = [] if study == "recipe-digits" else ["-s", "data.path=."]
     words = ("--config", STUDIES / f"{study}.toml", *ON_TOP.get(study, []), *data)
